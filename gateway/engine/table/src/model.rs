@@ -1,0 +1,455 @@
+//! Serde mirror of `gateway/routing_table/model.py`; the documentation of each field lives there.
+//!
+//! Every struct refuses unknown fields: an unknown field may be a match or a guard that this
+//! reader does not understand. `tests/contract` holds cases that both sides decode.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the wire format; equals `FORMAT` in Python.
+pub const FORMAT: u32 = 1;
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    pub max_connections: u32,
+    pub max_connections_per_listener: u32,
+    pub max_request_head_bytes: u32,
+    pub max_request_headers: u32,
+    pub max_concurrent_streams: u32,
+    pub initial_stream_window_bytes: u32,
+    pub initial_connection_window_bytes: u32,
+    pub max_resets_per_connection: u32,
+    pub tls_handshake_timeout_ms: u64,
+    pub request_head_timeout_ms: u64,
+    pub stream_idle_timeout_ms: u64,
+    pub connection_idle_timeout_ms: u64,
+    pub connect_timeout_ms: u64,
+    pub drain_timeout_ms: u64,
+    pub replay_buffer_bytes: u32,
+    pub mirror_buffer_bytes: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 50_000,
+            max_connections_per_listener: 10_000,
+            max_request_head_bytes: 60 * 1024,
+            max_request_headers: 100,
+            max_concurrent_streams: 100,
+            initial_stream_window_bytes: 64 * 1024,
+            initial_connection_window_bytes: 1024 * 1024,
+            max_resets_per_connection: 100,
+            tls_handshake_timeout_ms: 15_000,
+            request_head_timeout_ms: 60_000,
+            stream_idle_timeout_ms: 300_000,
+            connection_idle_timeout_ms: 3_600_000,
+            connect_timeout_ms: 5_000,
+            drain_timeout_ms: 30_000,
+            replay_buffer_bytes: 64 * 1024,
+            mirror_buffer_bytes: 1024 * 1024,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    pub key: String,
+    #[serde(default)]
+    pub trusted_hops: u32,
+    #[serde(default = "yes")]
+    pub access_log: bool,
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum ListenerProtocol {
+    #[serde(rename = "HTTP")]
+    Http,
+    #[serde(rename = "HTTPS")]
+    Https,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    pub key: String,
+    pub gateway: String,
+    pub address: IpAddr,
+    pub port: u16,
+    pub bind_port: u16,
+    pub protocol: ListenerProtocol,
+    #[serde(default)]
+    pub hostname: String,
+    #[serde(default)]
+    pub certificates: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum PathMatchType {
+    Exact,
+    PathPrefix,
+    RegularExpression,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathMatch {
+    #[serde(rename = "type")]
+    pub kind: PathMatchType,
+    pub value: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum ValueMatchType {
+    #[default]
+    Exact,
+    RegularExpression,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValueMatch {
+    pub name: String,
+    pub value: String,
+    #[serde(rename = "type", default)]
+    pub kind: ValueMatchType,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrpcMethodMatch {
+    #[serde(rename = "type", default)]
+    pub kind: ValueMatchType,
+    #[serde(default)]
+    pub service: String,
+    #[serde(default)]
+    pub method: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Match {
+    pub path: Option<PathMatch>,
+    pub method: String,
+    pub headers: Vec<ValueMatch>,
+    pub query: Vec<ValueMatch>,
+    pub grpc: Option<GrpcMethodMatch>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    pub name: String,
+    pub value: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum PathModifierType {
+    ReplaceFullPath,
+    ReplacePrefixMatch,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathModifier {
+    #[serde(rename = "type")]
+    pub kind: PathModifierType,
+    pub value: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeaderModifier {
+    pub set: Vec<Header>,
+    pub add: Vec<Header>,
+    pub remove: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestRedirect {
+    #[serde(default)]
+    pub scheme: String,
+    #[serde(default)]
+    pub hostname: String,
+    #[serde(default)]
+    pub path: Option<PathModifier>,
+    #[serde(default)]
+    pub port: Option<u16>,
+    #[serde(default = "found")]
+    pub status: u16,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UrlRewrite {
+    pub hostname: String,
+    pub path: Option<PathModifier>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestMirror {
+    pub backend: String,
+    #[serde(default = "one")]
+    pub numerator: u32,
+    #[serde(default = "one")]
+    pub denominator: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cors {
+    #[serde(default)]
+    pub allow_origins: Vec<String>,
+    #[serde(default)]
+    pub allow_credentials: bool,
+    #[serde(default)]
+    pub allow_methods: Vec<String>,
+    #[serde(default)]
+    pub allow_headers: Vec<String>,
+    #[serde(default)]
+    pub expose_headers: Vec<String>,
+    #[serde(default = "five")]
+    pub max_age_seconds: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(tag = "type")]
+pub enum Filter {
+    RequestHeaderModifier(HeaderModifier),
+    ResponseHeaderModifier(HeaderModifier),
+    RequestRedirect(RequestRedirect),
+    #[serde(rename = "URLRewrite")]
+    UrlRewrite(UrlRewrite),
+    RequestMirror(RequestMirror),
+    #[serde(rename = "CORS")]
+    Cors(Cors),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    pub status: u16,
+    pub code: String,
+    #[serde(default)]
+    pub message: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightedBackend {
+    #[serde(default)]
+    pub backend: String,
+    #[serde(default = "one")]
+    pub weight: u32,
+    #[serde(default)]
+    pub filters: Vec<Filter>,
+    #[serde(default)]
+    pub failure: Option<Failure>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    pub request_ms: u64,
+    pub backend_request_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    #[serde(default)]
+    pub codes: Vec<u16>,
+    #[serde(default = "one")]
+    pub attempts: u32,
+    #[serde(default = "retry_backoff")]
+    pub backoff_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attachment {
+    pub listener: String,
+    pub hostnames: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+pub enum RouteKind {
+    #[serde(rename = "HTTPRoute")]
+    Http,
+    #[serde(rename = "GRPCRoute")]
+    Grpc,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    pub key: String,
+    pub kind: RouteKind,
+    pub object: String,
+    pub rule: u32,
+    #[serde(default)]
+    pub created: i64,
+    #[serde(default)]
+    pub name: String,
+    pub attachments: Vec<Attachment>,
+    pub matches: Vec<Match>,
+    #[serde(default)]
+    pub filters: Vec<Filter>,
+    #[serde(default)]
+    pub backends: Vec<WeightedBackend>,
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    #[serde(default)]
+    pub retry: Option<Retry>,
+    #[serde(default)]
+    pub failure: Option<Failure>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum BackendProtocol {
+    #[default]
+    #[serde(rename = "HTTP")]
+    Http,
+    H2C,
+    #[serde(rename = "WS")]
+    WebSocket,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum SubjectAltNameType {
+    Hostname,
+    #[serde(rename = "URI")]
+    Uri,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubjectAltName {
+    #[serde(rename = "type")]
+    pub kind: SubjectAltNameType,
+    pub value: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendTls {
+    pub server_name: String,
+    #[serde(default)]
+    pub trust_bundles: Vec<String>,
+    #[serde(default)]
+    pub subject_alt_names: Vec<SubjectAltName>,
+    #[serde(default)]
+    pub client_certificate: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Destination {
+    pub service: String,
+    pub service_name: String,
+    pub service_namespace: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backend {
+    pub key: String,
+    #[serde(default)]
+    pub protocol: BackendProtocol,
+    #[serde(default)]
+    pub tls: Option<BackendTls>,
+    #[serde(default)]
+    pub destination: Destination,
+    #[serde(default)]
+    pub failure: Option<Failure>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    pub address: String,
+    pub port: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoints {
+    pub key: String,
+    #[serde(default)]
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// No `Debug` derive: the private key must not reach a log by accident.
+#[derive(Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    pub key: String,
+    pub chain: String,
+    pub private_key: String,
+}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificate").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustBundle {
+    pub key: String,
+    pub certificates: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Rejection {
+    pub kind: String,
+    pub key: String,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ListenerState {
+    pub key: String,
+    pub bound: bool,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Applied {
+    pub version: String,
+    #[serde(default)]
+    pub rejected: Vec<Rejection>,
+    #[serde(default)]
+    pub listeners: Vec<ListenerState>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error: String,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn found() -> u16 {
+    302
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn five() -> u32 {
+    5
+}
+
+fn retry_backoff() -> u64 {
+    25
+}

@@ -1,0 +1,413 @@
+"""The routing table: the contract between the controller and the gateway.
+
+Owns the shape of every resource a gateway consumes. The consumer owns the contract, so this
+package lives in ``gateway``; the engine mirrors it in ``gateway/engine/table``, and
+``tests/contract`` holds cases that both sides decode.
+
+No Kubernetes type appears here. A resource is keyed, and its granularity follows the API a
+person edits: one rule is one :class:`Route`, one Service port is one :class:`Backend`, the
+endpoints of a backend and each certificate have keys of their own. One edit is therefore one
+small message, and a change of endpoints never rebuilds a matcher.
+
+Units are in the field names (``_ms``, ``_bytes``); an absent optional means "not configured".
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+FORMAT = 1
+"""Version of the wire format. A reader refuses a table whose format it does not know."""
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Base of every resource: immutable, and strict about unknown fields.
+
+    An unknown field may be a match or a guard that this reader does not understand, so the
+    resource that holds it is rejected rather than served without it.
+    """
+
+
+# --- gateways and listeners -------------------------------------------------------------------
+
+
+class Limits(Struct):
+    """Bounds at the edge. The defaults follow Envoy's guide for edge proxies.
+
+    Zero means "no bound" for the timeouts, and is refused for every count and size.
+    """
+
+    max_connections: int = 50_000
+    max_connections_per_listener: int = 10_000
+    max_request_head_bytes: int = 60 * 1024
+    max_request_headers: int = 100
+    max_concurrent_streams: int = 100
+    initial_stream_window_bytes: int = 64 * 1024
+    initial_connection_window_bytes: int = 1024 * 1024
+    max_resets_per_connection: int = 100
+    """HTTP/2 streams a client may reset before their answer, in one rolling window of 30 s."""
+    tls_handshake_timeout_ms: int = 15_000
+    request_head_timeout_ms: int = 60_000
+    stream_idle_timeout_ms: int = 300_000
+    connection_idle_timeout_ms: int = 3_600_000
+    connect_timeout_ms: int = 5_000
+    drain_timeout_ms: int = 30_000
+    replay_buffer_bytes: int = 64 * 1024
+    """Most of a request body kept so that a retry can send it again; a longer body is not retried."""
+    mirror_buffer_bytes: int = 1024 * 1024
+    """Most of a body queued for one slow mirror before that mirror alone is abandoned."""
+
+
+class Gateway(Struct):
+    """Settings shared by the listeners of one Gateway. ``key``: ``namespace/name``."""
+
+    key: str
+    trusted_hops: int = 0
+    """Trusted proxies in front. 0: nobody's ``X-Forwarded-*`` or ``Forwarded`` is believed."""
+    access_log: bool = True
+    limits: Limits = Limits()
+
+
+class Listener(Struct):
+    """One listener of a Gateway. ``key``: ``namespace/gateway/listener``."""
+
+    key: str
+    gateway: str
+    address: str
+    """IP address to bind, without brackets."""
+    port: int
+    """Port that clients dial: what redirects and port matches use."""
+    bind_port: int
+    """Port the process binds; differs from ``port`` only behind a port mapping."""
+    protocol: Literal["HTTP", "HTTPS"]
+    hostname: str = ""
+    """Lower case; empty means every host; ``*.example.com`` matches one or more labels."""
+    certificates: tuple[str, ...] = ()
+    """Keys of certificates, in order of preference. Never empty for ``HTTPS``."""
+
+
+# --- routes -------------------------------------------------------------------------------------
+
+
+class PathMatch(Struct):
+    """``value`` starts with ``/`` except for a regular expression, which must match the whole path."""
+
+    type: Literal["Exact", "PathPrefix", "RegularExpression"]
+    value: str
+
+
+class ValueMatch(Struct):
+    """A header (``name`` in lower case) or query-parameter (``name`` as is) match."""
+
+    name: str
+    value: str
+    type: Literal["Exact", "RegularExpression"] = "Exact"
+
+
+class GRPCMethodMatch(Struct):
+    """An empty ``service`` or ``method`` matches every one. At least one is set."""
+
+    type: Literal["Exact", "RegularExpression"] = "Exact"
+    service: str = ""
+    method: str = ""
+
+
+class Match(Struct):
+    """Predicates that must all hold. ``path`` and ``query`` are for HTTP rules, ``grpc`` for gRPC."""
+
+    path: PathMatch | None = None
+    method: str = ""
+    headers: tuple[ValueMatch, ...] = ()
+    query: tuple[ValueMatch, ...] = ()
+    grpc: GRPCMethodMatch | None = None
+
+
+class Header(Struct):
+    """A header to set or add; ``name`` in lower case."""
+
+    name: str
+    value: str
+
+
+class PathModifier(Struct):
+    """What ``RequestRedirect`` and ``URLRewrite`` do to a path."""
+
+    type: Literal["ReplaceFullPath", "ReplacePrefixMatch"]
+    value: str
+
+
+class RequestHeaderModifier(Struct, tag="RequestHeaderModifier"):
+    """Applied in the order set, add, remove."""
+
+    set: tuple[Header, ...] = ()
+    add: tuple[Header, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+class ResponseHeaderModifier(Struct, tag="ResponseHeaderModifier"):
+    """Applied in the order set, add, remove."""
+
+    set: tuple[Header, ...] = ()
+    add: tuple[Header, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+class RequestRedirect(Struct, tag="RequestRedirect"):
+    """Answers with a redirect; empty fields keep the request's value."""
+
+    scheme: Literal["", "http", "https"] = ""
+    hostname: str = ""
+    path: PathModifier | None = None
+    port: int | None = None
+    status: Literal[301, 302, 303, 307, 308] = 302
+
+
+class URLRewrite(Struct, tag="URLRewrite"):
+    """Changes the authority, the path, or both before the request goes upstream."""
+
+    hostname: str = ""
+    path: PathModifier | None = None
+
+
+class RequestMirror(Struct, tag="RequestMirror"):
+    """Sends a copy to ``backend`` for ``numerator`` of every ``denominator`` requests; answers are dropped."""
+
+    backend: str
+    numerator: int = 1
+    denominator: int = 1
+
+
+class CORS(Struct, tag="CORS"):
+    """Cross-origin resource sharing (Fetch standard, section 3.2).
+
+    ``allow_origins`` holds ``*``, exact origins, or origins with a wildcard host.
+    """
+
+    allow_origins: tuple[str, ...] = ()
+    allow_credentials: bool = False
+    allow_methods: tuple[str, ...] = ()
+    allow_headers: tuple[str, ...] = ()
+    expose_headers: tuple[str, ...] = ()
+    max_age_seconds: int = 5
+
+
+Filter = RequestHeaderModifier | ResponseHeaderModifier | RequestRedirect | URLRewrite | RequestMirror | CORS
+
+
+class Failure(Struct):
+    """What is answered in place of a rule or a backend that cannot be served."""
+
+    status: int
+    code: str
+    """Stable reason code, one of :mod:`gateway.routing_table.reasons`."""
+    message: str = ""
+    """For people: the object and what is wrong with it."""
+
+
+class WeightedBackend(Struct):
+    """A share of a rule's traffic. With ``failure`` its share is answered with that status."""
+
+    backend: str = ""
+    weight: int = 1
+    filters: tuple[Filter, ...] = ()
+    failure: Failure | None = None
+
+
+class Timeouts(Struct):
+    """0 means none. ``request_ms`` bounds the whole exchange, ``backend_request_ms`` each attempt."""
+
+    request_ms: int = 0
+    backend_request_ms: int = 0
+
+
+class Retry(Struct):
+    """GEP-1731. ``attempts`` counts retries after the first try; never sooner than ``backoff_ms``."""
+
+    codes: tuple[int, ...] = ()
+    attempts: int = 1
+    backoff_ms: int = 25
+
+
+class Attachment(Struct):
+    """A listener a route attaches to, with the hostnames both agree on.
+
+    ``hostnames`` is never empty; ``*`` stands for every host.
+    """
+
+    listener: str
+    hostnames: tuple[str, ...]
+
+
+class Route(Struct):
+    """One rule of an HTTPRoute or GRPCRoute. ``key``: ``Kind/namespace/name/index``.
+
+    ``created`` (seconds since the epoch), ``object`` (``namespace/name``) and ``rule`` break ties
+    between equally specific matches, in that order.
+    """
+
+    key: str
+    kind: Literal["HTTPRoute", "GRPCRoute"]
+    object: str
+    rule: int
+    created: int = 0
+    name: str = ""
+    attachments: tuple[Attachment, ...]
+    matches: tuple[Match, ...]
+    filters: tuple[Filter, ...] = ()
+    backends: tuple[WeightedBackend, ...] = ()
+    timeouts: Timeouts = Timeouts()
+    retry: Retry | None = None
+    failure: Failure | None = None
+    """Set when the whole rule must fail, for example on a filter that cannot be resolved."""
+
+
+# --- backends -----------------------------------------------------------------------------------
+
+
+class SubjectAltName(Struct):
+    """A name that the backend's certificate must carry (at least one of the list)."""
+
+    type: Literal["Hostname", "URI"]
+    value: str
+
+
+class BackendTLS(Struct):
+    """TLS towards a backend. ``trust_bundles`` empty means the system's certificate authorities."""
+
+    server_name: str
+    trust_bundles: tuple[str, ...] = ()
+    subject_alt_names: tuple[SubjectAltName, ...] = ()
+    """When given, these authenticate the peer and ``server_name`` is sent as SNI only."""
+    client_certificate: str = ""
+    """Key of a certificate to present, or empty."""
+
+
+class Destination(Struct):
+    """Names that telemetry reports for a backend."""
+
+    service: str = ""
+    service_name: str = ""
+    service_namespace: str = ""
+
+
+class Backend(Struct):
+    """One port of a Service, or one external host. ``key``: ``Kind/namespace/name/port``."""
+
+    key: str
+    protocol: Literal["HTTP", "H2C", "WS"] = "HTTP"
+    """``HTTP``: HTTP/1.1, or HTTP/2 where TLS negotiates it or a gRPC request needs it; ``H2C``: HTTP/2 by prior knowledge."""
+    tls: BackendTLS | None = None
+    destination: Destination = Destination()
+    failure: Failure | None = None
+
+
+class Endpoint(Struct):
+    """``address`` is an IP address, or a DNS name that the gateway resolves."""
+
+    address: str
+    port: int
+
+
+class Endpoints(Struct):
+    """The ready endpoints of one backend. ``key`` equals the backend's. May be empty (503)."""
+
+    key: str
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+# --- secrets ------------------------------------------------------------------------------------
+
+
+class Certificate(Struct):
+    """A certificate chain and its private key, PEM. ``key``: ``Secret/namespace/name``."""
+
+    key: str
+    chain: str
+    private_key: str
+
+    def __repr__(self) -> str:
+        return f"Certificate(key={self.key!r}, chain=…, private_key=<redacted>)"
+
+
+class TrustBundle(Struct):
+    """Certificate authorities, PEM. ``key``: ``Kind/namespace/name``."""
+
+    key: str
+    certificates: str
+
+
+# --- whole tables -------------------------------------------------------------------------------
+
+
+class Resources(Struct):
+    """Resources by kind. Kinds are applied in this order and removed in the reverse one."""
+
+    trust_bundles: tuple[TrustBundle, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    endpoints: tuple[Endpoints, ...] = ()
+    backends: tuple[Backend, ...] = ()
+    gateways: tuple[Gateway, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+
+class Snapshot(Struct, tag="snapshot"):
+    """Everything a gateway should hold; what is not named is removed."""
+
+    format: int = msgspec.field(default=FORMAT)
+    version: str
+    resources: Resources
+
+
+class Removed(Struct):
+    """Keys removed, by kind."""
+
+    trust_bundles: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    listeners: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+
+
+class Delta(Struct, tag="delta"):
+    """A change from version ``base`` to ``version``. A reader not at ``base`` asks for a snapshot."""
+
+    format: int = msgspec.field(default=FORMAT)
+    version: str
+    base: str
+    upsert: Resources = Resources()
+    remove: Removed = Removed()
+
+
+Update = Snapshot | Delta
+
+
+class Rejection(Struct):
+    """A resource that was refused: its previous good version, if any, keeps serving."""
+
+    kind: str
+    """Field name in :class:`Resources`, for example ``routes``."""
+    key: str
+    reason: str
+
+
+class ListenerState(Struct):
+    """Whether the data plane serves a listener, and why not."""
+
+    key: str
+    bound: bool
+    error: str = ""
+
+
+class Applied(Struct):
+    """The data plane's answer to an :data:`Update`: an ACK where ``rejected`` is empty."""
+
+    version: str
+    rejected: tuple[Rejection, ...] = ()
+    listeners: tuple[ListenerState, ...] = ()
+    error: str = ""
+    """Set when the whole update was refused (unknown format, wrong base); ``version`` is then the one still served."""

@@ -1,0 +1,72 @@
+"""Stable reason codes: why a request ended as it did.
+
+The access log (``response_code_details``), the metrics (``response_flags``) and ``explain`` share
+them. Codes are never renamed or reused. The engine holds the same list, and a contract test
+compares the two. Flags are Envoy's, so that existing dashboards read them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a request ended as it did."""
+
+    VIA_UPSTREAM = "via_upstream"
+    REDIRECT = "redirect"
+    CORS_PREFLIGHT = "cors_preflight"
+    ROUTE_NOT_FOUND = "route_not_found"
+    MISDIRECTED_REQUEST = "misdirected_request"
+    FILTER_NOT_RESOLVED = "filter_not_resolved"
+    BACKEND_NOT_FOUND = "backend_not_found"
+    BACKEND_NOT_PERMITTED = "backend_not_permitted"
+    BACKEND_KIND_UNSUPPORTED = "backend_kind_unsupported"
+    BACKEND_PORT_INVALID = "backend_port_invalid"
+    BACKEND_TLS_INVALID = "backend_tls_invalid"
+    NO_BACKENDS = "no_backends"
+    NO_HEALTHY_UPSTREAM = "no_healthy_upstream"
+    UPSTREAM_CONNECT_FAILED = "upstream_connect_failed"
+    UPSTREAM_TLS_FAILED = "upstream_tls_failed"
+    UPSTREAM_RESET = "upstream_reset"
+    UPSTREAM_PROTOCOL_ERROR = "upstream_protocol_error"
+    UPSTREAM_REQUEST_TIMEOUT = "upstream_request_timeout"
+    REQUEST_TIMEOUT = "request_timeout"
+    STREAM_IDLE_TIMEOUT = "stream_idle_timeout"
+    REQUEST_HEAD_TIMEOUT = "request_head_timeout"
+    REQUEST_MALFORMED = "request_malformed"
+    REQUEST_HEAD_TOO_LARGE = "request_head_too_large"
+    DOWNSTREAM_DISCONNECTED = "downstream_disconnected"
+    UPGRADE_REFUSED = "upgrade_refused"
+    OVERLOAD = "overload"
+
+
+FLAGS: dict[Reason, str] = {
+    Reason.VIA_UPSTREAM: "-",
+    Reason.REDIRECT: "-",
+    Reason.CORS_PREFLIGHT: "-",
+    Reason.ROUTE_NOT_FOUND: "NR",
+    Reason.MISDIRECTED_REQUEST: "NR",
+    Reason.FILTER_NOT_RESOLVED: "NC",
+    Reason.BACKEND_NOT_FOUND: "NC",
+    Reason.BACKEND_NOT_PERMITTED: "NC",
+    Reason.BACKEND_KIND_UNSUPPORTED: "NC",
+    Reason.BACKEND_PORT_INVALID: "NC",
+    Reason.BACKEND_TLS_INVALID: "NC",
+    Reason.NO_BACKENDS: "NC",
+    Reason.NO_HEALTHY_UPSTREAM: "UH",
+    Reason.UPSTREAM_CONNECT_FAILED: "UF",
+    Reason.UPSTREAM_TLS_FAILED: "UF",
+    Reason.UPSTREAM_RESET: "UC",
+    Reason.UPSTREAM_PROTOCOL_ERROR: "UPE",
+    Reason.UPSTREAM_REQUEST_TIMEOUT: "UT",
+    Reason.REQUEST_TIMEOUT: "UT",
+    Reason.STREAM_IDLE_TIMEOUT: "SI",
+    Reason.REQUEST_HEAD_TIMEOUT: "DPE",
+    Reason.REQUEST_MALFORMED: "DPE",
+    Reason.REQUEST_HEAD_TOO_LARGE: "DPE",
+    Reason.DOWNSTREAM_DISCONNECTED: "DC",
+    Reason.UPGRADE_REFUSED: "-",
+    Reason.OVERLOAD: "OM",
+}
+"""Envoy's ``response_flags`` for each reason; ``-`` where Envoy sets none."""

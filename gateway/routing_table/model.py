@@ -353,7 +353,7 @@ class Resources(Struct):
     routes: tuple[Route, ...] = ()
 
 
-class Snapshot(Struct, tag="snapshot"):
+class Snapshot(Struct, tag="snapshot", omit_defaults=False):
     """Everything a gateway should hold; what is not named is removed."""
 
     format: int = msgspec.field(default=FORMAT)
@@ -373,7 +373,7 @@ class Removed(Struct):
     routes: tuple[str, ...] = ()
 
 
-class Delta(Struct, tag="delta"):
+class Delta(Struct, tag="delta", omit_defaults=False):
     """A change from version ``base`` to ``version``. A reader not at ``base`` asks for a snapshot."""
 
     format: int = msgspec.field(default=FORMAT)

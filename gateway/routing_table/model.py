@@ -14,7 +14,7 @@ Units are in the field names (``_ms``, ``_bytes``); an absent optional means "no
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, dataclass_transform
 
 import msgspec
 
@@ -22,6 +22,7 @@ FORMAT = 1
 """Version of the wire format. A reader refuses a table whose format it does not know."""
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Base of every resource: immutable, and strict about unknown fields.
 

@@ -1,0 +1,59 @@
+"""What the rest of the gateway asks of the engine, and how the compiled one is loaded.
+
+The engine itself is ``gateway._engine`` (Rust). Everything above it depends on this protocol
+alone, so that a test can put a stand-in in its place.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from gateway.errors import EngineUnavailable
+
+
+class Engine(Protocol):
+    """Moves the traffic. All documents are JSON; see ``gateway/_engine.pyi``."""
+
+    def apply(self, update: bytes, /) -> bytes:
+        """Applies a snapshot or delta; answers with ``Applied``. Blocks, without the interpreter lock."""
+        ...
+
+    def explain(self, request: bytes, /) -> bytes:
+        """Which route takes a request, on the live table, and why."""
+        ...
+
+    def statistics(self) -> bytes:
+        """Counters, added up over the workers."""
+        ...
+
+    def drain(self) -> None:
+        """Stops accepting and asks every connection to end. Returns at once."""
+        ...
+
+    def active(self) -> int:
+        """Connections that are still open."""
+        ...
+
+    def close(self) -> None:
+        """Ends everything at once."""
+        ...
+
+
+class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How the engine is started; nothing of it changes afterwards."""
+
+    workers: int
+    access_log: str = "stdout"
+    """``stdout``, ``none`` or the path of a file."""
+
+
+def start_engine(options: EngineOptions) -> Engine:
+    """The compiled engine, with its workers running and no listener yet."""
+    try:
+        from gateway import _engine
+    except ImportError as error:
+        raise EngineUnavailable(str(error)) from error
+    engine: Engine = _engine.Engine(msgspec.json.encode(options))
+    return engine

@@ -1,0 +1,63 @@
+"""The table this gateway holds: what the engine accepted, resource by resource.
+
+Kept as dictionaries so that a delta costs what it changes. A rejected resource keeps its previous
+version, exactly as in the engine; that is what the state file stores and the config dump shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gateway.routing_table.model import Delta, Rejection, Resources, Snapshot, Update
+from gateway.routing_table.wire import KINDS, Kind, Resource, resources_of
+
+
+class HeldTable:
+    """Mutable, owned by the agent; readers, on any thread, get immutable :class:`Resources`."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[Kind, dict[str, Resource]] = {kind: {} for kind in KINDS}
+        self._tuples: dict[Kind, tuple[Resource, ...]] = {kind: () for kind in KINDS}
+        self._resources = Resources()
+
+    def apply(self, update: Update, rejected: Iterable[Rejection]) -> None:
+        """Takes over what the engine accepted of ``update``."""
+        refused = {(rejection.kind, rejection.key) for rejection in rejected}
+        for kind in KINDS:
+            match update:
+                case Snapshot():
+                    self._replace(kind, update.resources, refused)
+                case Delta():
+                    if not getattr(update.upsert, kind) and not getattr(update.remove, kind):
+                        continue
+                    self._change(kind, update, refused)
+            self._tuples[kind] = tuple(self._by_kind[kind].values())
+        self._resources = resources_of(self._tuples)
+
+    def _replace(self, kind: Kind, resources: Resources, refused: set[tuple[str, str]]) -> None:
+        previous = self._by_kind[kind]
+        held: dict[str, Resource] = {}
+        for resource in getattr(resources, kind):
+            if (kind, resource.key) not in refused:
+                held[resource.key] = resource
+            elif resource.key in previous:
+                held[resource.key] = previous[resource.key]
+        self._by_kind[kind] = held
+
+    def _change(self, kind: Kind, delta: Delta, refused: set[tuple[str, str]]) -> None:
+        held = self._by_kind[kind]
+        for key in getattr(delta.remove, kind):
+            if (kind, key) not in refused:
+                held.pop(key, None)
+        for resource in getattr(delta.upsert, kind):
+            if (kind, resource.key) not in refused:
+                held[resource.key] = resource
+
+    @property
+    def resources(self) -> Resources:
+        """The whole table."""
+        return self._resources
+
+    def counts(self) -> Mapping[Kind, int]:
+        """How many resources of each kind are held."""
+        return {kind: len(held) for kind, held in self._by_kind.items()}

@@ -1,0 +1,1 @@
+"""The contract between the controller and the gateway: model, wire format, validation, reason codes."""

@@ -241,7 +241,7 @@ class Attachment(Struct):
     hostnames: tuple[str, ...]
 
 
-class Route(Struct):
+class Route(Struct, kw_only=True):
     """One rule of an HTTPRoute or GRPCRoute. ``key``: ``Kind/namespace/name/index``.
 
     ``created`` (seconds since the epoch), ``object`` (``namespace/name``) and ``rule`` break ties
@@ -354,7 +354,7 @@ class Resources(Struct):
     routes: tuple[Route, ...] = ()
 
 
-class Snapshot(Struct, tag="snapshot", omit_defaults=False):
+class Snapshot(Struct, tag="snapshot", kw_only=True, omit_defaults=False):
     """Everything a gateway should hold; what is not named is removed."""
 
     format: int = msgspec.field(default=FORMAT)
@@ -374,7 +374,7 @@ class Removed(Struct):
     routes: tuple[str, ...] = ()
 
 
-class Delta(Struct, tag="delta", omit_defaults=False):
+class Delta(Struct, tag="delta", kw_only=True, omit_defaults=False):
     """A change from version ``base`` to ``version``. A reader not at ``base`` asks for a snapshot."""
 
     format: int = msgspec.field(default=FORMAT)

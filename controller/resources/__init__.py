@@ -71,6 +71,8 @@ from controller.resources.http_route import (
 )
 from controller.resources.metadata import NO_TIME, ObjectMeta, Resource
 from controller.resources.namespace import Namespace
+from controller.resources.parse import DEFAULT_NAMESPACE, ParseResult, parse
+from controller.resources.problem import Problem
 from controller.resources.reference_grant import (
     ReferenceGrant,
     ReferenceGrantFrom,
@@ -88,6 +90,7 @@ from controller.resources.references import (
     ParentReference,
     SecretObjectReference,
 )
+from controller.resources.registry import BY_KIND, KINDS, REGISTRY
 from controller.resources.route import CookieConfig, SessionPersistence
 from controller.resources.route_filters import (
     ForwardBodyConfig,
@@ -118,9 +121,13 @@ from controller.resources.xbackend import (
 )
 
 __all__ = [
+    "BY_KIND",
+    "DEFAULT_NAMESPACE",
     "EXPERIMENTAL_GROUP",
     "GATEWAY_GROUP",
+    "KINDS",
     "NO_TIME",
+    "REGISTRY",
     "SEKISHO_GROUP",
     "SERVICE_NAME_LABEL",
     "AllowedListeners",
@@ -197,6 +204,8 @@ __all__ = [
     "ObjectReference",
     "ParametersReference",
     "ParentReference",
+    "ParseResult",
+    "Problem",
     "ReferenceGrant",
     "ReferenceGrantFrom",
     "ReferenceGrantSpec",
@@ -215,4 +224,5 @@ __all__ = [
     "TLSPortConfig",
     "XBackend",
     "duration_ms",
+    "parse",
 ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
 
 from controller.resources.schema import DNS_SUBDOMAIN_PATTERN, Struct
 
@@ -35,8 +37,8 @@ class ObjectMeta(Struct, frozen=True, kw_only=True):
     name: str
     namespace: str = ""
     uid: str = ""
-    generation: int = 0
-    creation_timestamp: datetime.datetime = NO_TIME
+    generation: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    creation_timestamp: Annotated[datetime.datetime, Meta(tz=True)] = NO_TIME
     labels: Mapping[str, str] = {}
     annotations: Mapping[str, str] = {}
 

@@ -1,0 +1,49 @@
+"""The kinds that are read: ``(apiVersion, kind)`` to type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from controller.resources.backend_tls_policy import BackendTLSPolicy
+from controller.resources.config_map import ConfigMap
+from controller.resources.endpoint_slice import EndpointSlice
+from controller.resources.gateway import Gateway
+from controller.resources.gateway_class import GatewayClass
+from controller.resources.gateway_parameters import GatewayParameters
+from controller.resources.grpc_route import GRPCRoute
+from controller.resources.http_route import HTTPRoute
+from controller.resources.metadata import Resource
+from controller.resources.namespace import Namespace
+from controller.resources.reference_grant import ReferenceGrant
+from controller.resources.secret import Secret
+from controller.resources.service import Service
+from controller.resources.xbackend import XBackend
+
+KINDS: tuple[type[Resource], ...] = (
+    GatewayClass,
+    Gateway,
+    HTTPRoute,
+    GRPCRoute,
+    ReferenceGrant,
+    BackendTLSPolicy,
+    XBackend,
+    Service,
+    EndpointSlice,
+    Secret,
+    ConfigMap,
+    Namespace,
+    GatewayParameters,
+)
+
+
+def api_versions(type_: type[Resource]) -> tuple[str, ...]:
+    """Values of ``apiVersion`` that a kind is read from, the preferred one first."""
+    return tuple(f"{type_.group}/{version}" if type_.group else version for version in type_.versions)
+
+
+REGISTRY: Mapping[tuple[str, str], type[Resource]] = MappingProxyType(
+    {(api_version, type_.kind): type_ for type_ in KINDS for api_version in api_versions(type_)}
+)
+
+BY_KIND: Mapping[str, type[Resource]] = MappingProxyType({type_.kind: type_ for type_ in KINDS})

@@ -23,7 +23,7 @@ class SettingsError(SekishoError):
     """A command-line setting that cannot be understood."""
 
 
-class EngineUnavailable(SekishoError):
+class EngineMissingError(SekishoError):
     """The compiled engine is missing from this installation."""
 
     def __init__(self, cause: str) -> None:
@@ -33,13 +33,13 @@ class EngineUnavailable(SekishoError):
         )
 
 
-class AdminUnavailable(SekishoError):
+class AdminAddressError(SekishoError):
     """The admin address cannot be bound."""
 
 
-class StateUnavailable(SekishoError):
+class StateDirectoryError(SekishoError):
     """The state directory cannot be used."""
 
 
-class AdminUnreachable(SekishoError):
+class AdminUnreachableError(SekishoError):
     """A running gateway's admin endpoint does not answer."""

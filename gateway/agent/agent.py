@@ -116,7 +116,7 @@ class Agent:
                 await asyncio.to_thread(table_file.save, snapshot)
             except OSError as error:
                 problem = f"the table cannot be saved to {table_file.path}: {error.strerror}"
-                logger.error("%s", problem)
+                logger.warning("%s", problem)
             self._state = replace(self._state, persistence_error=problem)
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.errors import EngineUnavailable
+from gateway.errors import EngineMissingError
 
 
 class Engine(Protocol):
@@ -52,8 +52,8 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
 def start_engine(options: EngineOptions) -> Engine:
     """The compiled engine, with its workers running and no listener yet."""
     try:
-        from gateway import _engine
+        from gateway import _engine  # noqa: PLC0415 - without it, all that needs no traffic still works
     except ImportError as error:
-        raise EngineUnavailable(str(error)) from error
+        raise EngineMissingError(str(error)) from error
     engine: Engine = _engine.Engine(msgspec.json.encode(options))
     return engine

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.errors import StateUnavailable
+from gateway.errors import StateDirectoryError
 from gateway.routing_table import wire
 from gateway.routing_table.model import Rejection, Snapshot
 
@@ -61,7 +61,7 @@ class TableFile:
             self._directory.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
             lock = os.open(self._directory / _LOCK_NAME, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, _PRIVATE_FILE)
         except OSError as error:
-            raise StateUnavailable(
+            raise StateDirectoryError(
                 f"state directory {self._directory} cannot be used: {error.strerror}",
                 "choose another with --state-dir, or fix its owner and permissions",
             ) from error
@@ -69,7 +69,7 @@ class TableFile:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(lock)
-            raise StateUnavailable(
+            raise StateDirectoryError(
                 f"state directory {self._directory} is used by another running gateway",
                 "stop that one, or choose another directory with --state-dir",
             ) from error

@@ -17,7 +17,7 @@ class HeldTable:
 
     def __init__(self) -> None:
         self._by_kind: dict[Kind, dict[str, Resource]] = {kind: {} for kind in KINDS}
-        self._tuples: dict[Kind, tuple[Resource, ...]] = {kind: () for kind in KINDS}
+        self._tuples: dict[Kind, tuple[Resource, ...]] = dict.fromkeys(KINDS, ())
         self._resources = Resources()
 
     def apply(self, update: Update, rejected: Iterable[Rejection]) -> None:

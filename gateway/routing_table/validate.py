@@ -120,8 +120,8 @@ def _route_problems(route: Route) -> Iterator[str]:
     yield from _filters_problems(route.filters)
     for backend in route.backends:
         yield from _weighted_backend_problems(backend)
-    for name, value in (("request_ms", route.timeouts.request_ms), ("backend_request_ms", route.timeouts.backend_request_ms)):
-        yield from _range_problems(f"timeouts.{name}", value, 0, _MAX_UNSIGNED_64)
+    yield from _range_problems("timeouts.request_ms", route.timeouts.request_ms, 0, _MAX_UNSIGNED_64)
+    yield from _range_problems("timeouts.backend_request_ms", route.timeouts.backend_request_ms, 0, _MAX_UNSIGNED_64)
     if route.retry is not None:
         yield from _range_problems("retry.attempts", route.retry.attempts, 0, _MAX_UNSIGNED_32)
         yield from _range_problems("retry.backoff_ms", route.retry.backoff_ms, 0, _MAX_UNSIGNED_64)

@@ -1,0 +1,92 @@
+"""The engine's counters, decoded.
+
+Owns the shape of the document that ``Engine.statistics()`` answers with. Fields that this version
+does not know are ignored: a counter is not a guard.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Labels(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells one series from another. Values come from the table and from closed sets, never from a request."""
+
+    response_code: int | str = 0
+    response_flags: str = "-"
+    request_protocol: str = "unknown"
+    grpc_response_status: str = ""
+    destination_service: str = ""
+    destination_service_name: str = ""
+    destination_service_namespace: str = ""
+    gateway: str = ""
+    connection_security_policy: str = "unknown"
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests that share their labels."""
+
+    labels: Labels
+    requests: int = 0
+    request_bytes: int = 0
+    response_bytes: int = 0
+    duration_buckets: tuple[int, ...] = ()
+    """How many requests fell in each bucket; the last one is for those above every bound."""
+    duration_sum_ms: float = 0.0
+
+
+class Connections(msgspec.Struct, frozen=True, kw_only=True):
+    """Downstream connections."""
+
+    active: int = 0
+    accepted: int = 0
+    refused: int = 0
+
+
+class BackendCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """One backend; requests are in the series."""
+
+    key: str
+    connections_opened: int = 0
+    connect_failures: int = 0
+    retries: int = 0
+    in_flight: int = 0
+
+    @property
+    def touched(self) -> bool:
+        """Whether traffic ever reached it: an untouched backend costs no series."""
+        return bool(self.connections_opened or self.connect_failures or self.retries or self.in_flight)
+
+
+class ListenerCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """One listener."""
+
+    key: str
+    requests: int = 0
+
+
+class RouteCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """One route; for the admin page only, never a metric."""
+
+    route: str
+    requests: int = 0
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """All counters at one moment, added up over the workers."""
+
+    series: tuple[Series, ...] = ()
+    duration_bounds_ms: tuple[float, ...] = ()
+    connections: Connections = Connections()
+    backends: tuple[BackendCounters, ...] = ()
+    listeners: tuple[ListenerCounters, ...] = ()
+    routes_hit: tuple[RouteCounters, ...] = ()
+    workers: int = 0
+
+
+_decoder = msgspec.json.Decoder(Statistics)
+
+
+def decode_statistics(document: bytes) -> Statistics:
+    """The engine's answer; a document of another shape raises, since it is a bug in this package."""
+    return _decoder.decode(document)

@@ -1,0 +1,112 @@
+//! From an endpoint to an open connection: addresses, TCP, TLS.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use sekisho_tls::{AlpnOffer, Transport};
+use tokio::net::TcpStream;
+
+use crate::endpoint::EndpointState;
+use crate::error::Failure;
+use crate::spec::{Target, TransportSpec};
+
+/// How long one address may keep the next waiting (RFC 8305, section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// Runs `work` for at most `bound`; zero means no bound.
+pub(crate) async fn bounded<T>(bound: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    if bound.is_zero() {
+        return work.await;
+    }
+    match tokio::time::timeout(bound, work).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::Timeout(
+            format!("no connection within {} ms; maybe a firewall drops the packets", bound.as_millis()).into(),
+        )),
+    }
+}
+
+pub(crate) async fn dial(
+    endpoint: &EndpointState,
+    transport: &TransportSpec,
+    offer: AlpnOffer,
+) -> Result<Transport, Failure> {
+    let tls = match transport {
+        TransportSpec::Plain => None,
+        TransportSpec::Tls(tls) => Some(tls),
+        TransportSpec::Unusable(reason) => return Err(Failure::Tls(reason.clone())),
+    };
+    let addresses = addresses(endpoint).await?;
+    let stream = connect_any(&addresses).await.map_err(|error| Failure::Connect(explain(&error).into()))?;
+    // Only a socket that is already gone refuses this, and the first write will say so.
+    stream.set_nodelay(true).ok();
+    match tls {
+        None => Ok(Transport::Tcp(stream)),
+        Some(tls) => {
+            let (transport, _alpn) =
+                tls.connect(stream, offer).await.map_err(|error| Failure::Tls(error.message.into()))?;
+            Ok(transport)
+        }
+    }
+}
+
+/// In the order to try them: a name's addresses start at a random one, so that they share the load.
+async fn addresses(endpoint: &EndpointState) -> Result<Vec<SocketAddr>, Failure> {
+    match endpoint.target() {
+        Target::Address(address) => Ok(vec![*address]),
+        Target::Name { host, port } => {
+            let shared = endpoint.shared();
+            let found = shared.dns.lookup(host).await.map_err(|reason| Failure::Dns((*reason).into()))?;
+            let mut addresses: Vec<_> = found.iter().map(|address| SocketAddr::new(*address, *port)).collect();
+            let start = shared.random.below(addresses.len());
+            addresses.rotate_left(start);
+            Ok(addresses)
+        }
+    }
+}
+
+type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
+
+/// The first address that answers; each gets a head start on the next (RFC 8305). `addresses` is not empty.
+async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    if let [only] = addresses {
+        return TcpStream::connect(*only).await;
+    }
+    let mut attempts: FuturesUnordered<Attempt> = FuturesUnordered::new();
+    let mut remaining = addresses.iter().copied();
+    let mut last_error = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        if let Some(address) = remaining.next() {
+            attempts.push(Box::pin(TcpStream::connect(address)));
+        }
+        let finished = if remaining.len() == 0 {
+            attempts.next().await
+        } else {
+            match select(attempts.next(), pin!(tokio::time::sleep(HEAD_START))).await {
+                Either::Left((finished, _)) => finished,
+                Either::Right(_) => continue,
+            }
+        };
+        match finished {
+            Some(Ok(stream)) => return Ok(stream),
+            Some(Err(error)) => last_error = error,
+            None => return Err(last_error),
+        }
+    }
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused; maybe nothing listens on that port".to_owned(),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            "there is no route to it; maybe the address is of another network".to_owned()
+        }
+        io::ErrorKind::TimedOut => "it did not answer; maybe a firewall drops the packets".to_owned(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,185 @@
+//! What each backend is, compiled once from the table and shared by all workers.
+//!
+//! A spec that an update did not touch is the same `Arc` afterwards: workers compare pointers, and
+//! TLS configurations with their session caches survive every change that is not theirs.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use sekisho_table::store::Touched;
+use sekisho_table::{Backend, BackendTls, Certificate, Endpoints, Table, TrustBundle};
+use sekisho_tls::ClientTls;
+
+/// Every backend of one table, sorted by key: a compiled route refers to one by position.
+#[derive(Debug, Default)]
+pub struct BackendSpecs {
+    specs: Vec<Arc<BackendSpec>>,
+}
+
+#[derive(Debug)]
+pub struct BackendSpec {
+    pub backend: Arc<Backend>,
+    pub endpoints: Vec<EndpointSpec>,
+    pub transport: TransportSpec,
+    endpoints_source: Option<Arc<Endpoints>>,
+    tls_source: TlsSource,
+}
+
+#[derive(Clone, Debug)]
+pub enum TransportSpec {
+    Plain,
+    Tls(Arc<ClientTls>),
+    /// The TLS settings cannot be used; every attempt to connect fails with this reason.
+    Unusable(Arc<str>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSpec {
+    pub target: Target,
+    /// `address:port`, as logs show it.
+    pub label: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    Address(SocketAddr),
+    Name { host: Arc<str>, port: u16 },
+}
+
+/// What a TLS configuration was made from, to tell whether it is still right.
+#[derive(Debug, Default)]
+struct TlsSource {
+    bundles: Vec<Option<Arc<TrustBundle>>>,
+    certificate: Option<Arc<Certificate>>,
+}
+
+impl BackendSpecs {
+    pub fn build(table: &Table, previous: Option<&Arc<Self>>, touched: &Touched) -> Arc<Self> {
+        let concerned = touched.backends || touched.endpoints || touched.trust_bundles || touched.certificates;
+        if let Some(previous) = previous.filter(|_| !concerned) {
+            return previous.clone();
+        }
+        let mut before = previous.map_or(&[][..], |previous| &previous.specs).iter().peekable();
+        let build = |backend: &Arc<Backend>| {
+            // Both sides are sorted by key, so one walk over the previous specs serves all.
+            while before.next_if(|spec| spec.backend.key < backend.key).is_some() {}
+            let same = before.next_if(|spec| spec.backend.key == backend.key);
+            BackendSpec::build(backend, table, same)
+        };
+        Arc::new(Self { specs: table.backends.values().map(build).collect() })
+    }
+
+    pub fn index(&self, key: &str) -> Option<u32> {
+        let position = self.specs.binary_search_by(|spec| spec.backend.key.as_str().cmp(key)).ok()?;
+        u32::try_from(position).ok()
+    }
+
+    pub fn get(&self, index: u32) -> &Arc<BackendSpec> {
+        &self.specs[index as usize]
+    }
+
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<BackendSpec>> {
+        self.specs.iter()
+    }
+
+    pub fn len(&self) -> usize {
+        self.specs.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.specs.is_empty()
+    }
+}
+
+impl BackendSpec {
+    pub fn key(&self) -> &str {
+        &self.backend.key
+    }
+
+    fn build(backend: &Arc<Backend>, table: &Table, previous: Option<&Arc<Self>>) -> Arc<Self> {
+        let endpoints_source = table.endpoints.get(&backend.key);
+        let tls_source = backend.tls.as_ref().map(|tls| TlsSource::collect(tls, table)).unwrap_or_default();
+        let same_tls = previous.filter(|spec| spec.backend.tls == backend.tls && spec.tls_source.same(&tls_source));
+        let same_endpoints = previous.filter(|spec| same(spec.endpoints_source.as_ref(), endpoints_source));
+        if let (Some(spec), Some(_)) = (same_tls, same_endpoints) {
+            if same(Some(&spec.backend), Some(backend)) {
+                return spec.clone();
+            }
+        }
+        let transport = match same_tls {
+            Some(spec) => spec.transport.clone(),
+            None => TransportSpec::build(backend, table),
+        };
+        let endpoints = match same_endpoints {
+            Some(spec) => spec.endpoints.clone(),
+            None => endpoint_specs(endpoints_source),
+        };
+        let (backend, endpoints_source) = (backend.clone(), endpoints_source.cloned());
+        Arc::new(Self { backend, endpoints, transport, endpoints_source, tls_source })
+    }
+
+    /// Whether connections made for `other` may carry requests of this spec.
+    pub(crate) fn shares_connections_with(&self, other: &Self) -> bool {
+        match (&self.transport, &other.transport) {
+            (TransportSpec::Plain, TransportSpec::Plain) => true,
+            (TransportSpec::Tls(mine), TransportSpec::Tls(theirs)) => Arc::ptr_eq(mine, theirs),
+            _ => false,
+        }
+    }
+}
+
+impl TransportSpec {
+    fn build(backend: &Backend, table: &Table) -> Self {
+        let Some(tls) = &backend.tls else { return Self::Plain };
+        match ClientTls::build(tls, table) {
+            Ok(tls) => Self::Tls(Arc::new(tls)),
+            Err(reason) => Self::Unusable(format!("TLS of backend {}: {reason}", backend.key).into()),
+        }
+    }
+}
+
+impl TlsSource {
+    fn collect(tls: &BackendTls, table: &Table) -> Self {
+        Self {
+            bundles: tls.trust_bundles.iter().map(|key| table.trust_bundles.get(key).cloned()).collect(),
+            certificate: table.certificates.get(&tls.client_certificate).cloned(),
+        }
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.bundles.len() == other.bundles.len()
+            && self.bundles.iter().zip(&other.bundles).all(|(mine, theirs)| same(mine.as_ref(), theirs.as_ref()))
+            && same(self.certificate.as_ref(), other.certificate.as_ref())
+    }
+}
+
+/// Equal, asking the pointers first: most of a table is shared with the one before it.
+fn same<T: PartialEq>(left: Option<&Arc<T>>, right: Option<&Arc<T>>) -> bool {
+    match (left, right) {
+        (Some(left), Some(right)) => Arc::ptr_eq(left, right) || left == right,
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+fn endpoint_specs(source: Option<&Arc<Endpoints>>) -> Vec<EndpointSpec> {
+    let mut seen = std::collections::HashSet::new();
+    let endpoints = source.map_or(&[][..], |source| &source.endpoints);
+    endpoints.iter().filter(|endpoint| seen.insert(*endpoint)).map(EndpointSpec::new).collect()
+}
+
+impl EndpointSpec {
+    fn new(endpoint: &sekisho_table::Endpoint) -> Self {
+        let port = endpoint.port;
+        match endpoint.address.parse::<IpAddr>() {
+            Ok(address) => {
+                let address = SocketAddr::new(address, port);
+                Self { target: Target::Address(address), label: address.to_string().into() }
+            }
+            Err(_) => {
+                let host: Arc<str> = endpoint.address.to_ascii_lowercase().into();
+                Self { label: format!("{host}:{port}").into(), target: Target::Name { host, port } }
+            }
+        }
+    }
+}

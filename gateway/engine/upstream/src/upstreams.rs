@@ -1,0 +1,208 @@
+//! All backends of one worker, and the sweep that closes what nobody uses.
+
+use std::cell::{Cell, RefCell};
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::future::Future;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sekisho_stream::Http2Options;
+
+use crate::backend::{Backend, Counters};
+use crate::balance::Random;
+use crate::dns::{DnsCache, Resolve, SystemResolver};
+use crate::endpoint::EndpointState;
+use crate::spec::{BackendSpec, BackendSpecs, Target};
+
+/// Sweeps in one idle timeout: a connection lives at most one part in twelve too long.
+const SWEEPS_PER_TIMEOUT: u32 = 12;
+
+pub struct UpstreamOptions {
+    /// HTTP/1 connections kept for each endpoint on this worker.
+    pub max_idle_per_endpoint: usize,
+    pub idle_timeout: Duration,
+    pub http2: Http2Options,
+    /// Seed of the balancer's choices.
+    pub seed: u64,
+    pub resolver: Rc<dyn Resolve>,
+}
+
+impl Default for UpstreamOptions {
+    fn default() -> Self {
+        Self {
+            max_idle_per_endpoint: 256,
+            idle_timeout: Duration::from_secs(60),
+            http2: Http2Options::default(),
+            seed: fastrand::u64(..),
+            resolver: Rc::new(SystemResolver),
+        }
+    }
+}
+
+/// One worker's backends, in the order of the specs.
+pub struct Upstreams {
+    specs: Arc<BackendSpecs>,
+    backends: Vec<Rc<Backend>>,
+    shared: Rc<Shared>,
+}
+
+/// What every endpoint of a worker needs.
+pub(crate) struct Shared {
+    pub(crate) max_idle_per_endpoint: usize,
+    pub(crate) http2: Http2Options,
+    pub(crate) random: Random,
+    pub(crate) dns: DnsCache,
+    idle_timeout: Duration,
+    ticks: Cell<u32>,
+    /// Endpoints with connections that may have to be closed.
+    swept: RefCell<Vec<Weak<EndpointState>>>,
+}
+
+impl Upstreams {
+    pub fn new(options: UpstreamOptions) -> Self {
+        let shared = Shared {
+            max_idle_per_endpoint: options.max_idle_per_endpoint,
+            http2: options.http2,
+            random: Random::new(options.seed),
+            dns: DnsCache::new(options.resolver),
+            idle_timeout: options.idle_timeout,
+            ticks: Cell::new(0),
+            swept: RefCell::default(),
+        };
+        Self { specs: Arc::default(), backends: Vec::new(), shared: Rc::new(shared) }
+    }
+
+    /// Follows a new table. Exchanges in flight keep the backend they started with; endpoints that
+    /// left the table close their idle connections now and the others when their work is done.
+    pub fn update(&mut self, specs: Arc<BackendSpecs>) {
+        if Arc::ptr_eq(&self.specs, &specs) {
+            return;
+        }
+        let mut before = std::mem::take(&mut self.backends).into_iter().peekable();
+        let mut after = Vec::with_capacity(specs.len());
+        for spec in specs.iter() {
+            // Both sides are sorted by key.
+            let mut previous = None;
+            while let Some(backend) = before.next_if(|backend| backend_order(backend, spec) != Ordering::Greater) {
+                if backend_order(&backend, spec) == Ordering::Equal {
+                    previous = Some(backend);
+                    break;
+                }
+                retire_all(&backend);
+            }
+            after.push(self.follow(spec, previous));
+        }
+        before.for_each(|backend| retire_all(&backend));
+        self.backends = after;
+        self.specs = specs;
+    }
+
+    /// `index` comes from the specs of the last [`Self::update`].
+    #[inline]
+    pub fn backend(&self, index: u32) -> &Rc<Backend> {
+        &self.backends[index as usize]
+    }
+
+    pub fn backends(&self) -> &[Rc<Backend>] {
+        &self.backends
+    }
+
+    /// One pass over the endpoints that hold idle connections. Called by [`Self::sweeper`].
+    pub fn sweep(&self) {
+        self.shared.sweep();
+    }
+
+    /// Sweeps for as long as these upstreams exist; to be spawned on the worker.
+    pub fn sweeper(&self) -> impl Future<Output = ()> + 'static + use<> {
+        let shared = Rc::downgrade(&self.shared);
+        let period = (self.shared.idle_timeout / SWEEPS_PER_TIMEOUT).max(Duration::from_millis(1));
+        async move {
+            loop {
+                tokio::time::sleep(period).await;
+                match shared.upgrade() {
+                    Some(shared) => shared.sweep(),
+                    None => return,
+                }
+            }
+        }
+    }
+
+    fn follow(&self, spec: &Arc<BackendSpec>, previous: Option<Rc<Backend>>) -> Rc<Backend> {
+        match previous {
+            None => self.start(spec, Rc::default(), HashMap::new()),
+            Some(backend) if Arc::ptr_eq(backend.spec(), spec) => backend,
+            Some(backend) => {
+                let mut kept = HashMap::new();
+                if backend.spec().shares_connections_with(spec) {
+                    kept.extend(backend.endpoints().iter().map(|endpoint| (endpoint.target(), endpoint)));
+                }
+                let follower = self.start(spec, backend.shared_counters(), kept);
+                retire_left_out(&backend, &follower);
+                follower
+            }
+        }
+    }
+
+    /// A backend around the endpoint states in `kept`, and new ones for the rest.
+    fn start(
+        &self,
+        spec: &Arc<BackendSpec>,
+        counters: Rc<Counters>,
+        kept: HashMap<&Target, &Rc<EndpointState>>,
+    ) -> Rc<Backend> {
+        let endpoints = spec.endpoints.iter().map(|endpoint| match kept.get(&endpoint.target) {
+            Some(state) => Rc::clone(state),
+            None => EndpointState::new(endpoint.clone(), counters.clone(), self.shared.clone()),
+        });
+        let endpoints = endpoints.collect();
+        Rc::new(Backend::new(spec.clone(), endpoints, counters, self.shared.clone()))
+    }
+}
+
+impl Drop for Upstreams {
+    fn drop(&mut self) {
+        self.backends.iter().for_each(|backend| retire_all(backend));
+    }
+}
+
+impl Shared {
+    /// How many sweeps there have been: the clock of idle connections.
+    #[inline]
+    pub(crate) fn ticks(&self) -> u32 {
+        self.ticks.get()
+    }
+
+    pub(crate) fn enlist(&self, endpoint: Weak<EndpointState>) {
+        self.swept.borrow_mut().push(endpoint);
+    }
+
+    fn sweep(&self) {
+        let now = self.ticks.get().wrapping_add(1);
+        self.ticks.set(now);
+        // Taken out, because closing a connection may run code that enlists an endpoint.
+        let mut swept = self.swept.take();
+        swept.retain(|endpoint| endpoint.upgrade().is_some_and(|endpoint| endpoint.sweep(now, SWEEPS_PER_TIMEOUT)));
+        self.swept.borrow_mut().append(&mut swept);
+        self.dns.sweep();
+    }
+}
+
+fn backend_order(backend: &Backend, spec: &Arc<BackendSpec>) -> Ordering {
+    // The same spec needs no comparison of keys, and most specs are the same.
+    if Arc::ptr_eq(backend.spec(), spec) { Ordering::Equal } else { backend.spec().key().cmp(spec.key()) }
+}
+
+fn retire_all(backend: &Backend) {
+    backend.endpoints().iter().for_each(|endpoint| endpoint.retire());
+}
+
+fn retire_left_out(before: &Backend, after: &Backend) {
+    let kept: std::collections::HashSet<_> = after.endpoints().iter().map(Rc::as_ptr).collect();
+    before
+        .endpoints()
+        .iter()
+        .filter(|endpoint| !kept.contains(&Rc::as_ptr(endpoint)))
+        .for_each(|endpoint| endpoint.retire());
+}

@@ -24,7 +24,13 @@ from controller.resources.schema import (
 )
 
 AbsoluteURI = Annotated[
-    str, Meta(min_length=1, max_length=253, pattern=r"^[^:/?#]+:", description="an absolute URI with a scheme")
+    str,
+    Meta(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[^:/?#]+://",
+        description="an absolute URI such as spiffe://domain/path",
+    ),
 ]
 WellKnownCACertificates = Annotated[
     str,

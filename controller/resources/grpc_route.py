@@ -105,4 +105,4 @@ class GRPCRoute(Resource, frozen=True, kw_only=True):
     versions: ClassVar[tuple[str, ...]] = ("v1",)
     kind: ClassVar[str] = "GRPCRoute"
 
-    spec: GRPCRouteSpec = GRPCRouteSpec()
+    spec: GRPCRouteSpec

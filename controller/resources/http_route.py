@@ -191,4 +191,4 @@ class HTTPRoute(Resource, frozen=True, kw_only=True):
     versions: ClassVar[tuple[str, ...]] = ("v1", "v1beta1")
     kind: ClassVar[str] = "HTTPRoute"
 
-    spec: HTTPRouteSpec = HTTPRouteSpec()
+    spec: HTTPRouteSpec

@@ -46,7 +46,6 @@ SectionName = Annotated[
     str, Meta(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN_PATTERN, description="a name in DNS form")
 ]
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]
-Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Duration = Annotated[
     str, Meta(pattern=r"^(?:[0-9]{1,5}(?:h|ms|m|s)){1,4}\Z", description='a duration such as "10s" or "1m30s"')
 ]

@@ -1,11 +1,18 @@
 //! The routing table as the engine sees it: serde mirror, keyed store and validation.
 //!
-//! Owns decoding an update and keeping the resources; knows nothing of matching or sockets.
+//! Owns decoding an update, judging each resource and keeping the good ones; knows nothing of
+//! matching or sockets.
 
 #![forbid(unsafe_code)]
 
+mod kind;
 pub mod model;
+pub mod regex;
 pub mod store;
+mod update;
+pub mod validate;
 
+pub use self::regex::{compile_regex, regex_problem};
 pub use model::*;
-pub use store::{Table, TableStore};
+pub use store::{Outcome, Table, TableStore, Touched};
+pub use validate::{Checks, NoChecks};

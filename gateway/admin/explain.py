@@ -1,0 +1,108 @@
+"""Explain over HTTP: a person's question in, the engine's answer with file and line out.
+
+The decision is the engine's, made by the code that routes traffic. Here the question is only
+checked and the answer only annotated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+MAX_QUESTION_BYTES: Final = 64 * 1024
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request that may never have been sent."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    from_: str = msgspec.field(default="", name="from")
+    """Identity of the client, a SPIFFE id; empty for none."""
+
+
+class QuestionError(ValueError):
+    """The question cannot be understood; the text says what is expected."""
+
+
+_decoder = msgspec.json.Decoder(Question)
+
+
+def question_from_json(body: bytes) -> Question:
+    """From the body of a POST."""
+    try:
+        return checked(_decoder.decode(body))
+    except msgspec.DecodeError as error:
+        raise QuestionError(
+            f'{error}; expected {{"method": "GET", "url": "http://host/path", "headers": [["name", "value"]]}}'
+        ) from error
+
+
+def question_from_query(query: Iterable[tuple[str, str]]) -> Question:
+    """From a query string: ``?method=GET&url=http://host/path&header=name: value``."""
+    values: dict[str, str] = {}
+    headers: list[tuple[str, str]] = []
+    for name, value in query:
+        if name == "header":
+            headers.append(header_from_text(value))
+        elif name in {"method", "url", "from"}:
+            values[name] = value
+        else:
+            raise QuestionError(f"parameter {name!r} is not known; use method, url, header and from")
+    if "url" not in values:
+        raise QuestionError("parameter url is missing; for example ?url=http://shop.example.com/cart")
+    return checked(
+        Question(
+            url=values["url"],
+            method=values.get("method", "GET"),
+            headers=tuple(headers),
+            from_=values.get("from", ""),
+        )
+    )
+
+
+def header_from_text(text: str) -> tuple[str, str]:
+    """``name: value``, as curl writes it."""
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise QuestionError(f"header {text!r} is not of the form 'name: value'")
+    return name.strip(), value.strip()
+
+
+def checked(question: Question) -> Question:
+    """The question, if the engine can answer it."""
+    try:
+        parts = urlsplit(question.url)
+        port = parts.port
+    except ValueError as error:
+        raise QuestionError(f"URL {question.url!r}: {error}") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        raise QuestionError(f"URL {question.url!r} is not of the form http://host/path or https://host:port/path")
+    if not question.method or not question.method.isascii() or not question.method.isalpha():
+        raise QuestionError(f"method {question.method!r} is not an HTTP method")
+    return question
+
+
+def encode_question(question: Question) -> bytes:
+    """For the engine."""
+    return msgspec.json.encode(question)
+
+
+def object_of_route(route_key: str) -> str:
+    """The object that a route comes from: ``HTTPRoute/ns/name`` of ``HTTPRoute/ns/name/0``."""
+    return route_key.rpartition("/")[0]
+
+
+def with_sources(answer: bytes, sources: Mapping[str, str]) -> dict[str, Any]:
+    """The engine's answer, with ``source`` (file and line) beside each route that has one."""
+    explanation: dict[str, Any] = msgspec.json.decode(answer)
+    if explanation.get("route"):
+        explanation["source"] = sources.get(object_of_route(explanation["route"]), "")
+    for candidates in (explanation.get("candidates") or (), explanation.get("nearest") or ()):
+        for candidate in candidates:
+            candidate["source"] = sources.get(object_of_route(candidate["route"]), "")
+    return explanation

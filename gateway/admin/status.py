@@ -1,0 +1,78 @@
+"""The status report: what the admin endpoint and ``sekisho status`` show about objects.
+
+The gateway does not know the objects that its table was made from; whoever does (the controller,
+in one process with it or elsewhere) provides the report. This module owns its shape only.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One condition, as on the object."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    observed_generation: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """True where the condition's status is."""
+        return self.status == "True"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A listener of a Gateway, or one parent of a route or policy, with conditions of its own."""
+
+    name: str
+    conditions: tuple[Condition, ...] = ()
+    attached_routes: int | None = None
+
+
+class ObjectStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One object as the controller sees it."""
+
+    kind: str
+    namespace: str = ""
+    name: str
+    source: str = ""
+    """Where it was read from: ``file:line``, or empty."""
+    conditions: tuple[Condition, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """``Kind/namespace/name``, without the namespace where there is none."""
+        return "/".join(word for word in (self.kind, self.namespace, self.name) if word)
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing a person should know about: what, where, and the remedy."""
+
+    message: str
+    object: str = ""
+    source: str = ""
+    remedy: str = ""
+    severity: str = "error"
+    """``error``, or ``warning`` where everything asked for is served all the same."""
+
+
+class GatewayVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A running gateway process and the table version it acknowledged."""
+
+    name: str
+    version: str = ""
+    wanted: str = ""
+    """Version it should hold; differs while an update is on its way or was refused."""
+    error: str = ""
+
+
+class StatusReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Objects, conditions, problems, and which gateways hold which version."""
+
+    gateways: tuple[GatewayVersion, ...] = ()
+    objects: tuple[ObjectStatus, ...] = ()
+    problems: tuple[Problem, ...] = ()

@@ -1,0 +1,1 @@
+"""Real backends: each runs on a thread of its own, listens on loopback and records what reached it."""

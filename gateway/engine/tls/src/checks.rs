@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::CertificateDer;
-use sekisho_table::{Certificate, TrustBundle};
+use sekisho_table::{Certificate, Checks, TrustBundle};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::authorities::parse_bundle;
@@ -14,8 +14,8 @@ use crate::pem;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CertificateChecks;
 
-impl CertificateChecks {
-    pub fn certificate(&self, certificate: &Certificate) -> Result<(), String> {
+impl Checks for CertificateChecks {
+    fn certificate(&self, certificate: &Certificate) -> Result<(), String> {
         let chain = pem::certificates(&certificate.chain).map_err(|reason| format!("certificate chain: {reason}"))?;
         if let Err(reason) = pem::certified_key(certificate) {
             return Err(misplaced_leaf(certificate, &chain).unwrap_or(reason));
@@ -23,7 +23,7 @@ impl CertificateChecks {
         check_order(&chain)
     }
 
-    pub fn trust_bundle(&self, bundle: &TrustBundle) -> Result<(), String> {
+    fn trust_bundle(&self, bundle: &TrustBundle) -> Result<(), String> {
         parse_bundle(&bundle.certificates).map(|_| ())
     }
 }

@@ -12,7 +12,7 @@ use sekisho_tls::{AlpnOffer, Transport};
 
 use crate::balance;
 use crate::dial::{bounded, dial};
-use crate::endpoint::{EndpointHandle, EndpointLease, EndpointState};
+use crate::endpoint::{EndpointHandle, EndpointState, LeaseGuard};
 use crate::error::{Failure, OpenError};
 use crate::spec::BackendSpec;
 use crate::upstreams::Shared;
@@ -37,7 +37,7 @@ pub enum Connection {
 pub struct Lease {
     pub connection: Connection,
     /// Keep it until the exchange ends: the balancer counts it.
-    pub endpoint: EndpointLease,
+    pub endpoint: LeaseGuard,
     /// The connection has served before, so its first failure may only mean that the peer had closed it.
     pub reused: bool,
 }
@@ -121,9 +121,9 @@ impl Backend {
 
     /// Puts a connection back for the next exchange; one that cannot be reused is closed.
     #[inline]
-    pub fn release(&self, endpoint: EndpointLease, connection: Http1<Transport>) {
+    pub fn release(&self, connection: Http1<Transport>, guard: LeaseGuard) {
         if connection.is_reusable() {
-            endpoint.handle().put_idle(connection);
+            guard.handle().put_idle(connection);
         }
     }
 
@@ -142,12 +142,12 @@ impl Backend {
         } else {
             Connection::Http1(endpoint.take_idle()?)
         };
-        Some(Lease { connection, endpoint: EndpointLease::new(endpoint), reused: true })
+        Some(Lease { connection, endpoint: LeaseGuard::new(endpoint), reused: true })
     }
 
     async fn connect(&self, endpoint: &Rc<EndpointState>, http2: bool, bound: Duration) -> Result<Lease, OpenError> {
         // Counted while connecting, so that a burst does not pile up on one endpoint.
-        let lease = EndpointLease::new(endpoint);
+        let lease = LeaseGuard::new(endpoint);
         let connected = if http2 {
             bounded(bound, self.connect_http2(endpoint)).await
         } else {

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use sekisho_stream::Http1;
@@ -19,7 +18,8 @@ use crate::upstreams::Shared;
 pub type EndpointHandle = Rc<EndpointState>;
 
 pub struct EndpointState {
-    spec: EndpointSpec,
+    target: Target,
+    label: Rc<str>,
     in_flight: Cell<u32>,
     /// The endpoint has left the table: its work finishes, its connections are not kept.
     retired: Cell<bool>,
@@ -39,9 +39,10 @@ struct Idle {
 }
 
 impl EndpointState {
-    pub(crate) fn new(spec: EndpointSpec, counters: Rc<Counters>, shared: Rc<Shared>) -> Rc<Self> {
+    pub(crate) fn new(spec: &EndpointSpec, counters: Rc<Counters>, shared: Rc<Shared>) -> Rc<Self> {
         Rc::new(Self {
-            spec,
+            target: spec.target.clone(),
+            label: Rc::from(&*spec.label),
             in_flight: Cell::new(0),
             retired: Cell::new(false),
             idle: RefCell::default(),
@@ -53,8 +54,8 @@ impl EndpointState {
     }
 
     /// `address:port`, for logs.
-    pub fn label(&self) -> &Arc<str> {
-        &self.spec.label
+    pub fn label(&self) -> &Rc<str> {
+        &self.label
     }
 
     pub fn in_flight(&self) -> u32 {
@@ -67,7 +68,7 @@ impl EndpointState {
     }
 
     pub(crate) fn target(&self) -> &Target {
-        &self.spec.target
+        &self.target
     }
 
     pub(crate) fn is_retired(&self) -> bool {
@@ -131,7 +132,7 @@ fn is_open(connection: &mut Http1<Transport>) -> bool {
 impl fmt::Debug for EndpointState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EndpointState")
-            .field("label", &self.spec.label)
+            .field("label", &self.label)
             .field("in_flight", &self.in_flight.get())
             .field("retired", &self.retired.get())
             .finish_non_exhaustive()
@@ -140,9 +141,9 @@ impl fmt::Debug for EndpointState {
 
 /// Counts one exchange as in flight for as long as it lives.
 #[derive(Debug)]
-pub struct EndpointLease(Rc<EndpointState>);
+pub struct LeaseGuard(Rc<EndpointState>);
 
-impl EndpointLease {
+impl LeaseGuard {
     pub(crate) fn new(endpoint: &Rc<EndpointState>) -> Self {
         endpoint.in_flight.set(endpoint.in_flight.get() + 1);
         endpoint.counters.exchange_started();
@@ -154,7 +155,7 @@ impl EndpointLease {
     }
 }
 
-impl Deref for EndpointLease {
+impl Deref for LeaseGuard {
     type Target = EndpointState;
 
     fn deref(&self) -> &EndpointState {
@@ -162,7 +163,7 @@ impl Deref for EndpointLease {
     }
 }
 
-impl Drop for EndpointLease {
+impl Drop for LeaseGuard {
     fn drop(&mut self) {
         self.0.in_flight.set(self.0.in_flight.get() - 1);
         self.0.counters.exchange_ended();

@@ -18,7 +18,7 @@ mod upstreams;
 
 pub use backend::{Backend, BackendCounters, Connection, Lease, Want};
 pub use dns::Resolve;
-pub use endpoint::{EndpointHandle, EndpointLease, EndpointState};
+pub use endpoint::{EndpointHandle, EndpointState, LeaseGuard};
 pub use error::OpenError;
 pub use spec::{BackendSpec, BackendSpecs, EndpointSpec, Target, TransportSpec};
 pub use upstreams::{UpstreamOptions, Upstreams};

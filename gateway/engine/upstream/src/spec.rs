@@ -6,8 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use sekisho_table::store::Touched;
-use sekisho_table::{Backend, BackendTls, Certificate, Endpoints, Table, TrustBundle};
+use sekisho_table::{Backend, BackendTls, Certificate, Destination, Endpoints, Table, Touched, TrustBundle};
 use sekisho_tls::ClientTls;
 
 /// Every backend of one table, sorted by key: a compiled route refers to one by position.
@@ -54,7 +53,7 @@ struct TlsSource {
 }
 
 impl BackendSpecs {
-    pub fn build(table: &Table, previous: Option<&Arc<Self>>, touched: &Touched) -> Arc<Self> {
+    pub fn build(table: &Table, previous: Option<&Arc<Self>>, touched: Touched) -> Arc<Self> {
         let concerned = touched.backends || touched.endpoints || touched.trust_bundles || touched.certificates;
         if let Some(previous) = previous.filter(|_| !concerned) {
             return previous.clone();
@@ -94,6 +93,11 @@ impl BackendSpecs {
 impl BackendSpec {
     pub fn key(&self) -> &str {
         &self.backend.key
+    }
+
+    /// Names that telemetry reports.
+    pub fn destination(&self) -> &Destination {
+        &self.backend.destination
     }
 
     fn build(backend: &Arc<Backend>, table: &Table, previous: Option<&Arc<Self>>) -> Arc<Self> {

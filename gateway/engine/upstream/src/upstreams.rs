@@ -154,7 +154,7 @@ impl Upstreams {
     ) -> Rc<Backend> {
         let endpoints = spec.endpoints.iter().map(|endpoint| match kept.get(&endpoint.target) {
             Some(state) => Rc::clone(state),
-            None => EndpointState::new(endpoint.clone(), counters.clone(), self.shared.clone()),
+            None => EndpointState::new(endpoint, counters.clone(), self.shared.clone()),
         });
         let endpoints = endpoints.collect();
         Rc::new(Backend::new(spec.clone(), endpoints, counters, self.shared.clone()))

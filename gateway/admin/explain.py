@@ -94,7 +94,7 @@ def encode_question(question: Question) -> bytes:
 
 def object_of_route(route_key: str) -> str:
     """The object that a route comes from: ``HTTPRoute/ns/name`` of ``HTTPRoute/ns/name/0``."""
-    return route_key.rpartition("/")[0]
+    return "/".join(route_key.split("/")[:3])
 
 
 def with_sources(answer: bytes, sources: Mapping[str, str]) -> dict[str, Any]:

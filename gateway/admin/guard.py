@@ -40,6 +40,7 @@ class HostGuard:
         self._allowed = _LOOPBACK_NAMES | {host_name(name) for name in allowed}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers itself, or hands on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from gateway import __version__
+from gateway.admin.explain import object_of_route
 from gateway.admin.status import ObjectStatus, Problem, StatusReport
 from gateway.agent.state import AgentState
 from gateway.routing_table import describe
@@ -168,7 +169,7 @@ def _gateways(reading: Reading) -> tuple[GatewayCard, ...]:
         state = states.get(listener.key)
         by_gateway.setdefault(listener.gateway, []).append(
             ListenerRow(
-                name=listener.key.rpartition("/")[2],
+                name=listener.key.removeprefix(f"{listener.gateway}/"),
                 url=describe.listener_url(listener),
                 hostname=listener.hostname or "*",
                 port=listener.port,
@@ -192,7 +193,7 @@ def _route_row(route: Route, sources: Mapping[str, str], rates: Rates) -> RouteR
         filters=tuple(describe.filter_(step) for step in route.filters),
         backends=describe.backends(route),
         failing=route.failure is not None or any(share.failure is not None for share in route.backends),
-        source=sources.get(route.key.rpartition("/")[0], ""),
+        source=sources.get(object_of_route(route.key), ""),
         requests_per_second=rates.routes.get(route.key, 0.0),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from gateway.routing_table import validate
 from gateway.routing_table.model import Delta, Rejection, Resources, Snapshot, Update
 from gateway.routing_table.wire import KINDS, Kind, Resource, resources_of
 
@@ -23,15 +24,18 @@ class HeldTable:
     def apply(self, update: Update, rejected: Iterable[Rejection]) -> None:
         """Takes over what the engine accepted of ``update``."""
         refused = {(rejection.kind, rejection.key) for rejection in rejected}
+        previous = dict(self._by_kind)
         for kind in KINDS:
             match update:
                 case Snapshot():
                     self._replace(kind, update.resources, refused)
                 case Delta():
-                    if not getattr(update.upsert, kind) and not getattr(update.remove, kind):
-                        continue
                     self._change(kind, update, refused)
-            self._tuples[kind] = tuple(self._by_kind[kind].values())
+        if refused and isinstance(update, Snapshot):
+            self._keep_what_is_used(previous)
+        for kind in KINDS:
+            if isinstance(update, Snapshot) or getattr(update.upsert, kind) or getattr(update.remove, kind):
+                self._tuples[kind] = tuple(self._by_kind[kind].values())
         self._resources = resources_of(self._tuples)
 
     def _replace(self, kind: Kind, resources: Resources, refused: set[tuple[str, str]]) -> None:
@@ -46,12 +50,20 @@ class HeldTable:
 
     def _change(self, kind: Kind, delta: Delta, refused: set[tuple[str, str]]) -> None:
         held = self._by_kind[kind]
-        for key in getattr(delta.remove, kind):
-            if (kind, key) not in refused:
-                held.pop(key, None)
         for resource in getattr(delta.upsert, kind):
             if (kind, resource.key) not in refused:
                 held[resource.key] = resource
+        for key in getattr(delta.remove, kind):
+            if (kind, key) not in refused:
+                held.pop(key, None)
+
+    def _keep_what_is_used(self, previous: Mapping[Kind, Mapping[str, Resource]]) -> None:
+        """A refused resource keeps its previous version, and with it what that version refers to."""
+        for kind in reversed(tuple(KINDS)):
+            for resource in tuple(self._by_kind[kind].values()):
+                for target_kind, target in validate.references(resource):
+                    if target not in self._by_kind[target_kind] and target in previous[target_kind]:
+                        self._by_kind[target_kind][target] = previous[target_kind][target]
 
     @property
     def resources(self) -> Resources:

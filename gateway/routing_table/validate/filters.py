@@ -1,0 +1,162 @@
+"""Rules on filters, of a rule or of one of its backends."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address
+from typing import Final, assert_never
+
+from gateway.routing_table.model import (
+    CORS,
+    Filter,
+    Header,
+    PathModifier,
+    RequestHeaderModifier,
+    RequestMirror,
+    RequestRedirect,
+    ResponseHeaderModifier,
+    URLRewrite,
+)
+from gateway.routing_table.validate.names import (
+    MAX_UNSIGNED_16,
+    MAX_UNSIGNED_32,
+    Problems,
+    at,
+    bounded,
+    count,
+    each,
+    header_name,
+    header_value,
+    hostname,
+    key,
+    path,
+    port,
+    token,
+    within,
+)
+
+_MAX_FILTERS: Final = 64
+_MAX_HEADERS: Final = 256
+_MAX_ORIGINS: Final = 256
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*\Z")
+_RESERVED: Final = frozenset(
+    {
+        "connection",
+        "content-length",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Fields that frame a message or belong to one connection: the engine alone writes them."""
+
+
+def filters(steps: tuple[Filter, ...]) -> Problems:
+    """The list in the field ``filters``."""
+    yield from at("filters", bounded(len(steps), _MAX_FILTERS, "filters"))
+    yield from each("filters", steps, _filter)
+
+
+def _filter(step: Filter) -> Problems:
+    match step:
+        case RequestHeaderModifier() | ResponseHeaderModifier():
+            return _header_modifier(step)
+        case RequestRedirect():
+            return _request_redirect(step)
+        case URLRewrite():
+            return _url_rewrite(step)
+        case RequestMirror():
+            return _request_mirror(step)
+        case CORS():
+            return _cors(step)
+        case _:
+            assert_never(step)
+
+
+def _header_modifier(step: RequestHeaderModifier | ResponseHeaderModifier) -> Problems:
+    for field, headers in (("set", step.set), ("add", step.add)):
+        yield from at(field, bounded(len(headers), _MAX_HEADERS, "headers"))
+        yield from each(field, headers, _header)
+    yield from at("remove", bounded(len(step.remove), _MAX_HEADERS, "headers"))
+    yield from each("remove", step.remove, _changeable)
+
+
+def _header(header: Header) -> Problems:
+    yield from at("name", _changeable(header.name))
+    yield from at("value", header_value(header.value))
+
+
+def _changeable(name: str) -> Problems:
+    yield from header_name(name)
+    if name in _RESERVED:
+        yield f"{name!r} is written by the gateway; leave it out (for 'host', use a URLRewrite filter)"
+
+
+def _request_redirect(step: RequestRedirect) -> Problems:
+    if step.hostname:
+        yield from at("hostname", hostname(step.hostname))
+    yield from _path_modifier(step.path)
+    if step.port is not None:
+        yield from at("port", port(step.port))
+
+
+def _url_rewrite(step: URLRewrite) -> Problems:
+    if step.hostname:
+        yield from at("hostname", hostname(step.hostname))
+    yield from _path_modifier(step.path)
+
+
+def _path_modifier(modifier: PathModifier | None) -> Problems:
+    # Empty stands for "/", as in the table of the API's HTTPPathModifier.
+    if modifier is not None and modifier.value:
+        yield from at("path.value", path(modifier.value))
+
+
+def _request_mirror(step: RequestMirror) -> Problems:
+    yield from at("backend", key(step.backend))
+    yield from at("denominator", count(step.denominator))
+    yield from at("numerator", within(step.numerator, 0, step.denominator))
+
+
+def _cors(step: CORS) -> Problems:
+    yield from at("allow_origins", bounded(len(step.allow_origins), _MAX_ORIGINS, "origins"))
+    yield from each("allow_origins", step.allow_origins, _origin)
+    yield from at("allow_methods", bounded(len(step.allow_methods), _MAX_HEADERS, "methods"))
+    yield from each("allow_methods", step.allow_methods, token)
+    for field, names in (("allow_headers", step.allow_headers), ("expose_headers", step.expose_headers)):
+        yield from at(field, bounded(len(names), _MAX_HEADERS, "headers"))
+        yield from each(field, names, lambda name: header_name(name.lower()))
+    yield from at("max_age_seconds", within(step.max_age_seconds, 0, MAX_UNSIGNED_32))
+
+
+def _origin(text: str) -> Problems:
+    if text != "*" and not _is_origin(text):
+        yield f"{text!r} is not an origin; write '*', or scheme and host such as 'https://*.example.com'"
+
+
+def _is_origin(text: str) -> bool:
+    """Scheme, host with wildcards anywhere to the left, and an optional port."""
+    scheme, separator, rest = text.partition("://")
+    host, colon, number = rest.rpartition(":")
+    if not colon or rest.endswith("]"):
+        host, colon, number = rest, "", ""
+    port_fits = not colon or number == "*" or (_is_decimal(number) and 0 < int(number) <= MAX_UNSIGNED_16)
+    host_fits = host == "*" or not any(hostname(host.replace("*", "x"))) or _is_ipv6(host)
+    return bool(separator) and bool(_SCHEME.match(scheme)) and host_fits and port_fits
+
+
+def _is_decimal(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host[1:-1])
+    except ValueError:
+        return False
+    return host.startswith("[") and host.endswith("]")

@@ -1,0 +1,140 @@
+"""Rules on one resource of each kind; those on routes are next door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Final, assert_never
+
+from gateway.routing_table.model import (
+    Backend,
+    BackendTLS,
+    Certificate,
+    Endpoint,
+    Endpoints,
+    Gateway,
+    Limits,
+    Listener,
+    Route,
+    SubjectAltName,
+    TrustBundle,
+)
+from gateway.routing_table.validate.names import (
+    Problems,
+    at,
+    bounded,
+    count,
+    duration,
+    each,
+    hostname,
+    key,
+    pattern_hostname,
+    port,
+    text_bounded,
+    within,
+)
+from gateway.routing_table.validate.routes import failure, route
+
+_MAX_PEM_BYTES: Final = 4 << 20
+_MAX_ENDPOINTS: Final = 65_536
+_MAX_REFERENCES: Final = 256
+_MAX_TRUSTED_HOPS: Final = 64
+_MAX_WINDOW_BYTES: Final = 2**31 - 1
+"""RFC 9113, 6.5.2: a larger window is a flow-control error."""
+
+Judged = TrustBundle | Certificate | Endpoints | Backend | Gateway | Listener | Route
+
+
+def problem(resource: Judged) -> str | None:
+    """What is wrong with the resource on its own, or None: the field, the fault and the remedy."""
+    return next(_problems(resource), None)
+
+
+def _problems(resource: Judged) -> Iterator[str]:
+    yield from at("key", key(resource.key))
+    match resource:
+        case TrustBundle():
+            yield from at("certificates", text_bounded(resource.certificates, _MAX_PEM_BYTES))
+        case Certificate():
+            yield from at("chain", text_bounded(resource.chain, _MAX_PEM_BYTES))
+            yield from at("private_key", text_bounded(resource.private_key, _MAX_PEM_BYTES))
+        case Endpoints():
+            yield from at("endpoints", bounded(len(resource.endpoints), _MAX_ENDPOINTS, "endpoints"))
+            yield from each("endpoints", resource.endpoints, _endpoint)
+        case Backend():
+            yield from _backend(resource)
+        case Gateway():
+            yield from at("trusted_hops", bounded(resource.trusted_hops, _MAX_TRUSTED_HOPS, "hops"))
+            yield from at("limits", _limits(resource.limits))
+        case Listener():
+            yield from _listener(resource)
+        case Route():
+            yield from route(resource)
+        case _:
+            assert_never(resource)
+
+
+def _endpoint(endpoint: Endpoint) -> Problems:
+    yield from at("port", port(endpoint.port))
+    if not _is_address(endpoint.address):
+        yield from at("address", hostname(endpoint.address))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def _backend(backend: Backend) -> Problems:
+    if backend.failure is not None:
+        yield from at("failure", failure(backend.failure))
+    if backend.tls is not None:
+        yield from at("tls", _backend_tls(backend.tls))
+
+
+def _backend_tls(tls: BackendTLS) -> Problems:
+    yield from at("server_name", hostname(tls.server_name))
+    yield from at("trust_bundles", bounded(len(tls.trust_bundles), _MAX_REFERENCES, "trust bundles"))
+    yield from at("subject_alt_names", bounded(len(tls.subject_alt_names), _MAX_REFERENCES, "names"))
+    yield from each("subject_alt_names", tls.subject_alt_names, _subject_alt_name)
+
+
+def _subject_alt_name(name: SubjectAltName) -> Problems:
+    match name.type:
+        case "Hostname":
+            yield from at("value", pattern_hostname(name.value))
+        case "URI":
+            if ":" not in name.value or not name.value.isascii():
+                yield f"value: {name.value!r} is not a URI; write one such as 'spiffe://domain/path'"
+
+
+def _limits(limits: Limits) -> Problems:
+    # Zero is "no bound" for a time, and nonsense for a count or a size.
+    for field in Limits.__struct_fields__:
+        value: int = getattr(limits, field)
+        if field.endswith("_timeout_ms"):
+            yield from at(field, duration(value))
+        elif field.startswith("initial_"):
+            yield from at(field, within(value, 1, _MAX_WINDOW_BYTES))
+        else:
+            yield from at(field, count(value))
+
+
+def _listener(listener: Listener) -> Problems:
+    if not _is_address(listener.address):
+        yield f"address: {listener.address!r} is not an IP address"
+    yield from at("port", port(listener.port))
+    yield from at("bind_port", port(listener.bind_port))
+    if listener.hostname:
+        yield from at("hostname", pattern_hostname(listener.hostname))
+    yield from at("certificates", bounded(len(listener.certificates), _MAX_REFERENCES, "certificates"))
+    match listener.protocol:
+        case "HTTPS":
+            if not listener.certificates:
+                yield "certificates: an HTTPS listener needs at least one certificate; name one"
+        case "HTTP":
+            if listener.certificates:
+                yield "certificates: an HTTP listener would not use them; make the protocol HTTPS or name none"

@@ -1,1 +1,144 @@
-//! Placeholder
+//! Which route takes a request, and why: a pure library, without sockets or clocks.
+//!
+//! Owns the choice of listener by host, the precedence of routes (Gateway API, `HTTPRouteRule.matches` and
+//! `GRPCRouteRule.matches`) and its explanation. It must not know what a route does with a request.
+//!
+//! The cost of a decision does not grow with the number of routes: hash on the host, then on the path, and
+//! only the candidates found there are looked at, best first. [`Router::explain`] runs the same code as
+//! [`Router::find`], with a recorder that compiles to nothing in the latter.
+
+#![forbid(unsafe_code)]
+
+mod build;
+mod candidate;
+mod explain;
+mod find;
+mod grpc_index;
+mod hash;
+mod host_map;
+mod path_index;
+mod precedence;
+mod query;
+mod value;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use regex::Regex;
+use sekisho_codec::message::Headers;
+use sekisho_table::{Listener, Route};
+
+pub use explain::{Explanation, FailedPredicate, SocketSummary, TriedCandidate};
+
+use candidate::Candidate;
+use grpc_index::GrpcIndex;
+use hash::FastHash;
+use host_map::HostMap;
+use path_index::PathIndex;
+
+/// What routing looks at in a request.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestView<'a> {
+    /// Whether the connection is TLS; `sni` is then the name its handshake asked for.
+    pub tls: bool,
+    pub sni: Option<&'a str>,
+    pub method: &'a str,
+    /// Lower case, without port and without trailing dot.
+    pub host: &'a str,
+    /// Normalised, without query.
+    pub path: &'a str,
+    /// Without `?`.
+    pub query: &'a str,
+    pub headers: &'a Headers,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(pub u32);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(pub u32);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(pub u32);
+
+/// An address and port to bind, and the listeners that share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Socket {
+    pub address: IpAddr,
+    pub bind_port: u16,
+    pub tls: bool,
+    pub listeners: Vec<ListenerId>,
+}
+
+/// Where a request goes. `rule_match` is the position in `Route::matches`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Matched {
+        listener: ListenerId,
+        route: RouteId,
+        rule_match: u32,
+    },
+    /// 404: the listener that owns the host, if any, has no route for the request.
+    NoRoute {
+        listener: Option<ListenerId>,
+    },
+    /// 421: the host belongs to `listener`, which is not the one that the handshake chose.
+    Misdirected {
+        listener: ListenerId,
+    },
+}
+
+type FastMap<K, V> = HashMap<K, V, FastHash>;
+
+/// An immutable matcher for one version of the table.
+#[derive(Debug, Default)]
+pub struct Router {
+    sockets: Vec<Socket>,
+    /// By [`SocketId`]: which listener owns a host.
+    owners: Vec<HostMap<ListenerId>>,
+    by_address: HashMap<(IpAddr, u16), SocketId>,
+    listeners: Vec<Arc<Listener>>,
+    /// By [`ListenerId`].
+    attached: Vec<Attached>,
+    routes: Vec<Arc<Route>>,
+    /// In order of precedence, so that comparing positions compares candidates.
+    http: Vec<Candidate>,
+    grpc: Vec<Candidate>,
+    /// Compiled patterns, kept for the next build.
+    patterns: HashMap<String, Regex>,
+}
+
+/// The routes of one listener: nobody else's are considered for it.
+#[derive(Debug, Default)]
+struct Attached {
+    http: HostMap<PathIndex>,
+    grpc: HostMap<GrpcIndex>,
+}
+
+impl Router {
+    pub fn sockets(&self) -> &[Socket] {
+        &self.sockets
+    }
+
+    pub fn socket(&self, address: IpAddr, bind_port: u16) -> Option<SocketId> {
+        self.by_address.get(&(address, bind_port)).copied()
+    }
+
+    pub fn listener(&self, id: ListenerId) -> &Arc<Listener> {
+        &self.listeners[id.0 as usize]
+    }
+
+    pub fn listeners(&self) -> &[Arc<Listener>] {
+        &self.listeners
+    }
+
+    pub fn route(&self, id: RouteId) -> &Arc<Route> {
+        &self.routes[id.0 as usize]
+    }
+
+    /// Every route of the table, by [`RouteId`].
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+}

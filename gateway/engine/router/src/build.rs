@@ -1,0 +1,181 @@
+//! From a table to a [`Router`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use http::header::HeaderName;
+use regex::Regex;
+use sekisho_table::{
+    Listener, ListenerProtocol, Match, PathMatchType, Route, RouteKind, Table, ValueMatch, ValueMatchType,
+    compile_regex,
+};
+
+use crate::candidate::{Candidate, Target};
+use crate::grpc_index::GrpcIndex;
+use crate::host_map::HostMap;
+use crate::path_index::PathIndex;
+use crate::value::{HeaderTest, QueryTest, ValueTest};
+use crate::{Attached, ListenerId, RouteId, Router, Socket, SocketId, precedence};
+
+impl Router {
+    pub fn build(table: &Table) -> Router {
+        Router::default().rebuild(table)
+    }
+
+    /// A router for `table` that takes over what this one has compiled.
+    pub fn rebuild(&self, table: &Table) -> Router {
+        let mut router = Router {
+            routes: table.routes.values().cloned().collect(),
+            listeners: table.listeners.values().cloned().collect(),
+            ..Router::default()
+        };
+        router.open_sockets();
+        let mut patterns = Patterns { known: &self.patterns, used: HashMap::new() };
+        let http = ordered(&router.routes, RouteKind::Http);
+        let grpc = ordered(&router.routes, RouteKind::Grpc);
+        router.http = http.iter().map(|place| candidate(&router.routes, *place, &mut patterns)).collect();
+        router.grpc = grpc.iter().map(|place| candidate(&router.routes, *place, &mut patterns)).collect();
+        router.patterns = patterns.used;
+        router.attach();
+        router
+    }
+
+    fn open_sockets(&mut self) {
+        for (position, listener) in self.listeners.iter().enumerate() {
+            let id = ListenerId(position as u32);
+            let place = (listener.address, listener.bind_port);
+            let socket = *self.by_address.entry(place).or_insert_with(|| {
+                self.sockets.push(new_socket(listener));
+                self.owners.push(HostMap::default());
+                SocketId(self.sockets.len() as u32 - 1)
+            });
+            self.sockets[socket.0 as usize].listeners.push(id);
+            self.owners[socket.0 as usize].insert(&listener.hostname, id);
+        }
+    }
+
+    fn attach(&mut self) {
+        let by_key: HashMap<&str, usize> =
+            self.listeners.iter().enumerate().map(|(position, listener)| (listener.key.as_str(), position)).collect();
+        let mut http = vec![Positions::new(); self.listeners.len()];
+        let mut grpc = vec![Positions::new(); self.listeners.len()];
+        for (candidates, positions) in [(&self.http, &mut http), (&self.grpc, &mut grpc)] {
+            for (position, candidate) in candidates.iter().enumerate() {
+                for attachment in &self.routes[candidate.route.0 as usize].attachments {
+                    let Some(listener) = by_key.get(attachment.listener.as_str()) else { continue };
+                    for hostname in &attachment.hostnames {
+                        positions[*listener].entry(hostname).or_default().push(position as u32);
+                    }
+                }
+            }
+        }
+        let http = http.into_iter().map(|positions| by_host(positions, |list| PathIndex::build(list, &self.http)));
+        let grpc = grpc.into_iter().map(|positions| by_host(positions, |list| GrpcIndex::build(list, &self.grpc)));
+        self.attached = http.zip(grpc).map(|(http, grpc)| Attached { http, grpc }).collect();
+    }
+}
+
+/// Candidates of one listener by hostname, in order of precedence.
+type Positions<'a> = BTreeMap<&'a str, Vec<u32>>;
+
+fn by_host<T>(positions: Positions<'_>, build: impl Fn(&[u32]) -> T) -> HostMap<T> {
+    let mut map = HostMap::default();
+    for (hostname, mut list) in positions {
+        list.dedup();
+        map.insert(hostname, build(&list));
+    }
+    map
+}
+
+fn new_socket(listener: &Listener) -> Socket {
+    Socket {
+        address: listener.address,
+        bind_port: listener.bind_port,
+        tls: listener.protocol == ListenerProtocol::Https,
+        listeners: Vec::new(),
+    }
+}
+
+/// Every match of every route of one kind, best first.
+fn ordered(routes: &[Arc<Route>], kind: RouteKind) -> Vec<(RouteId, u32)> {
+    let of_kind = routes.iter().enumerate().filter(|(_, route)| route.kind == kind);
+    let mut places: Vec<(RouteId, u32)> = of_kind
+        .flat_map(|(position, route)| (0..route.matches.len() as u32).map(move |it| (RouteId(position as u32), it)))
+        .collect();
+    places.sort_by(|left, right| {
+        let of = |place: &(RouteId, u32)| -> (&Route, u32) { (&routes[place.0.0 as usize], place.1) };
+        precedence::compare(of(left), of(right))
+    });
+    places
+}
+
+/// Regular expressions: each pattern is compiled once, and not again while tables keep using it.
+struct Patterns<'a> {
+    known: &'a HashMap<String, Regex>,
+    used: HashMap<String, Regex>,
+}
+
+impl Patterns<'_> {
+    fn regex(&mut self, pattern: &str) -> Option<Box<Regex>> {
+        if let Some(regex) = self.used.get(pattern) {
+            return Some(Box::new(regex.clone()));
+        }
+        let regex = match self.known.get(pattern) {
+            Some(regex) => regex.clone(),
+            None => compile_regex(pattern).ok()?,
+        };
+        self.used.insert(pattern.to_owned(), regex.clone());
+        Some(Box::new(regex))
+    }
+
+    fn test(&mut self, kind: ValueMatchType, value: &str) -> ValueTest {
+        match kind {
+            ValueMatchType::Exact => ValueTest::Exact(value.into()),
+            ValueMatchType::RegularExpression => ValueTest::Regex(self.regex(value)),
+        }
+    }
+}
+
+fn candidate(routes: &[Arc<Route>], (route, rule_match): (RouteId, u32), patterns: &mut Patterns<'_>) -> Candidate {
+    let source = &routes[route.0 as usize];
+    let found = &source.matches[rule_match as usize];
+    Candidate {
+        route,
+        rule_match,
+        target: match source.kind {
+            RouteKind::Http => path_target(found, patterns),
+            RouteKind::Grpc => grpc_target(found, patterns),
+        },
+        method: (!found.method.is_empty()).then(|| found.method.as_str().into()),
+        headers: found.headers.iter().map(|header| header_test(header, patterns)).collect(),
+        query: found
+            .query
+            .iter()
+            .map(|query| QueryTest { name: query.name.as_str().into(), test: patterns.test(query.kind, &query.value) })
+            .collect(),
+    }
+}
+
+fn path_target(found: &Match, patterns: &mut Patterns<'_>) -> Target {
+    let Some(path) = &found.path else { return Target::Prefix("".into()) };
+    match path.kind {
+        PathMatchType::Exact => Target::Exact(path.value.as_str().into()),
+        PathMatchType::PathPrefix => Target::Prefix(path.value.trim_end_matches('/').into()),
+        PathMatchType::RegularExpression => Target::Regex(patterns.regex(&path.value)),
+    }
+}
+
+fn grpc_target(found: &Match, patterns: &mut Patterns<'_>) -> Target {
+    let Some(grpc) = &found.grpc else { return Target::Grpc { service: None, method: None } };
+    let [service, method] = [&grpc.service, &grpc.method]
+        .map(|name| if name.is_empty() { None } else { Some(patterns.test(grpc.kind, name)) });
+    Target::Grpc { service, method }
+}
+
+/// A name that is none (validation refuses it) becomes a test that nothing passes.
+fn header_test(header: &ValueMatch, patterns: &mut Patterns<'_>) -> HeaderTest {
+    match HeaderName::from_bytes(header.name.as_bytes()) {
+        Ok(name) => HeaderTest { name, test: patterns.test(header.kind, &header.value) },
+        Err(_) => HeaderTest { name: http::header::HOST, test: ValueTest::Regex(None) },
+    }
+}

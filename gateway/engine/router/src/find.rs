@@ -1,0 +1,132 @@
+//! The walk from a request to its route.
+//!
+//! [`Router::find`] and the explanation run this same code; what they note on the way is the [`Recorder`]'s.
+
+use crate::candidate::{Failed, is_grpc};
+use crate::{Attached, Candidate, Decision, ListenerId, RequestView, Router, SocketId};
+
+/// Told of everything that is tried, in the order in which it is tried.
+pub trait Recorder {
+    fn tried(&mut self, hostname: &str, candidate: &Candidate, failed: Option<Failed>);
+}
+
+/// Notes nothing, and costs nothing.
+pub struct NoRecorder;
+
+impl Recorder for NoRecorder {
+    #[inline(always)]
+    fn tried(&mut self, _: &str, _: &Candidate, _: Option<Failed>) {}
+}
+
+impl Router {
+    /// Decides where a request goes. Allocates only to join a repeated header that a pattern looks at, or to decode
+    /// a query parameter for one.
+    #[inline]
+    pub fn find(&self, socket: SocketId, request: &RequestView<'_>) -> Decision {
+        self.find_with(socket, request, &mut NoRecorder)
+    }
+
+    pub(crate) fn find_with<R: Recorder>(
+        &self,
+        socket: SocketId,
+        request: &RequestView<'_>,
+        recorder: &mut R,
+    ) -> Decision {
+        let Some(listener) = self.owner(socket, request.host) else { return Decision::NoRoute { listener: None } };
+        if request.tls && request.sni != Some(request.host) {
+            let chosen = self.owner(socket, request.sni.unwrap_or_default());
+            if chosen != Some(listener) {
+                return Decision::Misdirected { listener };
+            }
+        }
+        match self.candidate(listener, request, recorder) {
+            Some(Candidate { route, rule_match, .. }) => {
+                Decision::Matched { listener, route: *route, rule_match: *rule_match }
+            }
+            None => Decision::NoRoute { listener: Some(listener) },
+        }
+    }
+
+    /// The listener of a socket that a host belongs to.
+    #[inline]
+    fn owner(&self, socket: SocketId, host: &str) -> Option<ListenerId> {
+        let owners = self.owners.get(socket.0 as usize)?;
+        owners.covering(host).next().map(|entry| entry.value)
+    }
+
+    fn candidate<R: Recorder>(
+        &self,
+        listener: ListenerId,
+        request: &RequestView<'_>,
+        recorder: &mut R,
+    ) -> Option<&Candidate> {
+        let attached = &self.attached[listener.0 as usize];
+        if !attached.grpc.is_empty()
+            && is_grpc(request.headers)
+            && let Some(found) = self.grpc_candidate(attached, request, recorder)
+        {
+            return Some(found);
+        }
+        self.http_candidate(attached, request, recorder)
+    }
+
+    fn http_candidate<'c, R: Recorder>(
+        &'c self,
+        attached: &Attached,
+        request: &RequestView<'_>,
+        recorder: &mut R,
+    ) -> Option<&'c Candidate> {
+        for entry in attached.http.covering(request.host) {
+            let index = &entry.value;
+            let mut attempt = Attempt { candidates: &self.http, hostname: &entry.hostname, request, recorder };
+            let found = attempt
+                .first(index.exact(request.path), false)
+                .or_else(|| attempt.first(index.regex(), true))
+                .or_else(|| index.prefixes(request.path).find_map(|positions| attempt.first(positions, false)));
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    fn grpc_candidate<'c, R: Recorder>(
+        &'c self,
+        attached: &Attached,
+        request: &RequestView<'_>,
+        recorder: &mut R,
+    ) -> Option<&'c Candidate> {
+        for entry in attached.grpc.covering(request.host) {
+            let mut attempt = Attempt { candidates: &self.grpc, hostname: &entry.hostname, request, recorder };
+            let slices = entry.value.slices(request.path);
+            let found = slices.into_iter().find_map(|(positions, by_pattern)| attempt.first(positions, by_pattern));
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+}
+
+struct Attempt<'c, 'r, R> {
+    candidates: &'c [Candidate],
+    hostname: &'r str,
+    request: &'r RequestView<'r>,
+    recorder: &'r mut R,
+}
+
+impl<'c, R: Recorder> Attempt<'c, '_, R> {
+    /// The first candidate that takes the request. With `by_pattern` the index has not settled the target.
+    #[inline]
+    fn first(&mut self, positions: &[u32], by_pattern: bool) -> Option<&'c Candidate> {
+        positions.iter().map(|position| &self.candidates[*position as usize]).find(|candidate| {
+            let failed = if by_pattern && !candidate.target.accepts(self.request.path) {
+                Some(Failed::Target)
+            } else {
+                candidate.failed(self.request)
+            };
+            self.recorder.tried(self.hostname, candidate, failed);
+            failed.is_none()
+        })
+    }
+}

@@ -14,7 +14,7 @@ import bisect
 import datetime
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -87,8 +87,13 @@ class Snapshot:
 
     __slots__ = ("_kinds",)
 
-    def __init__(self, resources: Iterable[Resource] = ()) -> None:
-        """Hold ``resources`` as they are; a later one replaces an earlier one of the same key."""
+    def __init__(
+        self, resources: Iterable[Resource] = (), *, indexes: Mapping[type[Resource], _Index] | None = None
+    ) -> None:
+        """Hold ``resources`` as they are, or ready ``indexes``. A later resource replaces an earlier one of its key."""
+        if indexes is not None:
+            self._kinds = dict(indexes)
+            return
         edits: dict[type[Resource], dict[tuple[str, str], Resource | None]] = {}
         for resource in resources:
             names = (resource.metadata.namespace, resource.metadata.name)
@@ -98,12 +103,11 @@ class Snapshot:
     def get(self, type_: type[R], namespace: str, name: str) -> R | None:
         """The object of that kind and name; ``namespace`` is empty for kinds that belong to none."""
         found = self._kinds.get(type_, _EMPTY).objects.get((namespace, name))
-        assert found is None or isinstance(found, type_)
-        return found
+        return found if isinstance(found, type_) else None
 
     def all(self, type_: type[R]) -> tuple[R, ...]:
         """The objects of one kind, ordered by namespace and name."""
-        return self._kinds.get(type_, _EMPTY).listed()  # type: ignore[return-value]  # the index of a kind holds that kind
+        return cast("tuple[R, ...]", self._kinds.get(type_, _EMPTY).listed())
 
     def find(self, key: Key) -> Resource | None:
         """The object of that key."""
@@ -130,9 +134,7 @@ class Snapshot:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Snapshot):
             return NotImplemented
-        mine = {type_: index.objects for type_, index in self._kinds.items() if index.objects}
-        theirs = {type_: index.objects for type_, index in other._kinds.items() if index.objects}
-        return mine == theirs
+        return set(self.keys()) == set(other.keys()) and all(other.find(key) == self.find(key) for key in self.keys())
 
     __hash__ = None  # type: ignore[assignment]  # compared by value, and too large to hash
 
@@ -141,11 +143,10 @@ class Snapshot:
         by_type: dict[type[Resource], dict[tuple[str, str], Resource | None]] = {}
         for key, resource in edits.items():
             by_type.setdefault(BY_KIND[key.kind], {})[key.namespace, key.name] = resource
-        snapshot = Snapshot.__new__(Snapshot)
-        snapshot._kinds = dict(self._kinds)
+        indexes = dict(self._kinds)
         for type_, changes in by_type.items():
-            snapshot._kinds[type_] = self._kinds.get(type_, _EMPTY).changed(changes)
-        return snapshot
+            indexes[type_] = indexes.get(type_, _EMPTY).changed(changes)
+        return Snapshot(indexes=indexes)
 
 
 class Store:

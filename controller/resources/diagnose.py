@@ -69,14 +69,18 @@ def join(path: str, field: str) -> str:
 
 
 @functools.cache
-def type_info(type_: type[Struct]) -> inspect.Type:
+def type_info(type_: type[Struct]) -> inspect.StructType:
     """How the fields of a type are declared."""
-    return inspect.type_info(type_)
+    info = inspect.type_info(type_)
+    if not isinstance(info, inspect.StructType):
+        raise TypeError(f"{type_} is not a struct")
+    return info
 
 
 def api_type(type_: inspect.StructType) -> type[Struct]:
     """The class of a declared struct; every field of an API type holds API types."""
-    assert issubclass(type_.cls, Struct)
+    if not issubclass(type_.cls, Struct):
+        raise TypeError(f"{type_.cls} is not an API type")
     return type_.cls
 
 
@@ -101,6 +105,12 @@ class _Walk:
                 return self._sequence(value, type_, path)
             case inspect.DictType():
                 return self._mapping(value, type_, path)
+            case _:
+                self._scalar(value, type_, path, description)
+                return value
+
+    def _scalar(self, value: object, type_: inspect.Type, path: str, description: str) -> None:
+        match type_:
             case inspect.StrType():
                 self._string(value, type_, path, description)
             case inspect.IntType():
@@ -114,7 +124,6 @@ class _Walk:
                 self._time(value, path)
             case _:
                 raise TypeError(f"a field of type {type_!r} cannot be checked at {path}")
-        return value
 
     def _struct(self, value: object, type_: inspect.StructType, path: str) -> object:
         if not isinstance(value, dict):

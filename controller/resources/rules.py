@@ -44,11 +44,9 @@ class _Plan(msgspec.Struct, frozen=True):
 
 @functools.cache
 def _plan(type_: type[Struct]) -> _Plan:
-    info = type_info(type_)
-    assert isinstance(info, inspect.StructType)
     lists: list[tuple[str, str, str]] = []
     below: list[tuple[str, str]] = []
-    for field in info.fields:
+    for field in type_info(type_).fields:
         unique, struct = _unwrap(field.type)
         if unique is not None:
             lists.append((field.name, field.encode_name, unique))

@@ -17,7 +17,7 @@ from msgspec import Meta
 
 _LABEL = "[a-z0-9]+(?:-+[a-z0-9]+)*"
 _SUBDOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
-_TOKEN = r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+"
+_HEADER_NAME = r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+"
 _PATH_CHARACTERS = r"(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})+"
 _QUALIFIED_NAME = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)"
 
@@ -50,7 +50,7 @@ Duration = Annotated[
     str, Meta(pattern=r"^(?:[0-9]{1,5}(?:h|ms|m|s)){1,4}\Z", description='a duration such as "10s" or "1m30s"')
 ]
 HeaderName = Annotated[
-    str, Meta(min_length=1, max_length=256, pattern=rf"^{_TOKEN}\Z", description="a header name (RFC 9110 token)")
+    str, Meta(min_length=1, max_length=256, pattern=rf"^{_HEADER_NAME}\Z", description="a header name (RFC 9110 token)")
 ]
 HeaderValue = Annotated[
     str,

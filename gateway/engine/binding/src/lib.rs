@@ -1,1 +1,19 @@
-//! Placeholder
+//! The engine as the Python module `gateway._engine`; its checked stub is `gateway/_engine.pyi`.
+//!
+//! Owns the border alone: bytes in, bytes out, the interpreter lock released in between, panics
+//! turned into exceptions. No decision is taken here, and no other crate knows PyO3.
+
+mod border;
+mod offline;
+
+use pyo3::pymodule;
+
+/// The engine allocates small and often on every core, and much of it at once.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[pymodule]
+mod _engine {
+    #[pymodule_export]
+    use super::offline::regex_problem;
+}

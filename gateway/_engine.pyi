@@ -1,0 +1,48 @@
+"""The Rust engine, as Python sees it: `gateway/engine/binding`.
+
+Every argument and answer in bytes is JSON. Calls release the interpreter lock. Input that cannot be
+read raises ``ValueError``; a failure of the engine itself, or a call after :meth:`Engine.close`,
+raises ``RuntimeError``.
+"""
+
+from typing import Self, final
+
+@final
+class Engine:
+    """The data plane: moves the traffic on threads of its own. Safe to call from any thread."""
+
+    def __new__(cls, options: bytes) -> Self:
+        """Start the workers: ``{"workers": 2, "access_log": "stdout" | "none" | "/path"}``."""
+
+    def apply(self, update: bytes) -> bytes:
+        """Apply a wire ``Snapshot`` or ``Delta``; the answer is a wire ``Applied`` with the listeners' states.
+
+        The answer comes when every worker serves the new table.
+        """
+
+    def explain(self, request: bytes) -> bytes:
+        """Say what the table in force does with ``{"method", "url", "headers": [[name, value]], "from"}``."""
+
+    def statistics(self) -> bytes:
+        """Return the counters, added up over the workers."""
+
+    def drain(self) -> None:
+        """Stop accepting and ask every connection to finish; returns at once."""
+
+    def active(self) -> int:
+        """Count the connections still open."""
+
+    def close(self) -> None:
+        """End the workers, and with them every connection. Closing twice is allowed."""
+
+def explain(snapshot: bytes, request: bytes) -> bytes:
+    """Say what a gateway with this wire ``Snapshot`` would do with a request."""
+
+def validate(snapshot: bytes) -> bytes:
+    """Return the wire ``Applied`` that a gateway would answer to this ``Snapshot``, without listener states."""
+
+def regex_problem(pattern: str) -> str | None:
+    """Say why the engine cannot use a regular expression, or ``None`` when it can."""
+
+def reasons() -> bytes:
+    """Return every reason code with its response flags: ``{code: flags}``."""

@@ -13,6 +13,7 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+from hyperframe.frame import GoAwayFrame
 
 from tests.support.backends.exchange import (
     Orders,
@@ -98,15 +99,18 @@ class Http2Session:
         self._streams: dict[int, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Condition()
+        self._last_seen = 0
+        self._last_taken: int | None = None
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8", validate_inbound_headers=False)
         self._h2 = h2.connection.H2Connection(config)
 
     async def run(self) -> None:
-        self._h2.local_settings.update(
-            {
+        self._h2.local_settings = h2.settings.Settings(
+            client=False,
+            initial_values={
                 h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: self._backend.max_streams,
                 h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: self._backend.stream_window,
-            }
+            },
         )
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(1 << 20)
@@ -122,8 +126,9 @@ class Http2Session:
                 task.cancel()
 
     def go_away(self) -> None:
-        self._h2.close_connection(last_stream_id=max(self._streams, default=0))
-        self._flush()
+        # Written by hand: the state machine would call the connection closed, and open streams go on.
+        self._last_taken = self._last_seen
+        self._writer.write(GoAwayFrame(0, last_stream_id=self._last_seen).serialize())
 
     async def _handle(self, event: h2.events.Event) -> None:
         match event:
@@ -150,6 +155,10 @@ class Http2Session:
                 pass
 
     def _open(self, event: h2.events.RequestReceived) -> None:
+        if self._last_taken is not None:
+            self._h2.reset_stream(event.stream_id, h2.errors.ErrorCodes.REFUSED_STREAM)
+            return
+        self._last_seen = event.stream_id
         fields = [(str(name), str(value)) for name, value in event.headers or ()]
         pseudo = {name: value for name, value in fields if name.startswith(":")}
         received = Received(

@@ -1,0 +1,30 @@
+//! Buffers that idle connections gave back, a few for each thread: an idle connection holds none, and a busy worker keeps
+//! using the same warm memory.
+
+use std::cell::RefCell;
+
+use bytes::BytesMut;
+
+const MOST: usize = 32;
+const LARGEST: usize = 64 * 1024;
+
+thread_local! {
+    static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An empty buffer, with or without capacity.
+pub(super) fn take() -> BytesMut {
+    SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
+}
+
+pub(super) fn give_back(mut buffer: BytesMut) {
+    if buffer.capacity() == 0 || buffer.capacity() > LARGEST {
+        return;
+    }
+    buffer.clear();
+    SPARE.with_borrow_mut(|spare| {
+        if spare.len() < MOST {
+            spare.push(buffer);
+        }
+    });
+}

@@ -1,0 +1,99 @@
+//! Raw bytes both ways, after a protocol switch. Half-closes are passed on, what one side does not take is not read from
+//! the other, and an idle direction holds no buffer.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+const BUFFER: usize = 32 * 1024;
+
+#[derive(Debug, Default)]
+struct Direction {
+    buffer: BytesMut,
+    copied: u64,
+    unflushed: bool,
+    ended: bool,
+    closed: bool,
+}
+
+/// Copies between two transports until both directions have ended. Yields how many bytes went each way.
+#[derive(Debug)]
+pub struct Tunnel<A, B> {
+    first: A,
+    second: B,
+    forth: Direction,
+    back: Direction,
+}
+
+impl<A, B> Tunnel<A, B> {
+    /// Each transport comes with what was read from it before.
+    pub fn new(first: (A, BytesMut), second: (B, BytesMut)) -> Self {
+        let direction = |buffer: BytesMut| Direction { copied: buffer.len() as u64, buffer, ..Direction::default() };
+        Self { first: first.0, second: second.0, forth: direction(first.1), back: direction(second.1) }
+    }
+
+    /// Bytes read from the first transport, and from the second, so far.
+    pub fn copied(&self) -> (u64, u64) {
+        (self.forth.copied, self.back.copied)
+    }
+}
+
+impl<A, B> Future for Tunnel<A, B>
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    type Output = io::Result<(u64, u64)>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let forth = this.forth.poll_copy(&mut this.first, &mut this.second, cx)?;
+        let back = this.back.poll_copy(&mut this.second, &mut this.first, cx)?;
+        if forth.is_ready() && back.is_ready() { Poll::Ready(Ok(this.copied())) } else { Poll::Pending }
+    }
+}
+
+impl Direction {
+    fn poll_copy<From, To>(&mut self, from: &mut From, to: &mut To, cx: &mut Context<'_>) -> Poll<io::Result<()>>
+    where
+        From: AsyncRead + Unpin,
+        To: AsyncWrite + Unpin,
+    {
+        loop {
+            if self.closed {
+                return Poll::Ready(Ok(()));
+            }
+            while !self.buffer.is_empty() {
+                let count = ready!(Pin::new(&mut *to).poll_write(cx, &self.buffer))?;
+                if count == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                self.buffer.advance(count);
+                self.unflushed = true;
+            }
+            if self.ended {
+                ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+                self.closed = true;
+                continue;
+            }
+            self.buffer.reserve(BUFFER);
+            match pin!(from.read_buf(&mut self.buffer)).poll(cx) {
+                Poll::Ready(Ok(0)) => self.ended = true,
+                Poll::Ready(Ok(count)) => self.copied += count as u64,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.buffer = BytesMut::new();
+                    if self.unflushed {
+                        ready!(Pin::new(&mut *to).poll_flush(cx))?;
+                        self.unflushed = false;
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}

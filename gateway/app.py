@@ -1,0 +1,116 @@
+"""Composition root of the gateway: builds the parts in the order in which traffic needs them.
+
+First the engine and the last good table, so that a restart serves at once; then, on the event
+loop, everything that only watches: the table file's writer, metrics and the admin endpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
+
+from gateway.admin.app import admin_app
+from gateway.admin.server import AdminServer
+from gateway.admin.sources import AdminSources
+from gateway.admin.status import StatusReport
+from gateway.agent.agent import Agent
+from gateway.agent.engine import Engine, EngineOptions, start_engine
+from gateway.agent.persistence import TableFile
+from gateway.config import GatewaySettings
+from gateway.telemetry.certificates import CertificateExpiry
+from gateway.telemetry.collector import GatewayCollector
+from gateway.telemetry.statistics import Statistics, decode_statistics
+
+_DRAIN_POLL_SECONDS = 0.05
+
+
+class GatewayApp:
+    """A running data plane and its admin endpoint."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        """Serves the last good table by the time this returns. Needs no event loop."""
+        self._settings = settings
+        self._draining = False
+        self._stop_admin = asyncio.Event()
+        self._admin_task: asyncio.Task[None] | None = None
+        # 1. Addresses and directories: what a person can fix is said before anything runs.
+        self._admin = AdminServer(settings.admin)
+        try:
+            table_file = TableFile(settings.state_dir) if settings.state_dir is not None else None
+            # 2. The engine: its workers wait for a table.
+            self._engine = start_engine(EngineOptions(workers=settings.workers, access_log=settings.access_log))
+        except Exception:
+            self._admin.close()
+            raise
+        # 3. The last good table.
+        self.agent = Agent(self._engine, table_file, time.time)
+        self.notice = self.agent.restore()
+        """What a person should know about the start, or empty."""
+        self._certificates = CertificateExpiry()
+
+    @property
+    def admin_url(self) -> str:
+        """Where the admin endpoint is."""
+        return self._admin.address.url
+
+    @property
+    def engine(self) -> Engine:
+        """For questions only; the agent alone changes it."""
+        return self._engine
+
+    def statistics(self) -> Statistics:
+        """The engine's counters now."""
+        return decode_statistics(self._engine.statistics())
+
+    def start(self, status: Callable[[], StatusReport]) -> None:
+        """Starts everything that needs the event loop."""
+        self.agent.start_saving()
+        sources = self._sources(status)
+        app = admin_app(sources, allowed_hosts=(self._settings.admin.host,))
+        self._admin_task = asyncio.create_task(self._admin.run(app, self._stop_admin), name="admin")
+
+    def _sources(self, status: Callable[[], StatusReport]) -> AdminSources:
+        registry = CollectorRegistry()
+        for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+            registry.register(collector)
+        registry.register(GatewayCollector(self.statistics, lambda: self.agent.state, self._certificate_ends))
+        return AdminSources(
+            state=lambda: self.agent.state,
+            table=lambda: self.agent.table,
+            statistics=self.statistics,
+            explain=self._engine.explain,
+            certificate_ends=self._certificate_ends,
+            status=status,
+            registry=registry,
+            draining=lambda: self._draining,
+            monotonic=time.monotonic,
+        )
+
+    def _certificate_ends(self) -> dict[str, float]:
+        return self._certificates.of(self.agent.table)
+
+    def active_connections(self) -> int:
+        """Client connections that are still open."""
+        return self._engine.active()
+
+    async def drain(self) -> int:
+        """Stops accepting and waits, within the bound, for connections to end; returns how many are left."""
+        self._draining = True
+        self._engine.drain()
+        deadline = time.monotonic() + self._settings.drain_seconds
+        while (left := self._engine.active()) and time.monotonic() < deadline:  # noqa: ASYNC110 - workers signal no loop
+            await asyncio.sleep(_DRAIN_POLL_SECONDS)
+        return left
+
+    async def close(self) -> None:
+        """Ends what is left, saves the table, stops the admin endpoint."""
+        await asyncio.to_thread(self._engine.close)
+        await self.agent.close()
+        self._stop_admin.set()
+        if self._admin_task is not None:
+            await asyncio.gather(self._admin_task, return_exceptions=True)
+        else:
+            self._admin.close()

@@ -179,9 +179,8 @@ pub(super) fn diagnose(head: &[u8], error: httparse::Error) -> HeadError {
         _ if has_bare_carriage_return(head) => "the head holds a bare CR",
         httparse::Error::HeaderName => diagnose_field_line(head),
         httparse::Error::HeaderValue => "a field value holds a control byte",
-        httparse::Error::NewLine => "a line of the head does not end in CRLF",
         httparse::Error::Status => "the status line is malformed",
-        httparse::Error::Token => "the first line of the head is malformed",
+        httparse::Error::Token | httparse::Error::NewLine => "the first line of the head is malformed",
     };
     HeadError::Malformed(text)
 }
@@ -192,10 +191,13 @@ fn has_bare_carriage_return(head: &[u8]) -> bool {
 
 fn diagnose_version(head: &[u8]) -> HeadError {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or(head);
-    let named = line.split(|byte| *byte == b' ').any(|word| {
-        matches!(word, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-            if major.is_ascii_digit() && minor.is_ascii_digit())
-    });
+    let other_version = |word: &[u8]| match word {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] => {
+            major.is_ascii_digit() && minor.is_ascii_digit() && (*major != b'1' || *minor > b'1')
+        }
+        _ => false,
+    };
+    let named = line.split(|byte| *byte == b' ').any(other_version);
     if named { HeadError::UnsupportedVersion } else { HeadError::Malformed("the first line of the head is malformed") }
 }
 

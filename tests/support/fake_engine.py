@@ -55,9 +55,7 @@ class FakeEngine:
         self.table = wire.resources_of({kind: [item for item in items if item] for kind, items in kept.items()})
         self.version = message.version
         listeners = tuple(
-            ListenerState(
-                key=item.key, bound=item.key not in self.unbindable, error=self.unbindable.get(item.key, "")
-            )
+            ListenerState(key=item.key, bound=item.key not in self.unbindable, error=self.unbindable.get(item.key, ""))
             for item in self.table.listeners
         )
         return wire.encode(Applied(version=self.version, rejected=rejected, listeners=listeners))

@@ -1,0 +1,147 @@
+//! The filters of one rule or backend, in the order in which they run: the order of the list.
+
+use http::StatusCode;
+use http::header::HeaderValue;
+use sekisho_codec::message::{Headers, RequestHead, ResponseHead, Scheme};
+use sekisho_table::Filter;
+
+use crate::cors::Cors;
+use crate::mirror::Mirror;
+use crate::redirect::Redirect;
+use crate::request_headers::RequestHeaders;
+use crate::response_headers::ResponseHeaders;
+use crate::rewrite::Rewrite;
+
+/// What filters need to know of a request besides its head.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestContext<'a> {
+    /// The value of the rule's `PathPrefix` match, if that is what matched.
+    pub matched_prefix: Option<&'a str>,
+    /// The port that clients dial, which redirects name.
+    pub listener_port: u16,
+    /// The host that was asked for: lower case, without port.
+    pub host: &'a str,
+    pub scheme: Scheme,
+}
+
+/// What filters need to know of the request when its response comes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResponseContext<'a> {
+    /// The request's `Origin`; only looked at where [`FilterPlan::needs_origin`].
+    pub origin: Option<&'a HeaderValue>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    Continue,
+    /// The request is answered here and goes no further.
+    Respond(LocalResponse),
+}
+
+/// An answer of the gateway's own, without content.
+#[derive(Clone, Debug)]
+pub struct LocalResponse {
+    pub status: StatusCode,
+    pub headers: Headers,
+    /// The stable reason code.
+    pub reason: &'static str,
+}
+
+/// Filters ready to run. An empty plan costs two branches.
+#[derive(Debug, Default)]
+pub struct FilterPlan {
+    on_request: Box<[RequestStep]>,
+    on_response: Box<[ResponseStep]>,
+    mirrors: Box<[Mirror]>,
+    needs_origin: bool,
+}
+
+#[derive(Debug)]
+enum RequestStep {
+    Headers(RequestHeaders),
+    Redirect(Redirect),
+    Rewrite(Rewrite),
+    Preflight(Cors),
+}
+
+#[derive(Debug)]
+enum ResponseStep {
+    Headers(ResponseHeaders),
+    Cors(Cors),
+}
+
+impl FilterPlan {
+    pub fn compile(filters: &[Filter]) -> FilterPlan {
+        let mut on_request = Vec::new();
+        let mut on_response = Vec::new();
+        let mut mirrors = Vec::new();
+        let mut needs_origin = false;
+        for filter in filters {
+            match filter {
+                Filter::RequestHeaderModifier(it) => on_request.push(RequestStep::Headers(RequestHeaders::compile(it))),
+                Filter::ResponseHeaderModifier(it) => {
+                    on_response.push(ResponseStep::Headers(ResponseHeaders::compile(it)));
+                }
+                Filter::RequestRedirect(it) => on_request.push(RequestStep::Redirect(Redirect::compile(it))),
+                Filter::UrlRewrite(it) => on_request.push(RequestStep::Rewrite(Rewrite::compile(it))),
+                Filter::RequestMirror(it) => mirrors.push(Mirror::compile(it)),
+                Filter::Cors(it) => {
+                    on_request.push(RequestStep::Preflight(Cors::compile(it)));
+                    on_response.push(ResponseStep::Cors(Cors::compile(it)));
+                    needs_origin = true;
+                }
+            }
+        }
+        FilterPlan {
+            on_request: on_request.into(),
+            on_response: on_response.into(),
+            mirrors: mirrors.into(),
+            needs_origin,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.on_request.is_empty() && self.on_response.is_empty() && self.mirrors.is_empty()
+    }
+
+    /// Runs the filters on a request, in the order of the list, up to the first that answers it.
+    pub fn on_request(&self, context: &RequestContext<'_>, head: &mut RequestHead) -> Verdict {
+        for step in &self.on_request {
+            let answer = match step {
+                RequestStep::Headers(it) => {
+                    it.apply(&mut head.headers);
+                    None
+                }
+                RequestStep::Rewrite(it) => {
+                    it.apply(context, head);
+                    None
+                }
+                RequestStep::Redirect(it) => Some(it.answer(context, head)),
+                RequestStep::Preflight(it) => it.preflight(head),
+            };
+            if let Some(response) = answer {
+                return Verdict::Respond(response);
+            }
+        }
+        Verdict::Continue
+    }
+
+    /// Runs the filters on the response, in the order of the list.
+    pub fn on_response(&self, context: &ResponseContext<'_>, head: &mut ResponseHead) {
+        for step in &self.on_response {
+            match step {
+                ResponseStep::Headers(it) => it.apply(&mut head.headers),
+                ResponseStep::Cors(it) => it.on_response(context.origin, &mut head.headers),
+            }
+        }
+    }
+
+    /// Whether the request's `Origin` must be kept for [`FilterPlan::on_response`].
+    pub fn needs_origin(&self) -> bool {
+        self.needs_origin
+    }
+
+    pub fn mirrors(&self) -> &[Mirror] {
+        &self.mirrors
+    }
+}

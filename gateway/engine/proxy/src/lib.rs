@@ -1,1 +1,24 @@
-//! Placeholder
+//! The data plane: listeners, connections, exchanges, in the order a request meets them.
+//!
+//! accept ([`listener`]) → TLS and protocol ([`connection`]) → one exchange a request
+//! ([`exchange`]): decide, open, send, receive, reply → access log, last, exactly once.
+
+#![forbid(unsafe_code)]
+
+mod access_log;
+mod binder;
+mod config;
+mod connection;
+mod engine;
+mod exchange;
+mod explain;
+mod listener;
+mod plan;
+mod reason;
+mod statistics;
+mod watchdog;
+mod worker;
+
+pub use engine::{Engine, EngineOptions};
+pub use explain::{explain_offline, validate};
+pub use reason::{Reason, reasons};

@@ -1,0 +1,162 @@
+//! HTTP/1: one request after the other on one connection.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::HeaderValue;
+use http::{Method, StatusCode, Version};
+use sekisho_codec::http1::{HeadLimits, ParsedRequest};
+use sekisho_codec::{Headers, RequestHead, Scheme};
+use sekisho_stream::{BodyKind, Downstream, Http1, StreamError, StreamErrorKind};
+use sekisho_tls::Transport;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{ConnectionContext, tunnel};
+use crate::exchange::{self, Incoming, Record, Reply, Served};
+use crate::reason::Reason;
+use crate::watchdog::{Watchdog, after};
+
+/// A client that was answered early may take this long to notice before it is cut off.
+const LINGER: Duration = Duration::from_secs(2);
+/// And may send this much more.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+pub async fn serve(context: Rc<ConnectionContext>, connection: Http1<Transport>) {
+    let mut down = Downstream::Http1(connection);
+    let mut watchdog = Watchdog::default();
+    let mut first = true;
+    loop {
+        let Downstream::Http1(connection) = &mut down else {
+            return;
+        };
+        let incoming = match next_request(&context, connection, &mut watchdog, first).await {
+            Next::Request(parsed) => incoming(*parsed),
+            Next::Refused(reason, status) => {
+                refuse(&context, &mut down, &mut watchdog, Reply::new(status, reason)).await;
+                return linger(down).await;
+            }
+            Next::End => return,
+        };
+        first = false;
+        match exchange::serve(&context, &mut down, &mut watchdog, incoming).await {
+            Served::Complete if !context.leaving() => {}
+            Served::Complete | Served::Close => return linger(down).await,
+            Served::Abort => return,
+            Served::Upgraded(upgraded) => {
+                if let Downstream::Http1(connection) = down {
+                    tunnel::run(&context, connection, *upgraded, watchdog).await;
+                }
+                return;
+            }
+        }
+    }
+}
+
+fn incoming(parsed: ParsedRequest) -> Incoming {
+    Incoming {
+        body: BodyKind::from(parsed.framing),
+        head: parsed.head,
+        upgrade: parsed.upgrade,
+        keep_alive: parsed.keep_alive,
+    }
+}
+
+enum Next {
+    Request(Box<ParsedRequest>),
+    Refused(Reason, StatusCode),
+    End,
+}
+
+/// Waits for a request. Between requests a connection may idle long; a head that has begun, and the
+/// first one, must come within the head's bound.
+async fn next_request(
+    context: &ConnectionContext,
+    connection: &mut Http1<Transport>,
+    watchdog: &mut Watchdog,
+    first: bool,
+) -> Next {
+    let limits = HeadLimits {
+        max_bytes: context.limits.max_request_head_bytes as usize,
+        max_headers: context.limits.max_request_headers as usize,
+    };
+    let scheme = if context.tls { Scheme::Https } else { Scheme::Http };
+    let waiting_since = Instant::now();
+    let received = connection.bytes_received();
+    let mut begun = first.then_some(waiting_since);
+    poll_fn(|task| {
+        match connection.poll_request(task, &limits, scheme) {
+            Poll::Ready(Ok(parsed)) => return Poll::Ready(Next::Request(Box::new(parsed))),
+            Poll::Ready(Err(error)) => return Poll::Ready(refusal(&error)),
+            Poll::Pending => {}
+        }
+        let untouched = connection.bytes_received() == received;
+        if untouched && context.leaving() {
+            return Poll::Ready(Next::End);
+        }
+        if !untouched && begun.is_none() {
+            begun = Some(Instant::now());
+        }
+        let deadline = match begun {
+            Some(begun) => after(begun, context.limits.request_head_timeout_ms),
+            None => after(waiting_since, context.limits.connection_idle_timeout_ms),
+        };
+        match watchdog.poll_expired(task, deadline) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) if untouched && !first => Poll::Ready(Next::End),
+            Poll::Ready(()) => Poll::Ready(Next::Refused(Reason::RequestHeadTimeout, StatusCode::REQUEST_TIMEOUT)),
+        }
+    })
+    .await
+}
+
+fn refusal(error: &StreamError) -> Next {
+    match (error.status(), error.kind) {
+        (None, _) => Next::End,
+        (Some(status), StreamErrorKind::HeadTooLarge) => Next::Refused(Reason::RequestHeadTooLarge, status),
+        (Some(status), _) => Next::Refused(Reason::RequestMalformed, status),
+    }
+}
+
+/// Answers what could not be read as a request; logged like any other.
+async fn refuse(
+    context: &Rc<ConnectionContext>,
+    down: &mut Downstream<Transport>,
+    watchdog: &mut Watchdog,
+    reply: Reply,
+) {
+    let head = RequestHead {
+        method: Method::GET,
+        scheme: Scheme::Http,
+        authority: HeaderValue::from_static(""),
+        target: Bytes::new(),
+        version: Version::HTTP_11,
+        headers: Headers::default(),
+    };
+    let record = Record::begin(context, &context.worker.config(), &head);
+    exchange::refuse(context, down, watchdog, head, record, reply).await;
+}
+
+/// Closes without losing the answer: a reset caused by unread input could overtake it (RFC 9112, 9.6).
+async fn linger(down: Downstream<Transport>) {
+    let Downstream::Http1(connection) = down else {
+        return;
+    };
+    let (mut transport, _) = connection.into_parts();
+    let drain = async {
+        transport.shutdown().await.ok()?;
+        let mut scratch = [0; 2048];
+        let mut left = LINGER_BYTES;
+        while left > 0 {
+            match transport.read(&mut scratch).await.ok()? {
+                0 => return None,
+                count => left = left.saturating_sub(count),
+            }
+        }
+        None::<()>
+    };
+    // Whatever the client still sends, and whether it closes in time, is of no interest any more.
+    let _ = tokio::time::timeout(LINGER, drain).await;
+}

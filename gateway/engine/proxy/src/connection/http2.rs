@@ -1,0 +1,135 @@
+//! HTTP/2: many requests at once on one connection, all served by the connection's own task.
+//!
+//! No task a stream: the exchanges are polled first and the connection after them, so that what
+//! they have to say leaves in one write.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_util::stream::{FuturesUnordered, Stream};
+use sekisho_codec::Scheme;
+use sekisho_stream::{Downstream, Http1, Http2Exchange, Http2Options, Http2Server};
+use sekisho_tls::Transport;
+
+use super::ConnectionContext;
+use crate::exchange::{self, Incoming};
+use crate::watchdog::{Watchdog, after, earliest};
+
+type Exchanges = FuturesUnordered<Pin<Box<dyn Future<Output = ()>>>>;
+
+pub async fn serve(context: Rc<ConnectionContext>, connection: Http1<Transport>) {
+    let scheme = if context.tls { Scheme::Https } else { Scheme::Http };
+    let (transport, buffered) = connection.into_parts();
+    let connection = Http2Server::with_buffered(transport, buffered, scheme, &options(&context));
+    let mut connection = Connection {
+        connection,
+        exchanges: FuturesUnordered::new(),
+        watchdog: Watchdog::default(),
+        idle_since: Instant::now(),
+        leave_by: None,
+        served: false,
+        context,
+    };
+    poll_fn(|task| connection.poll(task)).await;
+}
+
+fn options(context: &ConnectionContext) -> Http2Options {
+    let limits = &context.limits;
+    Http2Options {
+        max_concurrent_streams: limits.max_concurrent_streams,
+        stream_window: limits.initial_stream_window_bytes,
+        connection_window: limits.initial_connection_window_bytes,
+        max_header_list_size: limits.max_request_head_bytes,
+        max_resets_per_connection: limits.max_resets_per_connection,
+        ..Http2Options::default()
+    }
+}
+
+struct Connection {
+    context: Rc<ConnectionContext>,
+    connection: Http2Server<Transport>,
+    exchanges: Exchanges,
+    watchdog: Watchdog,
+    idle_since: Instant,
+    /// Set once the connection has been told to leave.
+    leave_by: Option<Instant>,
+    /// A first request has come: from here on the connection may idle longer.
+    served: bool,
+}
+
+impl Connection {
+    fn poll(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        if self.context.leaving() && self.leave_by.is_none() {
+            self.leave();
+        }
+        loop {
+            self.poll_exchanges(task);
+            match self.poll_accept(task) {
+                Accept::More => {}
+                Accept::Waiting => break,
+                Accept::Ended => return Poll::Ready(()),
+            }
+        }
+        if self.watchdog.poll_expired(task, self.deadline()).is_pending() {
+            return Poll::Pending;
+        }
+        // Time is up: for a connection told to leave, at once; for an idle one, by leaving.
+        if self.leave_by.is_some() {
+            return Poll::Ready(());
+        }
+        self.leave();
+        self.poll(task)
+    }
+
+    fn leave(&mut self) {
+        self.connection.graceful_shutdown();
+        self.leave_by = after(Instant::now(), self.context.limits.drain_timeout_ms);
+    }
+
+    fn poll_exchanges(&mut self, task: &mut Context<'_>) {
+        while let Poll::Ready(Some(())) = Pin::new(&mut self.exchanges).poll_next(task) {
+            if self.exchanges.is_empty() {
+                self.idle_since = Instant::now();
+            }
+        }
+    }
+
+    fn poll_accept(&mut self, task: &mut Context<'_>) -> Accept {
+        match self.connection.poll_accept(task) {
+            Poll::Pending => Accept::Waiting,
+            Poll::Ready(Some(Ok((head, body, exchange)))) => {
+                self.served = true;
+                self.start(Incoming { head, body, upgrade: None, keep_alive: true }, exchange);
+                Accept::More
+            }
+            // The connection has flushed and closed, or broke: its exchanges cannot be answered any more.
+            Poll::Ready(Some(Err(_)) | None) => Accept::Ended,
+        }
+    }
+
+    fn start(&mut self, incoming: Incoming, exchange: Http2Exchange) {
+        let context = self.context.clone();
+        self.exchanges.push(Box::pin(async move {
+            let mut down = Downstream::Http2(exchange);
+            let mut watchdog = Watchdog::default();
+            exchange::serve(&context, &mut down, &mut watchdog, incoming).await;
+        }));
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let limits = &self.context.limits;
+        let idle_bound =
+            if self.served { limits.connection_idle_timeout_ms } else { limits.request_head_timeout_ms };
+        let idle = if self.exchanges.is_empty() { after(self.idle_since, idle_bound) } else { None };
+        earliest(idle, self.leave_by)
+    }
+}
+
+enum Accept {
+    More,
+    Waiting,
+    Ended,
+}

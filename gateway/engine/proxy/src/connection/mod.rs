@@ -1,0 +1,96 @@
+//! One client connection: TLS, the choice of protocol, and its life.
+
+mod http1;
+mod http2;
+mod tunnel;
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use sekisho_stream::{Http1, Preface};
+use sekisho_table::Limits;
+use sekisho_tls::Transport;
+use tokio::net::TcpStream;
+
+use crate::worker::{ListeningSocket, Registration, Worker};
+
+/// What every request of a connection shares.
+pub struct ConnectionContext {
+    pub worker: Rc<Worker>,
+    pub socket: Rc<ListeningSocket>,
+    pub remote: SocketAddr,
+    pub local: SocketAddr,
+    pub tls: bool,
+    /// The name the client asked for in TLS, lower case.
+    pub sni: Option<Rc<str>>,
+    /// As they were when the connection was accepted.
+    pub limits: Limits,
+    pub access_log: bool,
+}
+
+impl ConnectionContext {
+    /// The connection should end after what it is doing: the process drains or its listener is gone.
+    pub fn leaving(&self) -> bool {
+        self.worker.draining() || self.socket.closed.get()
+    }
+}
+
+/// Serves a connection to its end.
+pub async fn serve(worker: Rc<Worker>, socket: Rc<ListeningSocket>, stream: TcpStream, remote: SocketAddr) {
+    let _registration = register(&worker).await;
+    let Some((context, connection, protocol)) = establish(worker, socket, stream, remote).await else {
+        return;
+    };
+    let context = Rc::new(context);
+    match protocol {
+        Preface::Http1 => http1::serve(context, connection).await,
+        // Boxed: most connections are HTTP/1, and idle ones should be small.
+        Preface::Http2 => Box::pin(http2::serve(context, connection)).await,
+    }
+}
+
+async fn register(worker: &Rc<Worker>) -> Registration {
+    poll_fn(|task| Poll::Ready(worker.register(task.waker().clone()))).await
+}
+
+/// TLS where the socket asks for it, and the protocol; `None` when the client is not worth an answer.
+async fn establish(
+    worker: Rc<Worker>,
+    socket: Rc<ListeningSocket>,
+    stream: TcpStream,
+    remote: SocketAddr,
+) -> Option<(ConnectionContext, Http1<Transport>, Preface)> {
+    let local = stream.local_addr().ok()?;
+    let config = worker.config();
+    let plan = config.compiled.socket_plan(config.compiled.socket(socket.address)?);
+    let limits = plan.limits().clone();
+    let access_log = plan.gateway.access_log;
+    let (connection, protocol, sni, tls) = match &plan.tls {
+        None => {
+            let mut connection = Http1::new(Transport::Tcp(stream));
+            // Looking takes in what has arrived; HTTP/1 finds it in the same buffer.
+            let preface = poll_fn(|task| connection.poll_preface(task));
+            let protocol = bounded(limits.request_head_timeout_ms, preface).await?.ok()?;
+            (connection, protocol, None, false)
+        }
+        Some(Err(_)) => return None,
+        Some(Ok(server)) => {
+            let accepted = bounded(limits.tls_handshake_timeout_ms, server.accept(stream)).await?.ok()?;
+            let protocol = if accepted.alpn_h2 { Preface::Http2 } else { Preface::Http1 };
+            (Http1::new(accepted.transport), protocol, accepted.sni.map(Rc::from), true)
+        }
+    };
+    drop(config);
+    let context = ConnectionContext { worker, socket, remote, local, tls, sni, limits, access_log };
+    Some((context, connection, protocol))
+}
+
+async fn bounded<T>(milliseconds: u64, future: impl Future<Output = T>) -> Option<T> {
+    if milliseconds == 0 {
+        return Some(future.await);
+    }
+    tokio::time::timeout(Duration::from_millis(milliseconds), future).await.ok()
+}

@@ -1,0 +1,318 @@
+//! The control side of the data plane: takes updates, compiles them, hands them to the workers.
+//!
+//! One update at a time. A table is in force, and acknowledged, once every worker has taken it over.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sekisho_table::{Applied, ListenerState, TableStore};
+use sekisho_tls::CertificateChecks;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::access_log::{AccessLog, Sink};
+use crate::binder;
+use crate::config::Compiled;
+use crate::explain;
+use crate::statistics::{DURATION_BOUNDS_MS, SeriesReport, Statistics};
+use crate::worker::{self, BackendReport, Command, Report};
+
+/// A worker that has not answered by then is taken to be gone.
+const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_WORKERS: usize = 256;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineOptions {
+    #[serde(default = "one_worker")]
+    pub workers: usize,
+    /// `stdout`, `none` or a file's path.
+    #[serde(default)]
+    pub access_log: String,
+}
+
+fn one_worker() -> usize {
+    1
+}
+
+struct WorkerHandle {
+    commands: UnboundedSender<Command>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Control {
+    store: TableStore,
+    compiled: Arc<Compiled>,
+    workers: Vec<WorkerHandle>,
+    bound: HashSet<SocketAddr>,
+    draining: bool,
+}
+
+/// The data plane of this process.
+pub struct Engine {
+    control: Mutex<Control>,
+    log: AccessLog,
+    total_connections: Arc<AtomicU32>,
+}
+
+impl Engine {
+    pub fn start(options: &EngineOptions) -> Result<Engine, String> {
+        if options.workers == 0 || options.workers > MAX_WORKERS {
+            return Err(format!("workers: {} is not between 1 and {MAX_WORKERS}", options.workers));
+        }
+        let log = AccessLog::open(&Sink::parse(&options.access_log))?;
+        let total_connections = Arc::new(AtomicU32::new(0));
+        let workers = (0..options.workers).map(|index| start_worker(index, &log, &total_connections));
+        let control = Control {
+            store: TableStore::default(),
+            compiled: Arc::new(Compiled::default()),
+            workers: workers.collect::<Result<_, _>>()?,
+            bound: HashSet::new(),
+            draining: false,
+        };
+        Ok(Engine { control: Mutex::new(control), log, total_connections })
+    }
+
+    fn control(&self) -> MutexGuard<'_, Control> {
+        // A panic while applying leaves the last compiled table in place, which is still good.
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies a wire update and returns the wire answer.
+    pub fn apply(&self, update: &[u8]) -> Vec<u8> {
+        let applied = self.control().apply(update);
+        serde_json::to_vec(&applied).unwrap_or_default()
+    }
+
+    /// Answers for the table in force.
+    pub fn explain(&self, request: &[u8]) -> Result<Vec<u8>, String> {
+        let compiled = self.control().compiled.clone();
+        explain::explain(&compiled, request)
+    }
+
+    pub fn statistics(&self) -> Vec<u8> {
+        let reports = self.control().collect();
+        render(&reports, &self.log)
+    }
+
+    /// Stops accepting and asks every connection to finish; returns at once.
+    pub fn drain(&self) {
+        let mut control = self.control();
+        control.draining = true;
+        control.send(|| Command::Drain);
+        control.bound.clear();
+    }
+
+    /// Connections still open.
+    pub fn active(&self) -> u64 {
+        self.total_connections.load(Ordering::Relaxed).into()
+    }
+
+    /// Ends the workers, and with them every connection.
+    pub fn close(&self) {
+        let mut control = self.control();
+        control.send(|| Command::Stop);
+        for worker in &mut control.workers {
+            if let Some(thread) = worker.thread.take() {
+                // A worker that panicked has ended too.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn start_worker(index: usize, log: &AccessLog, total: &Arc<AtomicU32>) -> Result<WorkerHandle, String> {
+    let (commands, receiver) = unbounded_channel();
+    let (log, total) = (log.clone(), total.clone());
+    let thread = std::thread::Builder::new().name(format!("gateway-{index}")).spawn(move || {
+        if let Err(error) = worker::run(log, total, receiver) {
+            eprintln!("gateway worker {index} cannot start: {error}");
+        }
+    });
+    let thread = thread.map_err(|e| format!("worker {index}: cannot start its thread: {e}"))?;
+    Ok(WorkerHandle { commands, thread: Some(thread) })
+}
+
+impl Control {
+    fn apply(&mut self, update: &[u8]) -> Applied {
+        let outcome = self.store.apply(update, &CertificateChecks);
+        let mut applied = outcome.applied;
+        if applied.error.is_empty() {
+            let compiled = Compiled::build(self.store.table().clone(), &self.compiled, outcome.touched);
+            self.compiled = Arc::new(compiled);
+            self.configure();
+        }
+        let errors = self.bind_sockets();
+        applied.listeners = self.listener_states(&errors);
+        applied
+    }
+
+    /// Hands the configuration to every worker and waits until each has taken it over.
+    fn configure(&mut self) {
+        let (done, acknowledged) = channel();
+        let compiled = self.compiled.clone();
+        self.send(|| Command::Configure(compiled.clone(), done.clone()));
+        drop(done);
+        wait(&acknowledged, self.workers.len());
+    }
+
+    fn send(&self, command: impl Fn() -> Command) {
+        for worker in &self.workers {
+            // A worker that ended no longer serves anything; there is nobody to tell.
+            let _ = worker.commands.send(command());
+        }
+    }
+
+    /// Opens the sockets the table asks for and closes the others; returns what could not be bound.
+    fn bind_sockets(&mut self) -> HashMap<SocketAddr, String> {
+        let mut errors = HashMap::new();
+        if self.draining {
+            return errors;
+        }
+        let compiled = self.compiled.clone();
+        let gone: Vec<SocketAddr> =
+            self.bound.iter().filter(|address| compiled.socket(**address).is_none()).copied().collect();
+        for address in gone {
+            self.bound.remove(&address);
+            self.send(|| Command::Unlisten(address));
+        }
+        for socket in compiled.sockets.iter() {
+            if let Some(Err(error)) = &socket.tls {
+                errors.insert(socket.address, error.clone());
+            }
+            if self.bound.contains(&socket.address) {
+                continue;
+            }
+            if let Err(error) = self.open(socket.address) {
+                errors.entry(socket.address).or_insert(error);
+            }
+        }
+        errors
+    }
+
+    fn open(&mut self, address: SocketAddr) -> Result<(), String> {
+        let listeners = binder::bind(address, self.workers.len())?;
+        let connections = Arc::new(AtomicU32::new(0));
+        for (worker, listener) in self.workers.iter().zip(listeners) {
+            let connections = connections.clone();
+            let _ = worker.commands.send(Command::Listen { listener, address, connections });
+        }
+        self.bound.insert(address);
+        Ok(())
+    }
+
+    fn listener_states(&self, errors: &HashMap<SocketAddr, String>) -> Vec<ListenerState> {
+        let listeners = self.compiled.table.listeners.values();
+        listeners
+            .map(|listener| {
+                let address = SocketAddr::new(listener.address, listener.bind_port);
+                let error = errors.get(&address).cloned().unwrap_or_default();
+                ListenerState { key: listener.key.clone(), bound: error.is_empty(), error }
+            })
+            .collect()
+    }
+
+    fn collect(&self) -> Vec<Report> {
+        let (answer, reports) = channel();
+        self.send(|| Command::Collect(answer.clone()));
+        drop(answer);
+        wait(&reports, self.workers.len())
+    }
+}
+
+fn wait<T>(answers: &Receiver<T>, count: usize) -> Vec<T> {
+    (0..count).map_while(|_| answers.recv_timeout(WORKER_TIMEOUT).ok()).collect()
+}
+
+#[derive(Serialize)]
+struct StatisticsReport<'a> {
+    series: Vec<SeriesReport<'a>>,
+    duration_bounds_ms: &'a [f64],
+    connections: ConnectionsReport,
+    backends: Vec<BackendLine>,
+    listeners: Vec<ListenerLine<'a>>,
+    routes_hit: Vec<RouteLine<'a>>,
+    access_log_dropped: u64,
+    workers: usize,
+}
+
+#[derive(Serialize)]
+struct ConnectionsReport {
+    active: u64,
+    accepted: u64,
+    refused: u64,
+}
+
+#[derive(Serialize)]
+struct BackendLine {
+    key: String,
+    connections_opened: u64,
+    connect_failures: u64,
+    retries: u64,
+    in_flight: u64,
+}
+
+#[derive(Serialize)]
+struct ListenerLine<'a> {
+    key: &'a str,
+    requests: u64,
+}
+
+#[derive(Serialize)]
+struct RouteLine<'a> {
+    route: &'a str,
+    requests: u64,
+}
+
+fn render(reports: &[Report], log: &AccessLog) -> Vec<u8> {
+    let mut sum = Statistics::default();
+    for report in reports {
+        sum.merge(&report.statistics);
+    }
+    let report = StatisticsReport {
+        series: sum.report(),
+        duration_bounds_ms: &DURATION_BOUNDS_MS,
+        connections: ConnectionsReport { active: sum.active, accepted: sum.accepted, refused: sum.refused },
+        backends: sum_backends(reports),
+        listeners: sum.listeners.iter().map(|(key, requests)| ListenerLine { key, requests: *requests }).collect(),
+        routes_hit: sum.routes.iter().map(|(route, requests)| RouteLine { route, requests: *requests }).collect(),
+        access_log_dropped: log.dropped(),
+        workers: reports.len(),
+    };
+    serde_json::to_vec(&report).unwrap_or_default()
+}
+
+/// Backends that were used, added up over the workers.
+fn sum_backends(reports: &[Report]) -> Vec<BackendLine> {
+    let mut sums: HashMap<&str, BackendReport> = HashMap::new();
+    for backend in reports.iter().flat_map(|report| &report.backends) {
+        let sum = sums.entry(&backend.key).or_default();
+        sum.connections_opened += backend.connections_opened;
+        sum.connect_failures += backend.connect_failures;
+        sum.retries += backend.retries;
+        sum.in_flight += backend.in_flight;
+    }
+    let used = sums.into_iter().filter(|(_, sum)| sum.connections_opened + sum.connect_failures > 0);
+    let mut lines: Vec<BackendLine> = used
+        .map(|(key, sum)| BackendLine {
+            key: key.to_owned(),
+            connections_opened: sum.connections_opened,
+            connect_failures: sum.connect_failures,
+            retries: sum.retries,
+            in_flight: sum.in_flight,
+        })
+        .collect();
+    lines.sort_by(|a, b| a.key.cmp(&b.key));
+    lines
+}

@@ -1,0 +1,282 @@
+//! Attempts: from a decision to the head of an answer.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use sekisho_codec::ResponseHead;
+use sekisho_stream::{Downstream, ReceivedResponse, StreamError, StreamErrorKind};
+use sekisho_upstream::{Backend, EndpointHandle, Lease, OpenError, Want};
+
+use super::decide::Forward;
+use super::open::{OpenRequest, Opened};
+use super::pump::{Fault, Sides, Upload};
+use super::reply::Reply;
+use super::retry::{self, Failed, Next, Tries};
+use super::{Exchange, UPSTREAM_HEAD, is_grpc};
+use crate::reason::Reason;
+use crate::watchdog::after;
+
+/// What came of all attempts.
+pub enum Outcome {
+    Answer { opened: Opened, answer: ReceivedResponse },
+    Failed(Reply),
+    ClientGone,
+}
+
+/// Why one attempt brought no answer.
+enum Miss {
+    Open(OpenError),
+    Stream { error: StreamError, reused: bool },
+    Expired(Reason),
+    ClientGone,
+}
+
+impl Miss {
+    fn in_words(&self) -> Option<Box<str>> {
+        match self {
+            Self::Open(error) => Some(error.message().into()),
+            Self::Stream { error, .. } => Some(error.text().into()),
+            Self::Expired(_) | Self::ClientGone => None,
+        }
+    }
+}
+
+/// The attempts of one exchange.
+pub struct Attempts<'a> {
+    forward: &'a Forward<'a>,
+    pub backend: &'a Rc<Backend>,
+    tries: Tries,
+    avoid: Option<EndpointHandle>,
+    fresh: bool,
+    deadline: Option<Instant>,
+}
+
+impl<'a> Attempts<'a> {
+    pub fn new(forward: &'a Forward<'a>, backend: &'a Rc<Backend>) -> Self {
+        Self { forward, backend, tries: Tries::default(), avoid: None, fresh: false, deadline: None }
+    }
+
+    /// When the present attempt must be over.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Tries until there is an answer to relay, or no reason to try again.
+    pub async fn run(&mut self, exchange: &mut Exchange<'_>, upload: &mut Upload) -> Outcome {
+        loop {
+            let timeout = self.forward.plan.backend_request_timeout_ms;
+            self.deadline = if timeout > 0 { after(Instant::now(), timeout) } else { None };
+            let (failed, outcome) = match self.once(exchange, upload).await {
+                Ok((opened, answer)) => {
+                    let failed = Failed::Status(answer.head.status.as_u16());
+                    if self.forward.plan.retry.is_none() {
+                        return Outcome::Answer { opened, answer };
+                    }
+                    (failed, Outcome::Answer { opened, answer })
+                }
+                Err(Miss::ClientGone) => return Outcome::ClientGone,
+                Err(miss) => {
+                    exchange.record.upstream_failure = miss.in_words();
+                    let reply = explain(&miss);
+                    match self.classify(miss) {
+                        Some(failed) => (failed, Outcome::Failed(reply)),
+                        None => return Outcome::Failed(reply),
+                    }
+                }
+            };
+            if !self.again(exchange, upload, failed).await {
+                return outcome;
+            }
+            upload.restart();
+        }
+    }
+
+    /// Waits for the next attempt's turn; false when there is none.
+    async fn again(&mut self, exchange: &mut Exchange<'_>, upload: &Upload, failed: Failed) -> bool {
+        let policy = self.forward.plan.retry.as_ref();
+        let replayable = upload.replayable();
+        let Next::Again { after, counted } =
+            retry::decide(policy, failed, &exchange.head.method, replayable, self.tries)
+        else {
+            return false;
+        };
+        let now = Instant::now();
+        if exchange.request_deadline.is_some_and(|deadline| deadline <= now + after) {
+            return false;
+        }
+        if counted {
+            self.tries.counted += 1;
+        } else {
+            self.tries.transparent += 1;
+        }
+        exchange.record.retries += 1;
+        self.backend.count_retry();
+        if !after.is_zero() {
+            tokio::time::sleep(after).await;
+            exchange.activity = Instant::now();
+        }
+        true
+    }
+
+    fn classify(&mut self, miss: Miss) -> Option<Failed> {
+        match miss {
+            Miss::Open(error) => {
+                self.avoid = error.endpoint().cloned();
+                error.endpoint().is_some().then_some(Failed::Connect)
+            }
+            Miss::Stream { error, reused } => {
+                self.fresh = reused;
+                Some(match error.kind {
+                    StreamErrorKind::Refused => Failed::Refused,
+                    StreamErrorKind::Protocol(_) | StreamErrorKind::HeadTooLarge => Failed::Reset,
+                    _ if reused => Failed::Stale,
+                    _ => Failed::Reset,
+                })
+            }
+            Miss::Expired(Reason::UpstreamRequestTimeout) => Some(Failed::Timeout),
+            Miss::Expired(_) | Miss::ClientGone => None,
+        }
+    }
+
+    async fn once(
+        &mut self,
+        exchange: &mut Exchange<'_>,
+        upload: &mut Upload,
+    ) -> Result<(Opened, ReceivedResponse), Miss> {
+        let lease = self.lease(exchange).await?;
+        let reused = lease.reused;
+        let record = &mut exchange.record;
+        record.upstream_host = Some(lease.endpoint.label().clone());
+        record.upstream_started.get_or_insert_with(Instant::now);
+        self.avoid = Some(lease.endpoint.handle().clone());
+        let request = OpenRequest {
+            head: &exchange.head,
+            body: exchange.body,
+            upgrade: exchange.upgrade.as_ref(),
+        };
+        let mut opened = Opened::new(lease, &request).map_err(|error| Miss::Stream { error, reused })?;
+        let answer = self.answer(exchange, &mut opened, upload).await?;
+        Ok((opened, answer))
+    }
+
+    async fn lease(&self, exchange: &mut Exchange<'_>) -> Result<Lease, Miss> {
+        let want = if exchange.upgrade.is_some() {
+            Want::Http1
+        } else if self.forward.plan.grpc || is_grpc(&exchange.head.headers) {
+            Want::Http2
+        } else {
+            Want::Any
+        };
+        if !self.fresh
+            && let Some(lease) = self.backend.reuse(want, self.avoid.as_ref())
+        {
+            return Ok(lease);
+        }
+        let connect_timeout = Duration::from_millis(exchange.context.limits.connect_timeout_ms);
+        let mut open = pin!(self.backend.open(want, self.avoid.as_ref(), self.fresh, connect_timeout));
+        poll_fn(|task| {
+            if let Poll::Ready(result) = open.as_mut().poll(task) {
+                return Poll::Ready(result.map_err(Miss::Open));
+            }
+            exchange.poll_interrupted(task, self.deadline, false).map(Err)
+        })
+        .await
+    }
+
+    /// Sends the request and waits for a final head.
+    async fn answer(
+        &self,
+        exchange: &mut Exchange<'_>,
+        opened: &mut Opened,
+        upload: &mut Upload,
+    ) -> Result<ReceivedResponse, Miss> {
+        let reused = opened.reused;
+        let method = exchange.head.method.clone();
+        poll_fn(|task| {
+            let mut sides = Sides {
+                down: exchange.down,
+                up: &mut opened.up,
+                feeds: &mut exchange.feeds,
+                record: &mut exchange.record,
+                activity: &mut exchange.activity,
+            };
+            match upload.poll(task, &mut sides) {
+                // The answer may have been sent before the backend stopped reading.
+                Poll::Ready(Err(Fault::Upstream(_))) => upload.stop(),
+                Poll::Ready(Err(Fault::Downstream(error))) => return Poll::Ready(Err(client_fault(&error))),
+                _ => {}
+            }
+            while let Poll::Ready(result) = opened.up.poll_response(task, &method, &UPSTREAM_HEAD) {
+                match result {
+                    Ok(answer) if is_interim(answer.head.status) => pass_on(exchange.down, &answer.head),
+                    Ok(answer) => return Poll::Ready(Ok(answer)),
+                    Err(error) => return Poll::Ready(Err(Miss::Stream { error, reused })),
+                }
+            }
+            exchange.poll_interrupted(task, self.deadline, upload.received_all()).map(Err)
+        })
+        .await
+    }
+}
+
+impl Exchange<'_> {
+    /// Ready when waiting for the backend has lost its point: the client left or time is up.
+    fn poll_interrupted(
+        &mut self,
+        task: &mut Context<'_>,
+        attempt_deadline: Option<Instant>,
+        request_read: bool,
+    ) -> Poll<Miss> {
+        // On HTTP/1 a look at the connection reads from it, which is the upload's to do while it lasts.
+        let looks = request_read || matches!(self.down, Downstream::Http2(_));
+        if looks && self.down.poll_closed(task).is_ready() {
+            return Poll::Ready(Miss::ClientGone);
+        }
+        let deadline = self.deadline(attempt_deadline);
+        self.watchdog
+            .poll_expired(task, deadline)
+            .map(|()| Miss::Expired(self.expired(Instant::now(), attempt_deadline)))
+    }
+}
+
+fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+}
+
+/// `100 Continue` was answered here already; other interim answers are the client's.
+fn pass_on(down: &mut Downstream<sekisho_tls::Transport>, head: &ResponseHead) {
+    if head.status != StatusCode::CONTINUE {
+        down.send_informational(head);
+    }
+}
+
+/// The request's content broke: a client that left, or one that sends what is not HTTP.
+fn client_fault(error: &StreamError) -> Miss {
+    match error.kind {
+        StreamErrorKind::Protocol(_) => Miss::Expired(Reason::RequestMalformed),
+        _ => Miss::ClientGone,
+    }
+}
+
+/// The answer to the client when nothing more is tried.
+fn explain(miss: &Miss) -> Reply {
+    let (status, reason) = match miss {
+        Miss::Open(OpenError::NoEndpoints) => (StatusCode::SERVICE_UNAVAILABLE, Reason::NoHealthyUpstream),
+        Miss::Open(OpenError::Tls { .. }) => (StatusCode::SERVICE_UNAVAILABLE, Reason::UpstreamTlsFailed),
+        Miss::Open(_) => (StatusCode::SERVICE_UNAVAILABLE, Reason::UpstreamConnectFailed),
+        Miss::Stream { error, .. } => match error.kind {
+            StreamErrorKind::Protocol(_) | StreamErrorKind::HeadTooLarge => {
+                (StatusCode::BAD_GATEWAY, Reason::UpstreamProtocolError)
+            }
+            _ => (StatusCode::BAD_GATEWAY, Reason::UpstreamReset),
+        },
+        Miss::Expired(Reason::RequestMalformed) => (StatusCode::BAD_REQUEST, Reason::RequestMalformed),
+        Miss::Expired(reason) => (StatusCode::GATEWAY_TIMEOUT, *reason),
+        Miss::ClientGone => (StatusCode::BAD_REQUEST, Reason::DownstreamDisconnected),
+    };
+    Reply::new(status, reason)
+}

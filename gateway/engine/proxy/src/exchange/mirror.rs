@@ -1,0 +1,154 @@
+//! Mirrored copies of a request.
+//!
+//! A mirror lives in a task of its own and never holds up the request: content is queued for it
+//! within a bound, and a mirror that falls behind is abandoned alone. Its answer is dropped.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use sekisho_codec::{Piece, RequestHead};
+use sekisho_stream::{BodyKind, Upstream};
+use sekisho_tls::Transport;
+use sekisho_upstream::{Backend, Want};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::UPSTREAM_HEAD;
+use super::open::{OpenRequest, Opened};
+use crate::plan::PlannedMirror;
+use crate::worker::ActiveConfig;
+
+/// A mirror that has not ended by then is cut off.
+const LIFETIME: Duration = Duration::from_secs(60);
+
+/// The sending half of one mirror's queue.
+#[derive(Debug)]
+pub struct MirrorFeed {
+    queue: Option<UnboundedSender<Piece>>,
+    queued: Rc<Cell<usize>>,
+    limit: usize,
+}
+
+impl MirrorFeed {
+    /// Queues a piece, or abandons the mirror when it is too far behind.
+    pub fn send(&mut self, piece: &Piece) {
+        let Some(queue) = &self.queue else {
+            return;
+        };
+        let size = size(piece);
+        if self.queued.get() + size > self.limit {
+            // The mirror sees its queue end early and breaks off, rather than sending a cut request as whole.
+            self.queue = None;
+            return;
+        }
+        self.queued.set(self.queued.get() + size);
+        if queue.send(piece.clone()).is_err() {
+            self.queue = None;
+        }
+    }
+
+    /// The request is complete.
+    pub fn finish(&mut self) {
+        if let Some(queue) = self.queue.take() {
+            // An empty piece marks the end; a queue that closes without one was abandoned.
+            let _ = queue.send(Piece::Data(bytes::Bytes::new()));
+        }
+    }
+}
+
+fn size(piece: &Piece) -> usize {
+    match piece {
+        Piece::Data(data) => data.len(),
+        Piece::Trailers(trailers) => trailers.iter().map(|(n, v)| n.as_str().len() + v.len()).sum(),
+    }
+}
+
+/// What a mirror sends, apart from the content.
+pub struct Copy<'a> {
+    pub head: &'a RequestHead,
+    pub body: BodyKind,
+    pub buffer_bytes: usize,
+    pub connect_timeout: Duration,
+}
+
+/// Starts the mirrors whose fraction this request falls into.
+pub fn start(mirrors: &[PlannedMirror], config: &ActiveConfig, copy: &Copy<'_>, feeds: &mut Vec<MirrorFeed>) {
+    for mirror in mirrors {
+        if mirror.numerator < mirror.denominator && fastrand::u32(0..mirror.denominator.max(1)) >= mirror.numerator {
+            continue;
+        }
+        let Some(backend) = config.backends.get(mirror.backend as usize) else {
+            continue;
+        };
+        feeds.push(launch(backend.clone(), copy));
+    }
+}
+
+fn launch(backend: Rc<Backend>, copy: &Copy<'_>) -> MirrorFeed {
+    let (sender, receiver) = unbounded_channel();
+    let queued = Rc::new(Cell::new(0));
+    let mirror = Mirror {
+        backend,
+        head: copy.head.clone(),
+        body: copy.body,
+        connect_timeout: copy.connect_timeout,
+        content: receiver,
+        queued: queued.clone(),
+    };
+    tokio::task::spawn_local(async move {
+        // Neither a failure nor a cut-off matters to anybody but the mirror's own backend counters.
+        let _ = tokio::time::timeout(LIFETIME, mirror.run()).await;
+    });
+    MirrorFeed { queue: Some(sender), queued, limit: copy.buffer_bytes }
+}
+
+struct Mirror {
+    backend: Rc<Backend>,
+    head: RequestHead,
+    body: BodyKind,
+    connect_timeout: Duration,
+    content: UnboundedReceiver<Piece>,
+    queued: Rc<Cell<usize>>,
+}
+
+impl Mirror {
+    async fn run(mut self) -> Option<()> {
+        let want = if super::is_grpc(&self.head.headers) { Want::Http2 } else { Want::Any };
+        let lease = self.backend.open(want, None, false, self.connect_timeout).await.ok()?;
+        let request = OpenRequest { head: &self.head, body: self.body, upgrade: None };
+        let mut opened = Opened::new(lease, &request).ok()?;
+        self.send_content(&mut opened.up).await?;
+        let method = self.head.method.clone();
+        loop {
+            let answer = poll_fn(|task| opened.up.poll_response(task, &method, &UPSTREAM_HEAD)).await.ok()?;
+            if !answer.head.status.is_informational() {
+                break;
+            }
+        }
+        while let Some(piece) = poll_fn(|context| opened.up.poll_recv(context)).await {
+            piece.ok()?;
+        }
+        opened.release(&self.backend);
+        Some(())
+    }
+
+    /// `None` when the request was abandoned or the backend failed.
+    async fn send_content(&mut self, up: &mut Upstream<Transport>) -> Option<()> {
+        loop {
+            let piece = self.content.recv().await?;
+            let size = size(&piece);
+            if size == 0 {
+                break;
+            }
+            self.queued.set(self.queued.get().saturating_sub(size));
+            poll_fn(|context| up.poll_send_ready(context)).await.ok()?;
+            up.send(piece).ok()?;
+            // The queue may stay empty for long: what there is goes out now, but nobody waits for it.
+            poll_fn(|context| Poll::Ready(up.poll_flush(context).is_ready())).await;
+        }
+        up.finish();
+        poll_fn(|context| up.poll_flush(context)).await.ok()
+    }
+}

@@ -1,0 +1,363 @@
+//! One request and its response, in the order things happen.
+//!
+//! [`decide`] says what is to be done (pure), [`attempt`] sends it to a backend and waits for the
+//! head of an answer, [`retry`] says whether to try again (pure), [`pump`] moves the content, and
+//! [`record`] is told last.
+
+mod attempt;
+pub mod decide;
+mod mirror;
+mod open;
+mod pump;
+mod record;
+mod reply;
+mod respond;
+mod retry;
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::StatusCode;
+use sekisho_codec::http1::HeadLimits;
+use sekisho_codec::{Headers, RequestHead};
+use sekisho_stream::{BodyKind, Downstream, Http1, ReceivedResponse, ResponseOptions};
+use sekisho_tls::Transport;
+use sekisho_upstream::LeaseGuard;
+
+use crate::connection::ConnectionContext;
+use crate::reason::Reason;
+use crate::watchdog::{Watchdog, after};
+use crate::worker::ActiveConfig;
+use attempt::{Attempts, Outcome};
+use decide::Forward;
+use mirror::MirrorFeed;
+use pump::{Download, Fault, Sides, Upload};
+pub use record::Record;
+pub use reply::Reply;
+
+pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+pub const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// Bounds of a backend's response head: backends are trusted more than clients, not without limit.
+pub const UPSTREAM_HEAD: HeadLimits = HeadLimits { max_bytes: 256 * 1024, max_headers: 400 };
+
+/// A request as a connection hands it over.
+pub struct Incoming {
+    pub head: RequestHead,
+    pub body: BodyKind,
+    /// `Upgrade`, where the client asked for one.
+    pub upgrade: Option<HeaderValue>,
+    /// The client will send another request on this connection (HTTP/1).
+    pub keep_alive: bool,
+}
+
+/// How an exchange left its connection.
+pub enum Served {
+    /// Complete in both directions.
+    Complete,
+    /// Answered, but the connection (or stream) carries nothing more.
+    Close,
+    /// Broken off: the client must be able to tell that the answer is not whole.
+    Abort,
+    /// The connection now belongs to the upgraded protocol.
+    Upgraded(Box<Upgraded>),
+}
+
+/// What an upgrade leaves to its tunnel. The record is told when the tunnel ends.
+pub struct Upgraded {
+    pub up: Http1<Transport>,
+    pub record: Record,
+    pub _in_flight: LeaseGuard,
+}
+
+/// `application/grpc` and its variants.
+pub fn is_grpc(headers: &Headers) -> bool {
+    headers.get(&CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Serves one request.
+pub async fn serve(
+    context: &Rc<ConnectionContext>,
+    down: &mut Downstream<Transport>,
+    watchdog: &mut Watchdog,
+    incoming: Incoming,
+) -> Served {
+    let config = context.worker.config();
+    let record = Record::begin(context, &config, &incoming.head);
+    let activity = record.started();
+    let mut exchange = Exchange {
+        context,
+        down,
+        watchdog,
+        head: incoming.head,
+        body: incoming.body,
+        upgrade: incoming.upgrade,
+        keep_alive: incoming.keep_alive,
+        record,
+        feeds: Vec::new(),
+        activity,
+        request_deadline: None,
+    };
+    match decide::decide(&config, context, &mut exchange.head, &mut exchange.record) {
+        Ok(forward) => exchange.forward(&config, &forward).await,
+        Err(reply) => exchange.reply(reply).await,
+    }
+}
+
+/// Answers a message that is not a request. The record must be of the same head.
+pub async fn refuse(
+    context: &Rc<ConnectionContext>,
+    down: &mut Downstream<Transport>,
+    watchdog: &mut Watchdog,
+    head: RequestHead,
+    record: Record,
+    reply: Reply,
+) {
+    let activity = record.started();
+    let exchange = Exchange {
+        context,
+        down,
+        watchdog,
+        head,
+        body: BodyKind::Empty,
+        upgrade: None,
+        keep_alive: false,
+        record,
+        feeds: Vec::new(),
+        activity,
+        request_deadline: None,
+    };
+    exchange.reply_unread(reply, true).await;
+}
+
+pub(crate) struct Exchange<'a> {
+    context: &'a Rc<ConnectionContext>,
+    down: &'a mut Downstream<Transport>,
+    watchdog: &'a mut Watchdog,
+    head: RequestHead,
+    body: BodyKind,
+    upgrade: Option<HeaderValue>,
+    keep_alive: bool,
+    record: Record,
+    feeds: Vec<MirrorFeed>,
+    /// When something last moved.
+    activity: Instant,
+    request_deadline: Option<Instant>,
+}
+
+impl Exchange<'_> {
+    fn keeps_alive(&self) -> bool {
+        self.keep_alive && !self.context.leaving()
+    }
+
+    async fn forward(mut self, config: &ActiveConfig, forward: &Forward<'_>) -> Served {
+        self.request_deadline = after(self.activity, forward.plan.request_timeout_ms);
+        self.start_mirrors(config, forward);
+        let mut upload = Upload::new(self.body, self.context.limits.replay_buffer_bytes as usize);
+        let mut attempts = Attempts::new(forward, &config.backends[forward.backend as usize]);
+        let outcome = attempts.run(&mut self, &mut upload).await;
+        match outcome {
+            Outcome::Answer { opened, answer } if answer.head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                self.switch_protocols(opened, answer, forward).await
+            }
+            Outcome::Answer { opened, answer } => {
+                upload.forget();
+                self.relay(attempts, opened, answer, upload, forward).await
+            }
+            Outcome::Failed(reply) => {
+                let whole = upload.received_all();
+                self.reply_unread(reply, !whole).await
+            }
+            Outcome::ClientGone => {
+                self.record.answered(StatusCode::from_u16(499).unwrap_or_default(), Reason::DownstreamDisconnected);
+                respond::abort(self.down);
+                Served::Abort
+            }
+        }
+    }
+
+    fn start_mirrors(&mut self, config: &ActiveConfig, forward: &Forward<'_>) {
+        if forward.plan.mirrors.is_empty() && forward.share.mirrors.is_empty() {
+            return;
+        }
+        let copy = mirror::Copy {
+            head: &self.head,
+            body: self.body,
+            buffer_bytes: self.context.limits.mirror_buffer_bytes as usize,
+            connect_timeout: Duration::from_millis(self.context.limits.connect_timeout_ms),
+        };
+        mirror::start(&forward.plan.mirrors, config, &copy, &mut self.feeds);
+        mirror::start(&forward.share.mirrors, config, &copy, &mut self.feeds);
+    }
+
+    /// Sends the backend's answer down, while the rest of the request may still go up.
+    async fn relay(
+        mut self,
+        attempts: Attempts<'_>,
+        mut opened: open::Opened,
+        answer: ReceivedResponse,
+        mut upload: Upload,
+        forward: &Forward<'_>,
+    ) -> Served {
+        let ReceivedResponse { mut head, kind, .. } = answer;
+        forward.filter_response(&mut head);
+        self.record.answered(head.status, Reason::ViaUpstream);
+        if self.record.grpc {
+            self.record.note_grpc_status(&head.headers);
+        }
+        let keep_alive = self.keeps_alive();
+        let options = response_options(&self.head, keep_alive, None);
+        if self.down.start_response(&head, kind, &options).is_err() {
+            return self.broken(Reason::DownstreamDisconnected);
+        }
+        let mut download = Download::new(kind);
+        match self.pump(&mut opened, &mut upload, &mut download, attempts.deadline()).await {
+            Ok(()) => {}
+            Err(Broken::Fault(Fault::Downstream(_))) => return self.broken(Reason::DownstreamDisconnected),
+            Err(Broken::Fault(Fault::Upstream(error))) => {
+                self.record.upstream_failure = Some(error.text().into());
+                return self.broken(Reason::UpstreamReset);
+            }
+            Err(Broken::Expired(reason)) => return self.broken(reason),
+        }
+        self.record.upstream_duration = self.record.upstream_started.map(|started| started.elapsed());
+        let whole = upload.received_all();
+        if upload.is_done() {
+            opened.release(attempts.backend);
+        }
+        self.end(keep_alive, whole)
+    }
+
+    fn end(&mut self, keep_alive: bool, request_read: bool) -> Served {
+        if !request_read {
+            respond::refuse_rest(self.down);
+            return Served::Close;
+        }
+        if keep_alive { Served::Complete } else { Served::Close }
+    }
+
+    fn broken(&mut self, reason: Reason) -> Served {
+        self.record.reason = reason;
+        respond::abort(self.down);
+        Served::Abort
+    }
+
+    async fn switch_protocols(
+        mut self,
+        opened: open::Opened,
+        answer: ReceivedResponse,
+        forward: &Forward<'_>,
+    ) -> Served {
+        let ReceivedResponse { mut head, kind, upgrade } = answer;
+        if self.upgrade.is_none() {
+            // An answer 101 that nobody asked for.
+            return self.reply(Reply::new(StatusCode::BAD_GATEWAY, Reason::UpstreamProtocolError)).await;
+        }
+        forward.filter_response(&mut head);
+        self.record.answered(head.status, Reason::ViaUpstream);
+        let Some((up, in_flight)) = opened.into_http1() else {
+            return Served::Abort;
+        };
+        let options = response_options(&self.head, true, upgrade.as_ref());
+        if self.down.start_response(&head, kind, &options).is_err() {
+            return self.broken(Reason::DownstreamDisconnected);
+        }
+        if respond::flush(self.down, self.watchdog, self.deadline(None)).await.is_err() {
+            return self.broken(Reason::DownstreamDisconnected);
+        }
+        Served::Upgraded(Box::new(Upgraded { up, record: self.record, _in_flight: in_flight }))
+    }
+
+    async fn reply(self, reply: Reply) -> Served {
+        let unread = !self.body.is_empty();
+        self.reply_unread(reply, unread).await
+    }
+
+    /// Sends an answer of the gateway's own. `unread`: some of the request is still on its way.
+    async fn reply_unread(mut self, reply: Reply, unread: bool) -> Served {
+        self.record.answered(reply.status, reply.reason);
+        let message = reply.message(&self.head.method, self.record.grpc);
+        self.record.grpc_status = message.grpc_status;
+        if message.grpc_status.is_some() {
+            self.record.status = message.head.status.as_u16();
+        }
+        self.record.bytes_sent = message.body.len() as u64;
+        let keep_alive = self.keeps_alive() && !unread;
+        let options = response_options(&self.head, keep_alive, None);
+        if respond::whole(self.down, message, &options).is_err() {
+            return self.broken(Reason::DownstreamDisconnected);
+        }
+        let deadline = self.deadline(None);
+        if respond::flush(self.down, self.watchdog, deadline).await.is_err() {
+            return self.broken(Reason::DownstreamDisconnected);
+        }
+        self.end(keep_alive, !unread)
+    }
+
+    /// The next moment at which waiting ends, whatever the reason.
+    fn deadline(&self, attempt: Option<Instant>) -> Option<Instant> {
+        use crate::watchdog::earliest;
+        let idle = after(self.activity, self.context.limits.stream_idle_timeout_ms);
+        earliest(earliest(self.request_deadline, attempt), idle)
+    }
+
+    /// Which of the deadlines it was.
+    fn expired(&self, now: Instant, attempt: Option<Instant>) -> Reason {
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if passed(self.request_deadline) {
+            Reason::RequestTimeout
+        } else if passed(attempt) {
+            Reason::UpstreamRequestTimeout
+        } else {
+            Reason::StreamIdleTimeout
+        }
+    }
+
+    async fn pump(
+        &mut self,
+        opened: &mut open::Opened,
+        upload: &mut Upload,
+        download: &mut Download,
+        attempt_deadline: Option<Instant>,
+    ) -> Result<(), Broken> {
+        std::future::poll_fn(|task| {
+            let mut sides = Sides {
+                down: self.down,
+                up: &mut opened.up,
+                feeds: &mut self.feeds,
+                record: &mut self.record,
+                activity: &mut self.activity,
+            };
+            match upload.poll(task, &mut sides) {
+                std::task::Poll::Ready(Err(Fault::Upstream(_))) => upload.stop(),
+                std::task::Poll::Ready(Err(fault)) => return std::task::Poll::Ready(Err(Broken::Fault(fault))),
+                _ => {}
+            }
+            match download.poll(task, &mut sides) {
+                std::task::Poll::Ready(Ok(())) => return std::task::Poll::Ready(Ok(())),
+                std::task::Poll::Ready(Err(fault)) => return std::task::Poll::Ready(Err(Broken::Fault(fault))),
+                std::task::Poll::Pending => {}
+            }
+            let deadline = self.deadline(attempt_deadline);
+            if self.watchdog.poll_expired(task, deadline).is_ready() {
+                return std::task::Poll::Ready(Err(Broken::Expired(self.expired(Instant::now(), attempt_deadline))));
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
+}
+
+fn response_options<'h>(
+    head: &'h RequestHead,
+    keep_alive: bool,
+    upgrade: Option<&'h HeaderValue>,
+) -> ResponseOptions<'h> {
+    ResponseOptions { method: &head.method, version: head.version, keep_alive, upgrade }
+}
+
+enum Broken {
+    Fault(Fault),
+    Expired(Reason),
+}

@@ -1,0 +1,107 @@
+//! The gateway's own answers: errors, redirects and preflights. Errors become responses here alone.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use sekisho_codec::{Headers, ResponseHead};
+use sekisho_stream::BodyKind;
+
+use super::{GRPC_MESSAGE, GRPC_STATUS};
+use crate::reason::Reason;
+
+/// An answer made here.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub reason: Reason,
+    pub headers: Headers,
+}
+
+impl Reply {
+    pub fn new(status: StatusCode, reason: Reason) -> Self {
+        Self { status, reason, headers: Headers::default() }
+    }
+
+    /// The message to send. A gRPC client gets its status in a head without content, as the gRPC
+    /// protocol has it ("Trailers-Only"), and HTTP status 200.
+    pub fn message(mut self, method: &Method, grpc: bool) -> Message {
+        if grpc && self.status.as_u16() >= 400 {
+            let code = grpc_code(self.status, self.reason);
+            self.headers.set(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+            self.headers.set(GRPC_STATUS, HeaderValue::from(code));
+            self.headers.set(GRPC_MESSAGE, HeaderValue::from_static(self.reason.summary()));
+            let head = ResponseHead { status: StatusCode::OK, headers: self.headers };
+            return Message { head, body: Bytes::new(), kind: BodyKind::Empty, grpc_status: Some(code) };
+        }
+        let summary = self.reason.summary();
+        if summary.is_empty() || self.status.as_u16() < 400 {
+            let head = ResponseHead { status: self.status, headers: self.headers };
+            return Message { head, body: Bytes::new(), kind: BodyKind::Length(0), grpc_status: None };
+        }
+        let body = Bytes::from(format!("{}: {summary}\n", self.reason.code()));
+        self.headers.set(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        self.headers.set(
+            HeaderName::from_static("x-content-type-options"),
+            HeaderValue::from_static("nosniff"),
+        );
+        let head = ResponseHead { status: self.status, headers: self.headers };
+        let kind = BodyKind::Length(body.len() as u64);
+        let body = if *method == Method::HEAD { Bytes::new() } else { body };
+        Message { head, body, kind, grpc_status: None }
+    }
+}
+
+/// An answer ready to be sent.
+#[derive(Debug)]
+pub struct Message {
+    pub head: ResponseHead,
+    pub body: Bytes,
+    pub kind: BodyKind,
+    pub grpc_status: Option<u16>,
+}
+
+/// gRPC's status for an error of the gateway's own (field "Status codes and their use in gRPC").
+fn grpc_code(status: StatusCode, reason: Reason) -> u16 {
+    const DEADLINE_EXCEEDED: u16 = 4;
+    const RESOURCE_EXHAUSTED: u16 = 8;
+    const UNIMPLEMENTED: u16 = 12;
+    const INTERNAL: u16 = 13;
+    const UNAVAILABLE: u16 = 14;
+    match (reason, status.as_u16()) {
+        (Reason::RouteNotFound, _) => UNIMPLEMENTED,
+        (_, 504 | 408) => DEADLINE_EXCEEDED,
+        (_, 431 | 413) => RESOURCE_EXHAUSTED,
+        (_, 400) => INTERNAL,
+        _ => UNAVAILABLE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grpc_client_gets_a_grpc_status_in_one_head() {
+        for (status, reason, want) in [
+            (404, Reason::RouteNotFound, "12"),
+            (500, Reason::BackendNotFound, "14"),
+            (503, Reason::NoHealthyUpstream, "14"),
+            (504, Reason::RequestTimeout, "4"),
+        ] {
+            let status = StatusCode::from_u16(status).expect("status");
+            let message = Reply::new(status, reason).message(&Method::POST, true);
+            assert_eq!(message.head.status, StatusCode::OK);
+            assert_eq!(message.head.headers.get(&GRPC_STATUS).expect("status"), want);
+            assert!(message.body.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_error_says_its_code_and_a_head_request_gets_no_content() {
+        let message = Reply::new(StatusCode::NOT_FOUND, Reason::RouteNotFound).message(&Method::GET, false);
+        assert!(message.body.starts_with(b"route_not_found: "));
+        let head = Reply::new(StatusCode::NOT_FOUND, Reason::RouteNotFound).message(&Method::HEAD, false);
+        assert!(head.body.is_empty());
+        assert!(matches!(head.kind, BodyKind::Length(length) if length == message.body.len() as u64));
+    }
+}

@@ -1,0 +1,201 @@
+//! What each rule does with a request, prepared when the table is built.
+//!
+//! Nothing here is worked out per request: filters are compiled, weights added up, backends are
+//! positions. A rule that configures nothing costs a branch.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use sekisho_filter::FilterPlan;
+use sekisho_router::Router;
+use sekisho_table::{Failure, Filter, Retry, Route, RouteKind, WeightedBackend};
+use sekisho_upstream::BackendSpecs;
+
+use crate::reason::Reason;
+
+/// An answer given in place of a rule or of a backend's share.
+#[derive(Clone, Debug)]
+pub struct PlannedFailure {
+    pub status: StatusCode,
+    pub reason: Reason,
+}
+
+impl PlannedFailure {
+    pub fn new(failure: &Failure) -> Self {
+        Self {
+            status: StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            reason: Reason::from_code(&failure.code).unwrap_or(Reason::BackendNotFound),
+        }
+    }
+
+    fn missing_backend() -> Self {
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, reason: Reason::BackendNotFound }
+    }
+}
+
+/// A share of a rule's traffic.
+#[derive(Debug)]
+pub struct PlannedBackend {
+    pub target: Result<u32, PlannedFailure>,
+    pub filters: FilterPlan,
+    pub mirrors: Vec<PlannedMirror>,
+    /// Sum of the weights up to and including this one.
+    cumulative_weight: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct PlannedMirror {
+    pub backend: u32,
+    pub numerator: u32,
+    pub denominator: u32,
+}
+
+#[derive(Debug)]
+pub struct PlannedRetry {
+    pub codes: Vec<u16>,
+    pub attempts: u32,
+    pub backoff: Duration,
+}
+
+impl PlannedRetry {
+    fn new(retry: &Retry) -> Self {
+        Self {
+            codes: retry.codes.clone(),
+            attempts: retry.attempts,
+            backoff: Duration::from_millis(retry.backoff_ms),
+        }
+    }
+}
+
+/// One rule.
+#[derive(Debug)]
+pub struct RoutePlan {
+    pub grpc: bool,
+    pub filters: FilterPlan,
+    pub mirrors: Vec<PlannedMirror>,
+    pub request_timeout_ms: u64,
+    pub backend_request_timeout_ms: u64,
+    pub retry: Option<PlannedRetry>,
+    pub failure: Option<PlannedFailure>,
+    backends: Vec<PlannedBackend>,
+    total_weight: u64,
+}
+
+impl RoutePlan {
+    pub fn new(route: &Route, specs: &BackendSpecs) -> Self {
+        let mut total_weight = 0;
+        let backends = route
+            .backends
+            .iter()
+            .map(|backend| {
+                total_weight += u64::from(backend.weight);
+                planned_backend(backend, specs, total_weight)
+            })
+            .collect();
+        Self {
+            grpc: route.kind == RouteKind::Grpc,
+            filters: FilterPlan::compile(&route.filters),
+            mirrors: mirrors(&route.filters, specs),
+            request_timeout_ms: route.timeouts.request_ms,
+            backend_request_timeout_ms: route.timeouts.backend_request_ms,
+            retry: route.retry.as_ref().map(PlannedRetry::new),
+            failure: route.failure.as_ref().map(PlannedFailure::new),
+            backends,
+            total_weight,
+        }
+    }
+
+    /// The backend for a request, given a random number; `None` when no backend has any weight.
+    pub fn backend(&self, random: u64) -> Option<&PlannedBackend> {
+        match self.backends.as_slice() {
+            [only] if self.total_weight > 0 => Some(only),
+            _ if self.total_weight == 0 => None,
+            several => {
+                let point = random % self.total_weight;
+                several.iter().find(|backend| point < backend.cumulative_weight)
+            }
+        }
+    }
+}
+
+fn planned_backend(backend: &WeightedBackend, specs: &BackendSpecs, cumulative_weight: u64) -> PlannedBackend {
+    let target = match &backend.failure {
+        Some(failure) => Err(PlannedFailure::new(failure)),
+        None => specs.index(&backend.backend).ok_or_else(PlannedFailure::missing_backend),
+    };
+    PlannedBackend {
+        target,
+        filters: FilterPlan::compile(&backend.filters),
+        mirrors: mirrors(&backend.filters, specs),
+        cumulative_weight,
+    }
+}
+
+fn mirrors(filters: &[Filter], specs: &BackendSpecs) -> Vec<PlannedMirror> {
+    let planned = filters.iter().filter_map(|filter| match filter {
+        Filter::RequestMirror(mirror) => Some(PlannedMirror {
+            backend: specs.index(&mirror.backend)?,
+            numerator: mirror.numerator,
+            denominator: mirror.denominator,
+        }),
+        _ => None,
+    });
+    planned.collect()
+}
+
+/// The plans of every rule, in the router's order.
+pub fn plans(router: &Router, specs: &BackendSpecs) -> Vec<RoutePlan> {
+    router.routes().iter().map(|route| RoutePlan::new(route, specs)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(weights: &[u32]) -> RoutePlan {
+        let backends = weights
+            .iter()
+            .map(|weight| WeightedBackend {
+                backend: "absent".into(),
+                weight: *weight,
+                filters: Vec::new(),
+                failure: None,
+            })
+            .collect();
+        let route = Route {
+            key: "HTTPRoute/default/shop/0".into(),
+            kind: RouteKind::Http,
+            object: "default/shop".into(),
+            rule: 0,
+            created: 0,
+            name: String::new(),
+            attachments: Vec::new(),
+            matches: Vec::new(),
+            filters: Vec::new(),
+            backends,
+            timeouts: Default::default(),
+            retry: None,
+            failure: None,
+        };
+        RoutePlan::new(&route, &BackendSpecs::default())
+    }
+
+    #[test]
+    fn weights_share_the_traffic_and_zero_gets_none() {
+        let plan = plan(&[3, 0, 1]);
+        let mut hits = [0; 3];
+        for point in 0..4000 {
+            let chosen = plan.backend(point).expect("some weight");
+            let index = plan.backends.iter().position(|b| std::ptr::eq(b, chosen)).expect("of this plan");
+            hits[index] += 1;
+        }
+        assert_eq!(hits, [3000, 0, 1000]);
+    }
+
+    #[test]
+    fn no_weight_at_all_means_no_backend() {
+        assert!(plan(&[0, 0]).backend(7).is_none());
+        assert!(plan(&[]).backend(7).is_none());
+        assert!(plan(&[0]).backend(7).is_none());
+    }
+}

@@ -1,0 +1,304 @@
+//! Counters of one worker, and their sum.
+//!
+//! Series grow with the destinations that are really hit, never with routes, hosts or paths
+//! (a label taken from a request would be a cardinality attack). Nothing here is shared between
+//! workers: each counts for itself, and a scrape adds them up.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sekisho_table::Destination;
+use serde::Serialize;
+
+use crate::reason::Reason;
+
+/// Upper bounds of the duration histogram, milliseconds; one more bucket holds the rest.
+pub const DURATION_BOUNDS_MS: [f64; 16] =
+    [0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2.5e3, 5e3, 1e4, 3e4, 6e4];
+
+/// Distinct label sets kept for one destination; beyond it, status codes fold into their class.
+const MAX_SERIES_PER_DESTINATION: usize = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    Http,
+    Grpc,
+}
+
+/// What tells one series of a destination from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SeriesKey {
+    pub gateway: u32,
+    pub status: u16,
+    pub reason: Reason,
+    pub protocol: Protocol,
+    pub grpc_status: Option<u16>,
+    pub tls: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    pub requests: u64,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    pub duration_sum: Duration,
+    pub buckets: [u64; DURATION_BOUNDS_MS.len() + 1],
+}
+
+impl Counters {
+    fn add(&mut self, sample: &Sample) {
+        self.requests += 1;
+        self.request_bytes += sample.request_bytes;
+        self.response_bytes += sample.response_bytes;
+        self.duration_sum += sample.duration;
+        let milliseconds = sample.duration.as_secs_f64() * 1e3;
+        let bucket = DURATION_BOUNDS_MS.iter().position(|bound| milliseconds <= *bound);
+        self.buckets[bucket.unwrap_or(DURATION_BOUNDS_MS.len())] += 1;
+    }
+
+    fn merge(&mut self, other: &Counters) {
+        self.requests += other.requests;
+        self.request_bytes += other.request_bytes;
+        self.response_bytes += other.response_bytes;
+        self.duration_sum += other.duration_sum;
+        for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
+            *mine += theirs;
+        }
+    }
+}
+
+/// One finished request.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    pub key: SeriesKey,
+    pub duration: Duration,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+}
+
+/// A destination's place in [`Statistics`]; stable for the life of the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(u32);
+
+impl Slot {
+    /// Requests that reached no destination.
+    pub const NONE: Slot = Slot(0);
+}
+
+#[derive(Clone, Debug)]
+struct DestinationSeries {
+    destination: Destination,
+    series: Vec<(SeriesKey, Counters)>,
+}
+
+/// All counters of one worker. `Clone` is the snapshot that leaves the worker.
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    destinations: Vec<DestinationSeries>,
+    slots: HashMap<Destination, u32>,
+    gateways: Vec<Arc<str>>,
+    pub listeners: BTreeMap<String, u64>,
+    pub routes: BTreeMap<String, u64>,
+    pub accepted: u64,
+    pub refused: u64,
+    pub active: u64,
+}
+
+impl Default for Statistics {
+    fn default() -> Self {
+        let nowhere = DestinationSeries { destination: Destination::default(), series: Vec::new() };
+        Self {
+            destinations: vec![nowhere],
+            slots: HashMap::from([(Destination::default(), 0)]),
+            gateways: Vec::new(),
+            listeners: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            accepted: 0,
+            refused: 0,
+            active: 0,
+        }
+    }
+}
+
+impl Statistics {
+    /// The slot for a destination; called when a table is taken over, never per request.
+    pub fn slot(&mut self, destination: &Destination) -> Slot {
+        if let Some(slot) = self.slots.get(destination) {
+            return Slot(*slot);
+        }
+        let slot = self.destinations.len() as u32;
+        self.destinations.push(DestinationSeries { destination: destination.clone(), series: Vec::new() });
+        self.slots.insert(destination.clone(), slot);
+        Slot(slot)
+    }
+
+    pub fn gateway(&mut self, key: &str) -> u32 {
+        let found = self.gateways.iter().position(|known| &**known == key);
+        found.unwrap_or_else(|| {
+            self.gateways.push(key.into());
+            self.gateways.len() - 1
+        }) as u32
+    }
+
+    pub fn record(&mut self, slot: Slot, mut sample: Sample) {
+        let Some(destination) = self.destinations.get_mut(slot.0 as usize) else {
+            return;
+        };
+        let series = &mut destination.series;
+        let mut found = series.iter().position(|(key, _)| *key == sample.key);
+        if found.is_none() && series.len() >= MAX_SERIES_PER_DESTINATION {
+            sample.key.status = sample.key.status / 100 * 100;
+            sample.key.grpc_status = None;
+            found = series.iter().position(|(key, _)| *key == sample.key);
+        }
+        let index = found.unwrap_or_else(|| {
+            series.push((sample.key, Counters::default()));
+            series.len() - 1
+        });
+        series[index].1.add(&sample);
+    }
+
+    /// Adds another worker's counters; series meet by their labels, not by their slots.
+    pub fn merge(&mut self, other: &Statistics) {
+        let gateways: Vec<u32> = other.gateways.iter().map(|key| self.gateway(key)).collect();
+        for theirs in other.destinations.iter().filter(|d| !d.series.is_empty()) {
+            let slot = self.slot(&theirs.destination).0 as usize;
+            let mine = &mut self.destinations[slot].series;
+            for (key, counters) in &theirs.series {
+                let key = SeriesKey { gateway: gateways.get(key.gateway as usize).copied().unwrap_or(0), ..*key };
+                match mine.iter_mut().find(|(known, _)| *known == key) {
+                    Some((_, present)) => present.merge(counters),
+                    None => mine.push((key, counters.clone())),
+                }
+            }
+        }
+        add_all(&mut self.listeners, &other.listeners);
+        add_all(&mut self.routes, &other.routes);
+        self.accepted += other.accepted;
+        self.refused += other.refused;
+        self.active += other.active;
+    }
+
+    pub fn report(&self) -> Vec<SeriesReport<'_>> {
+        let mut out = Vec::new();
+        for destination in &self.destinations {
+            for (key, counters) in &destination.series {
+                out.push(SeriesReport {
+                    labels: Labels::new(key, &destination.destination, &self.gateways),
+                    requests: counters.requests,
+                    request_bytes: counters.request_bytes,
+                    response_bytes: counters.response_bytes,
+                    duration_buckets: counters.buckets,
+                    duration_sum_ms: counters.duration_sum.as_secs_f64() * 1e3,
+                });
+            }
+        }
+        out
+    }
+}
+
+fn add_all(into: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {
+    for (key, count) in from {
+        *into.entry(key.clone()).or_default() += count;
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct Labels<'a> {
+    response_code: u16,
+    response_flags: &'static str,
+    request_protocol: &'static str,
+    grpc_response_status: String,
+    destination_service: &'a str,
+    destination_service_name: &'a str,
+    destination_service_namespace: &'a str,
+    gateway: &'a str,
+    connection_security_policy: &'static str,
+}
+
+impl<'a> Labels<'a> {
+    fn new(key: &SeriesKey, destination: &'a Destination, gateways: &'a [Arc<str>]) -> Self {
+        Self {
+            response_code: key.status,
+            response_flags: key.reason.flags(),
+            request_protocol: match key.protocol {
+                Protocol::Http => "http",
+                Protocol::Grpc => "grpc",
+            },
+            grpc_response_status: key.grpc_status.map(|code| code.to_string()).unwrap_or_default(),
+            destination_service: &destination.service,
+            destination_service_name: &destination.service_name,
+            destination_service_namespace: &destination.service_namespace,
+            gateway: gateways.get(key.gateway as usize).map_or("", |gateway| gateway),
+            connection_security_policy: if key.tls { "tls" } else { "none" },
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct SeriesReport<'a> {
+    labels: Labels<'a>,
+    requests: u64,
+    request_bytes: u64,
+    response_bytes: u64,
+    duration_buckets: [u64; DURATION_BOUNDS_MS.len() + 1],
+    duration_sum_ms: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(status: u16, milliseconds: u64) -> Sample {
+        Sample {
+            key: SeriesKey {
+                gateway: 0,
+                status,
+                reason: Reason::ViaUpstream,
+                protocol: Protocol::Http,
+                grpc_status: None,
+                tls: false,
+            },
+            duration: Duration::from_millis(milliseconds),
+            request_bytes: 3,
+            response_bytes: 5,
+        }
+    }
+
+    fn shop() -> Destination {
+        Destination { service: "shop.default".into(), service_name: "shop".into(), service_namespace: "default".into() }
+    }
+
+    #[test]
+    fn workers_add_up_by_label_whatever_their_slots() {
+        let (mut a, mut b) = (Statistics::default(), Statistics::default());
+        a.gateway("default/other");
+        let first = a.slot(&Destination { service: "x".into(), ..Destination::default() });
+        a.record(first, sample(200, 1));
+        let (in_a, in_b) = (a.slot(&shop()), b.slot(&shop()));
+        assert_ne!(in_a, in_b);
+        b.gateway("default/other");
+        a.record(in_a, sample(200, 1));
+        b.record(in_b, sample(200, 30));
+        let mut sum = Statistics::default();
+        sum.merge(&a);
+        sum.merge(&b);
+        let report = sum.report();
+        let of_shop: Vec<_> = report.iter().filter(|r| r.labels.destination_service_name == "shop").collect();
+        assert_eq!(of_shop.len(), 1);
+        assert_eq!((of_shop[0].requests, of_shop[0].response_bytes), (2, 10));
+        assert_eq!(of_shop[0].duration_buckets.iter().sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn a_backend_that_invents_status_codes_cannot_grow_the_series_without_bound() {
+        let mut statistics = Statistics::default();
+        let slot = statistics.slot(&shop());
+        for status in 100..=599 {
+            statistics.record(slot, sample(status, 1));
+        }
+        assert!(statistics.report().len() <= MAX_SERIES_PER_DESTINATION + 5);
+        assert_eq!(statistics.report().iter().map(|r| r.requests).sum::<u64>(), 500);
+    }
+}

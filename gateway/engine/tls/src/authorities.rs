@@ -64,7 +64,8 @@ fn load_system_roots() -> Result<Arc<RootCertStore>, String> {
     if added == 0 {
         let detail = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
         return Err(format!(
-            "the system has no certificate authorities{detail}; install ca-certificates, set SSL_CERT_FILE, or name a CA certificate"
+            "the system has no certificate authorities{detail}; \
+             install ca-certificates, set SSL_CERT_FILE, or name a CA certificate"
         ));
     }
     Ok(Arc::new(roots))

@@ -106,7 +106,8 @@ fn certificate_problem(problem: &CertificateError, peer: &str) -> String {
             format!("the certificate of {peer} is not valid yet; maybe a clock is wrong")
         }
         CertificateError::UnknownIssuer => format!(
-            "the certificate of {peer} is not signed by a trusted authority; maybe the CA certificate configured for it is another one"
+            "the certificate of {peer} is not signed by a trusted authority; \
+             maybe the CA certificate configured for it is another one"
         ),
         CertificateError::BadSignature => {
             format!(

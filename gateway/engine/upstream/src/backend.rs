@@ -28,6 +28,7 @@ pub enum Want {
     Http2,
 }
 
+#[allow(clippy::large_enum_variant, reason = "a box would cost an allocation for each exchange")]
 pub enum Connection {
     Http1(Http1<Transport>),
     Http2(Http2Client),

@@ -1,0 +1,6 @@
+//! TLS as peers see it: every case is a real handshake over loopback, with certificates made for it.
+
+mod checks;
+mod server;
+mod support;
+mod verification;

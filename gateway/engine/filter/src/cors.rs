@@ -210,3 +210,217 @@ impl OriginPattern {
         host && *self.scheme == *origin.scheme && self.port == origin.port
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::Version;
+    use sekisho_codec::message::Scheme;
+
+    use super::*;
+
+    type Pairs = Vec<(&'static str, &'static str)>;
+
+    fn policy(origins: &[&str], methods: &[&str], headers: &[&str], credentials: bool) -> Cors {
+        let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        Cors::compile(&sekisho_table::Cors {
+            allow_origins: owned(origins),
+            allow_credentials: credentials,
+            allow_methods: owned(methods),
+            allow_headers: owned(headers),
+            expose_headers: Vec::new(),
+            max_age_seconds: 5,
+        })
+    }
+
+    fn headers(pairs: &Pairs) -> Headers {
+        let mut headers = Headers::default();
+        for (name, value) in pairs {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn listed(headers: &Headers) -> Vec<(&str, &str)> {
+        headers.iter().map(|(name, value)| (name.as_str(), value.to_str().expect("ASCII"))).collect()
+    }
+
+    fn request(method: Method, pairs: &Pairs) -> RequestHead {
+        RequestHead {
+            method,
+            scheme: Scheme::Http,
+            authority: HeaderValue::from_static("example.com"),
+            target: Bytes::from_static(b"/"),
+            version: Version::HTTP_11,
+            headers: headers(pairs),
+        }
+    }
+
+    fn preflight(policy: &Cors, origin: &'static str) -> Option<LocalResponse> {
+        policy.preflight(&request(
+            Method::OPTIONS,
+            &vec![
+                ("origin", origin),
+                ("access-control-request-method", "PUT"),
+                ("access-control-request-headers", "x-one, x-two"),
+            ],
+        ))
+    }
+
+    const VARIES: (&str, &str) = ("vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers");
+
+    #[test]
+    fn a_preflight_is_told_what_it_may_use() {
+        let allow_origin = "access-control-allow-origin";
+        let methods = "access-control-allow-methods";
+        let names = "access-control-allow-headers";
+        let credentials = ("access-control-allow-credentials", "true");
+        let age = ("access-control-max-age", "5");
+        for (policy, expected) in [
+            (
+                policy(&["https://a.com"], &["GET", "PUT"], &["x-one", "x-two"], true),
+                vec![
+                    VARIES,
+                    (allow_origin, "https://a.com"),
+                    credentials,
+                    (methods, "GET, PUT"),
+                    (names, "x-one, x-two"),
+                    age,
+                ],
+            ),
+            (policy(&["https://a.com"], &[], &[], false), vec![VARIES, (allow_origin, "https://a.com"), age]),
+            (
+                policy(&["*"], &["*"], &["*"], false),
+                vec![VARIES, (allow_origin, "*"), (methods, "*"), (names, "*"), age],
+            ),
+            (
+                policy(&["*"], &["*"], &["*"], true),
+                vec![
+                    VARIES,
+                    (allow_origin, "https://a.com"),
+                    credentials,
+                    (methods, "PUT"),
+                    (names, "x-one, x-two"),
+                    age,
+                ],
+            ),
+            (policy(&["https://b.com"], &["*"], &["*"], true), vec![VARIES]),
+            (policy(&[], &["*"], &["*"], false), vec![VARIES]),
+        ] {
+            let answer = preflight(&policy, "https://a.com").expect("a preflight");
+            assert_eq!(answer.status, StatusCode::NO_CONTENT);
+            assert_eq!(listed(&answer.headers), expected, "{policy:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_echoed_that_was_not_asked_for() {
+        let asks = vec![("origin", "https://a.com"), ("access-control-request-method", "PUT")];
+        let answer =
+            policy(&["*"], &["*"], &["*"], true).preflight(&request(Method::OPTIONS, &asks)).expect("a preflight");
+        assert!(!answer.headers.contains(&ACCESS_CONTROL_ALLOW_HEADERS));
+    }
+
+    #[test]
+    fn only_preflights_are_answered_here() {
+        let policy = policy(&["*"], &["*"], &[], false);
+        for (method, pairs) in [
+            (Method::GET, vec![("origin", "https://a.com"), ("access-control-request-method", "PUT")]),
+            (Method::OPTIONS, vec![("origin", "https://a.com")]),
+            (Method::OPTIONS, vec![("access-control-request-method", "PUT")]),
+        ] {
+            assert!(policy.preflight(&request(method.clone(), &pairs)).is_none(), "{method} {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn origins_match_by_scheme_host_and_port() {
+        for (pattern, origin, allowed) in [
+            ("https://a.com", "https://a.com", true),
+            ("https://a.com", "https://a.com:443", true),
+            ("https://a.com:443", "https://a.com", true),
+            ("https://A.com", "https://a.com", true),
+            ("https://a.com", "http://a.com", false),
+            ("https://a.com", "https://a.com:8443", false),
+            ("https://a.com", "https://a.com.evil.com", false),
+            ("https://a.com", "https://evila.com", false),
+            ("https://a.com", "null", false),
+            ("https://*.a.com", "https://www.a.com", true),
+            ("https://*.a.com", "https://x.www.a.com", true),
+            ("https://*.a.com", "https://a.com", false),
+            ("https://*.a.com", "https://.a.com", false),
+            ("https://*.a.com", "https://evila.com", false),
+            ("https://*.a.com", "https://a.com.evil.com", false),
+            ("https://*.a.com", "https://www.a.com:8443", false),
+            ("https://*.a.com:8443", "https://www.a.com:8443", true),
+            ("http://*", "http://anything.org", true),
+            ("http://*", "https://anything.org", false),
+            ("http://[::1]:3000", "http://[::1]:3000", true),
+            ("*", "null", true),
+        ] {
+            let policy = policy(&[pattern], &[], &[], true);
+            assert_eq!(policy.allows(&HeaderValue::from_static(origin)), allowed, "{pattern} {origin}");
+        }
+    }
+
+    fn on_response(policy: &Cors, origin: Option<&'static str>, upstream: &Pairs) -> Headers {
+        let mut answered = headers(upstream);
+        policy.on_response(origin.map(HeaderValue::from_static).as_ref(), &mut answered);
+        answered
+    }
+
+    #[test]
+    fn responses_are_shared_with_allowed_origins_alone() {
+        let named = || policy(&["https://a.com"], &[], &[], true);
+        let from_a = ("access-control-allow-origin", "https://a.com");
+        let credentials = ("access-control-allow-credentials", "true");
+        let vary = ("vary", "Origin");
+        for (policy, origin, upstream, expected) in [
+            (named(), Some("https://a.com"), vec![], vec![from_a, credentials, vary]),
+            (named(), Some("https://b.com"), vec![], vec![vary]),
+            (named(), None, vec![], vec![vary]),
+            (named(), Some("https://b.com"), vec![("access-control-allow-origin", "*")], vec![vary]),
+            (
+                named(),
+                Some("https://a.com"),
+                vec![("access-control-allow-origin", "*")],
+                vec![from_a, credentials, vary],
+            ),
+            (named(), None, vec![("vary", "accept, origin")], vec![("vary", "accept, origin")]),
+            (named(), None, vec![("vary", "accept")], vec![("vary", "accept"), vary]),
+            (named(), None, vec![("vary", "*")], vec![("vary", "*")]),
+            (
+                policy(&["*"], &[], &[], false),
+                Some("https://b.com"),
+                vec![],
+                vec![("access-control-allow-origin", "*")],
+            ),
+            (policy(&["*"], &[], &[], true), Some("https://a.com"), vec![], vec![from_a, credentials, vary]),
+        ] {
+            assert_eq!(listed(&on_response(&policy, origin, &upstream)), expected, "{policy:?} {origin:?}");
+        }
+    }
+
+    #[test]
+    fn exposed_headers_are_named_and_never_all_with_credentials() {
+        for (exposed, credentials, expected) in [
+            (vec!["x-one", "x-two"], true, Some("x-one, x-two")),
+            (vec!["*"], false, Some("*")),
+            (vec!["*"], true, None),
+            (vec!["x-one", "*"], true, Some("x-one")),
+            (vec![], false, None),
+        ] {
+            let policy = Cors::compile(&sekisho_table::Cors {
+                allow_origins: vec!["*".to_owned()],
+                allow_credentials: credentials,
+                allow_methods: Vec::new(),
+                allow_headers: Vec::new(),
+                expose_headers: exposed.iter().map(|name| (*name).to_owned()).collect(),
+                max_age_seconds: 5,
+            });
+            let answered = on_response(&policy, Some("https://a.com"), &vec![]);
+            let actual = answered.get(&ACCESS_CONTROL_EXPOSE_HEADERS).map(|value| value.to_str().expect("ASCII"));
+            assert_eq!(actual, expected, "{exposed:?} {credentials}");
+        }
+    }
+}

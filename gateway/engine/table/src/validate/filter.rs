@@ -1,7 +1,9 @@
 //! Rules on filters, of a rule or of one of its backends.
 
 use super::Verdict;
-use super::name::{at, bounded, each, header_name, header_value, hostname, key, nonzero, path, problem, token};
+use super::name::{
+    at, bounded, each, header_name, header_value, hostname, key, nonzero, path, pattern_hostname, problem, token,
+};
 use crate::model::*;
 
 const MAX_FILTERS: usize = 64;
@@ -112,31 +114,25 @@ fn cors(it: &Cors) -> Verdict {
     Ok(())
 }
 
-/// `*`, or scheme, host (with wildcards anywhere to the left) and an optional port.
+/// `*`, or scheme, host (itself, or with all that is left of a dot as `*`) and an optional port.
 fn origin(text: &str) -> Verdict {
-    let good = text == "*"
-        || text.split_once("://").is_some_and(|(scheme, rest)| {
-            let (host, port) = match rest.rsplit_once(':') {
-                Some((host, port)) if !rest.ends_with(']') => (host, Some(port)),
-                _ => (rest, None),
-            };
-            let host_is_good = host == "*" || hostname(&host.replace('*', "x")).is_ok() || is_ipv6(host);
-            is_scheme(scheme)
-                && host_is_good
-                && port.is_none_or(|port| port == "*" || port.parse::<u16>().is_ok_and(|it| it > 0))
-        });
-    if good {
+    let is_good = |text: &str| {
+        let (scheme, rest) = text.split_once("://")?;
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !rest.ends_with(']') => (host, port),
+            _ => (rest, "1"),
+        };
+        let host_is_good = host == "*" || pattern_hostname(host).is_ok() || is_ipv6(host);
+        let port_is_good = port.parse::<u16>().is_ok_and(|port| port > 0);
+        Some(matches!(scheme, "http" | "https") && host_is_good && port_is_good)
+    };
+    if text == "*" || is_good(&text.to_ascii_lowercase()) == Some(true) {
         return Ok(());
     }
     problem(format!(
-        "`{}` is not an origin; write `*`, or scheme and host in lower case such as `https://*.example.com`",
+        "`{}` is not an origin; write `*`, or `http` or `https` and a host, such as `https://*.example.com`",
         text.escape_debug()
     ))
-}
-
-fn is_scheme(scheme: &str) -> bool {
-    scheme.starts_with(|c: char| c.is_ascii_lowercase())
-        && scheme.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b))
 }
 
 fn is_ipv6(host: &str) -> bool {

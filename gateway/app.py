@@ -106,11 +106,11 @@ class GatewayApp:
         return left
 
     async def close(self) -> None:
-        """Ends what is left, saves the table, stops the admin endpoint."""
-        await asyncio.to_thread(self._engine.close)
-        await self.agent.close()
-        self._stop_admin.set()
+        """Stops the admin endpoint, ends what is left of the traffic, saves the table."""
         if self._admin_task is not None:
+            self._stop_admin.set()
             await asyncio.gather(self._admin_task, return_exceptions=True)
         else:
             self._admin.close()
+        await asyncio.to_thread(self._engine.close)
+        await self.agent.close()

@@ -26,9 +26,10 @@ _HEADERS: Final = {
 
 
 def host_name(host: str) -> str:
-    """The name in a ``Host`` field, lower case, without port, brackets and trailing dot."""
+    """The name in a ``Host`` field, lower case, without port, brackets and trailing dot; empty if malformed."""
     if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
+        name, bracket, _ = host[1:].partition("]")
+        return name.lower() if bracket else ""
     return host.partition(":")[0].rstrip(".").lower()
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from threading import Lock
 
 from gateway.telemetry.rates import Rates, rates
 from gateway.telemetry.statistics import Statistics
 
 
 class Sampler:
-    """Shared by all viewers of the admin page."""
+    """Shared by all viewers of the admin page, on whatever thread they look."""
 
     def __init__(
         self,
@@ -29,15 +30,17 @@ class Sampler:
         self._window = window
         self._spacing = spacing
         self._readings: deque[tuple[float, Statistics]] = deque()
+        self._one_at_a_time = Lock()
 
     def look(self) -> tuple[Statistics, Rates]:
         """The newest reading, and the rates up to it."""
-        now = self._monotonic()
-        if not self._readings or now - self._readings[-1][0] >= self._spacing:
-            self._readings.append((now, self._read()))
-        # One reading older than the window stays as the base; a base from long ago would flatten everything.
-        while len(self._readings) > 2 and self._readings[1][0] <= now - self._window:
-            self._readings.popleft()
-        newest_at, newest = self._readings[-1]
-        base_at, base = self._readings[0]
+        with self._one_at_a_time:
+            now = self._monotonic()
+            if not self._readings or now - self._readings[-1][0] >= self._spacing:
+                self._readings.append((now, self._read()))
+            # One reading older than the window stays as the base; a base from long ago would flatten everything.
+            while len(self._readings) > 2 and self._readings[1][0] <= now - self._window:
+                self._readings.popleft()
+            newest_at, newest = self._readings[-1]
+            base_at, base = self._readings[0]
         return newest, rates(base, newest, newest_at - base_at)

@@ -18,15 +18,15 @@ def agent_with(engine: FakeEngine, directory: Path | None = None) -> Agent:
 async def test_an_accepted_snapshot_is_the_table_in_force() -> None:
     engine = FakeEngine()
     agent = agent_with(engine)
-    assert not agent.state.ready
+    before = agent.state
 
     applied = await agent.apply(Snapshot(version="1", resources=tables.resources()))
 
     assert applied.version == "1"
     assert applied.rejected == ()
     assert agent.table == tables.resources()
+    assert (before.ready, agent.state.ready) == (False, True)
     assert agent.state.version == "1"
-    assert agent.state.ready
     assert agent.state.applied_at == 1_000.0
     assert agent.state.counts["routes"] == 1
 
@@ -135,10 +135,9 @@ async def test_the_last_good_table_is_served_again_after_a_restart(tmp_path: Pat
 
     assert engine.version == "7"
     assert engine.table == tables.resources()
-    assert second.state.restored
-    assert second.state.ready
+    restored = second.state
     await second.apply(Snapshot(version="8", resources=tables.resources()))
-    assert not second.state.restored
+    assert (restored.ready, restored.restored, second.state.restored) == (True, True, False)
     await second.close()
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,15 +42,17 @@ def test_a_new_directory_and_its_file_are_for_their_owner_alone(tmp_path: Path) 
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda content: b"",
+        lambda _: b"",
         lambda content: content[: len(content) // 2],
         lambda content: content[:-20] + b"x" * 20,
-        lambda content: b"not a table at all\n",
+        lambda _: b"not a table at all\n",
         lambda content: content + b"tail",
     ],
     ids=["empty", "cut", "overwritten", "foreign", "grown"],
 )
-def test_a_damaged_file_is_moved_aside_and_said_and_the_gateway_starts_empty(damage, tmp_path: Path) -> None:
+def test_a_damaged_file_is_moved_aside_and_said_and_the_gateway_starts_empty(
+    damage: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
     file = TableFile(tmp_path)
     file.save(SNAPSHOT)
     file.path.write_bytes(damage(file.path.read_bytes()))
@@ -96,7 +99,7 @@ def test_a_write_that_is_cut_short_leaves_the_previous_table(tmp_path: Path, mon
     file = TableFile(tmp_path)
     file.save(SNAPSHOT)
 
-    def fail(descriptor: int) -> None:
+    def fail(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)

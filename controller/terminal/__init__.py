@@ -1,0 +1,1 @@
+"""What people read on the terminal: start-up, changes, checks, explanations, status."""

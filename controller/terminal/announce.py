@@ -1,0 +1,250 @@
+"""What `sekisho up` says at its start, and one line for each change afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+from rich.text import Text
+
+from controller.terminal.curl import CurlLine
+from controller.terminal.writer import Writer, grid, text
+from gateway import __version__
+from gateway.admin.explain import object_of_route
+from gateway.admin.status import Problem
+from gateway.routing_table import describe
+from gateway.routing_table.model import Listener, ListenerState, Resources, Route
+
+_MAX_ROUTES = 12
+_MAX_PROBLEMS = 20
+
+
+class Started(Struct, frozen=True, kw_only=True):
+    """Everything that is said at the start."""
+
+    table: Resources
+    listeners: tuple[ListenerState, ...]
+    version: str
+    milliseconds: float
+    paths: tuple[str, ...]
+    sources: Mapping[str, str]
+    """``file:line`` by object key."""
+    problems: tuple[Problem, ...]
+    curl: tuple[CurlLine, ...]
+    admin_url: str
+    notice: str = ""
+
+
+class Changed(Struct, frozen=True, kw_only=True):
+    """One change of the manifests, and what became of it."""
+
+    files: tuple[str, ...]
+    before: Resources
+    after: Resources
+    version: str
+    milliseconds: float
+    problems: tuple[Problem, ...]
+    """Those that are new with this change."""
+    solved: int = 0
+    """How many are gone with it."""
+
+
+def announce(writer: Writer, started: Started) -> None:
+    """The whole start, in one piece."""
+    _title(writer, started)
+    if started.notice:
+        problems(writer, (Problem(message=started.notice, severity="warning"),))
+    _listening(writer, started)
+    _routes(writer, started)
+    if started.problems:
+        if writer.styled:
+            writer.heading("Problems")
+        problems(writer, started.problems)
+    _try(writer, started.curl)
+    _closing(writer, started)
+
+
+def _title(writer: Writer, started: Started) -> None:
+    facts = f"table v{started.version}, {_count(len(started.table.listeners), 'listener')}, "
+    facts += f"{_count(len(started.table.routes), 'route')}, {started.milliseconds:.0f} ms"
+    if writer.styled:
+        writer.line()
+        writer.line((" 関 ", "seal"), " ", ("Sekisho", "title"), f" {__version__}  ", (facts, "soft"))
+    else:
+        writer.line(f"sekisho {__version__}: {facts}")
+
+
+def _listening(writer: Writer, started: Started) -> None:
+    if not started.table.listeners:
+        writer.line(("nothing is listening: no Gateway of class sekisho has a usable listener", "warn"))
+        return
+    states = {state.key: state for state in started.listeners}
+    if not writer.styled:
+        for listener in started.table.listeners:
+            writer.line(_listener_sentence(listener, states.get(listener.key)))
+        return
+    writer.heading("Listening")
+    rows = [_listener_row(listener, states.get(listener.key)) for listener in started.table.listeners]
+    writer.block(grid(rows))
+
+
+def _listener_sentence(listener: Listener, state: ListenerState | None) -> str:
+    where = f"{describe.listener_url(listener)} for {listener.hostname or 'every host'} ({listener.key})"
+    if state is not None and state.bound:
+        return f"listening on {where}"
+    return f"NOT listening on {where}: {_bind_error(state)}"
+
+
+def _listener_row(listener: Listener, state: ListenerState | None) -> list[Text]:
+    bound = state is not None and state.bound
+    return [
+        text(("●" if bound else "✗", "good" if bound else "bad"), " ", describe.listener_url(listener)),
+        text(listener.hostname or "every host"),
+        text((listener.key, "soft")) if bound else text((_bind_error(state), "bad")),
+    ]
+
+
+def _bind_error(state: ListenerState | None) -> str:
+    cause = state.error if state is not None and state.error else "the engine did not report on it"
+    return f"{cause}; {bind_remedy(cause)}"
+
+
+def bind_remedy(cause: str) -> str:
+    """What helps a listener that cannot be bound."""
+    if "not an address of this machine" in cause:
+        return "choose another with --address"
+    return "add for example --port-offset 8000 to move every port out of the way"
+
+
+def _routes(writer: Writer, started: Started) -> None:
+    shown = started.table.routes[:_MAX_ROUTES]
+    if writer.styled and shown:
+        writer.heading("Routes")
+        rows: list[list[Text]] = []
+        last_host = ""
+        for route in shown:
+            host = ", ".join(_hosts(route))
+            rows.append(_route_row(route, "" if host == last_host else host, started.sources))
+            last_host = host
+        writer.block(grid(rows))
+    for route in () if writer.styled else shown:
+        target = "; ".join(describe.backends(route)) or _answer(route)
+        matches = " or ".join(describe.match(match) for match in route.matches)
+        source = started.sources.get(object_of_route(route.key), "")
+        writer.line(f"route {', '.join(_hosts(route))} {matches} -> {target} ({f'{route.key} {source}'.strip()})")
+    hidden = len(started.table.routes) - len(shown)
+    if hidden > 0:
+        writer.line((f"  and {_count(hidden, 'more route')}; see {started.admin_url}", "soft"))
+
+
+def _hosts(route: Route) -> list[str]:
+    names = dict.fromkeys(name for attachment in route.attachments for name in attachment.hostnames)
+    return ["every host" if name == "*" else name for name in names] or ["no host"]
+
+
+def _route_row(route: Route, host: str, sources: Mapping[str, str]) -> list[Text]:
+    broken = route.failure is not None or any(share.failure is not None for share in route.backends)
+    targets = describe.backends(route) or (_answer(route),)
+    return [
+        text((host, "title")),
+        text("\n".join(describe.match(match) for match in route.matches[:4])),
+        text(("→ ", "soft"), ("\n→ ".join(targets), "bad" if broken else "")),
+        text((sources.get(object_of_route(route.key), route.key), "where")),
+    ]
+
+
+def _answer(route: Route) -> str:
+    return "; ".join(describe.filter_(step) for step in route.filters) or "answers 500: no backend"
+
+
+def problems(writer: Writer, found: Iterable[Problem]) -> None:
+    """One line each: where, what, and the remedy."""
+    listed = list(found)
+    for problem in listed[:_MAX_PROBLEMS]:
+        style = "bad" if problem.severity == "error" else "warn"
+        place = ": ".join(part for part in (problem.source, problem.object) if part)
+        remedy = f" → {problem.remedy}" if problem.remedy else ""
+        if writer.styled:
+            mark = "✗" if problem.severity == "error" else "!"
+            writer.line(
+                "  ", (mark, style), " ", (place, "title"), " " if place else "", problem.message, (remedy, "good")
+            )
+        else:
+            writer.line(f"{problem.severity}: {place}{': ' if place else ''}{problem.message}{remedy}")
+    if len(listed) > _MAX_PROBLEMS:
+        writer.line((f"  and {_count(len(listed) - _MAX_PROBLEMS, 'more problem')}; see sekisho status", "soft"))
+
+
+def _try(writer: Writer, lines: Sequence[CurlLine]) -> None:
+    if not lines:
+        return
+    if writer.styled:
+        writer.heading("Try")
+    for line in lines:
+        writer.line(*(("  ", (line.command, "command")) if writer.styled else (f"try: {line.command}",)))
+
+
+def _closing(writer: Writer, started: Started) -> None:
+    watched = ", ".join(_shown_path(path) for path in started.paths)
+    if writer.styled:
+        writer.line()
+        watching = f"watching {watched}, Ctrl-C to stop"
+        writer.line(("Admin  ", "head"), started.admin_url, ("   " + watching, "soft"))
+        writer.line()
+    else:
+        writer.line(f"admin page at {started.admin_url}")
+        writer.line(f"watching {watched}")
+
+
+def _shown_path(path: str) -> str:
+    if path == "-":
+        return "standard input (read once)"
+    return path + "/" if Path(path).is_dir() and not path.endswith("/") else path
+
+
+def announce_change(writer: Writer, changed: Changed) -> None:
+    """``reloaded shop.yaml: +1 route, v7, 4 ms``, then what is newly wrong."""
+    what = change_in_words(changed.before, changed.after)
+    files = ", ".join(changed.files) or "manifests"
+    solved = f", {_count(changed.solved, 'problem')} solved" if changed.solved else ""
+    writer.line(
+        ("↻ " if writer.styled else "", "good"),
+        "reloaded ",
+        (files, "title"),
+        f": {what}{solved}, v{changed.version}",
+        (f", {changed.milliseconds:.0f} ms", "soft"),
+    )
+    problems(writer, changed.problems)
+
+
+_NOUNS = {
+    "gateways": "gateway",
+    "listeners": "listener",
+    "routes": "route",
+    "backends": "backend",
+    "endpoints": "endpoint set",
+    "certificates": "certificate",
+    "trust_bundles": "trust bundle",
+}
+
+
+def change_in_words(before: Resources, after: Resources) -> str:
+    """``+1 route, ~2 backends``: added, removed and changed, by kind."""
+    words: list[str] = []
+    for kind, noun in _NOUNS.items():
+        old, new = getattr(before, kind), getattr(after, kind)
+        if old is new:
+            continue
+        held, wanted = {item.key: item for item in old}, {item.key: item for item in new}
+        counts = (
+            ("+", len(wanted.keys() - held.keys())),
+            ("-", len(held.keys() - wanted.keys())),
+            ("~", sum(held[key] != wanted[key] for key in held.keys() & wanted.keys())),
+        )
+        words += [f"{sign}{_count(count, noun)}" for sign, count in counts if count]
+    return ", ".join(words) or "no change to the traffic"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,87 @@
+"""Objects and their conditions: what `sekisho check` and `sekisho status` print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.text import Text
+
+from controller.terminal.announce import problems
+from controller.terminal.writer import Writer, grid, text
+from gateway.admin.status import Condition, ObjectStatus, Part, StatusReport
+
+_BAD_WHEN_TRUE = frozenset({"Conflicted", "OverlappingTLSConfig", "PartiallyInvalid"})
+
+
+def is_fine(condition: Condition) -> bool:
+    """Whether a condition is as one wishes."""
+    return condition.status == ("False" if condition.type in _BAD_WHEN_TRUE else "True")
+
+
+def write_report(writer: Writer, report: StatusReport) -> None:
+    """Every object with its conditions, then the problems."""
+    if writer.styled:
+        _styled(writer, report)
+    else:
+        _plain(writer, report)
+    if report.problems:
+        if writer.styled:
+            writer.heading("Problems")
+        problems(writer, report.problems)
+
+
+def _styled(writer: Writer, report: StatusReport) -> None:
+    if report.gateways:
+        writer.heading("Gateways")
+        writer.block(grid([_gateway_row(item.name, item.version, item.wanted, item.error) for item in report.gateways]))
+    if report.objects:
+        writer.heading("Objects")
+        rows = [row for item in report.objects for row in _object_rows(item)]
+        writer.block(grid(rows))
+
+
+def _gateway_row(name: str, version: str, wanted: str, error: str) -> list[Text]:
+    current = not error and version == wanted
+    shown = f"table v{version}" if version else "no table yet"
+    lag = "" if current else f"should hold v{wanted}" if wanted else ""
+    return [
+        text(("●" if current else "✗", "good" if current else "bad"), " ", name),
+        text(shown),
+        text((error or lag, "bad")),
+    ]
+
+
+def _object_rows(item: ObjectStatus) -> list[list[Text]]:
+    name = f"{item.namespace}/{item.name}" if item.namespace else item.name
+    rows = [[text((item.kind, "soft")), text((name, "title")), _marks(item.conditions), text((item.source, "where"))]]
+    rows += [[text(), text(("  " + _part_name(part), "soft")), _marks(part.conditions), text()] for part in item.parts]
+    return rows
+
+
+def _part_name(part: Part) -> str:
+    return part.name if part.attached_routes is None else f"{part.name} ({part.attached_routes} attached)"
+
+
+def _marks(conditions: Iterable[Condition]) -> Text:
+    result = Text()
+    for condition in conditions:
+        fine = is_fine(condition)
+        words = condition.type if fine else f"{condition.type}: {condition.reason}"
+        style = "good" if fine else "warn" if condition.status == "Unknown" else "bad"
+        result.append_text(text(("✓ " if fine else "✗ ", style), (words, style), "  "))
+    return result
+
+
+def _plain(writer: Writer, report: StatusReport) -> None:
+    for gateway in report.gateways:
+        suffix = f": {gateway.error}" if gateway.error else ""
+        writer.line(f"gateway {gateway.name} holds v{gateway.version or '-'} of v{gateway.wanted or '-'}{suffix}")
+    for item in report.objects:
+        head = f"{item.key}{f' ({item.source})' if item.source else ''}"
+        writer.line(f"{head}: {_sentence(item.conditions)}" if item.conditions else head)
+        for part in item.parts:
+            writer.line(f"  {_part_name(part)}: {_sentence(part.conditions)}")
+
+
+def _sentence(conditions: Iterable[Condition]) -> str:
+    return ", ".join(f"{item.type}={item.status} {item.reason}".strip() for item in conditions)

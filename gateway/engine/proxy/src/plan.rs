@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use sekisho_filter::FilterPlan;
+use sekisho_filter::{FilterPlan, Mirror};
 use sekisho_router::Router;
-use sekisho_table::{Failure, Filter, Retry, Route, RouteKind, WeightedBackend};
+use sekisho_table::{Failure, Retry, Route, RouteKind, WeightedBackend};
 use sekisho_upstream::BackendSpecs;
 
 use crate::reason::Reason;
@@ -43,11 +43,11 @@ pub struct PlannedBackend {
     cumulative_weight: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// A mirror and the position of its backend.
+#[derive(Clone, Debug)]
 pub struct PlannedMirror {
     pub backend: u32,
-    pub numerator: u32,
-    pub denominator: u32,
+    pub mirror: Mirror,
 }
 
 #[derive(Debug)]
@@ -92,10 +92,11 @@ impl RoutePlan {
                 planned_backend(backend, specs, total_weight)
             })
             .collect();
+        let filters = FilterPlan::compile(&route.filters);
         Self {
             grpc: route.kind == RouteKind::Grpc,
-            filters: FilterPlan::compile(&route.filters),
-            mirrors: mirrors(&route.filters, specs),
+            mirrors: mirrors(&filters, specs),
+            filters,
             request_timeout_ms: route.timeouts.request_ms,
             backend_request_timeout_ms: route.timeouts.backend_request_ms,
             retry: route.retry.as_ref().map(PlannedRetry::new),
@@ -123,24 +124,13 @@ fn planned_backend(backend: &WeightedBackend, specs: &BackendSpecs, cumulative_w
         Some(failure) => Err(PlannedFailure::new(failure)),
         None => specs.index(&backend.backend).ok_or_else(PlannedFailure::missing_backend),
     };
-    PlannedBackend {
-        target,
-        filters: FilterPlan::compile(&backend.filters),
-        mirrors: mirrors(&backend.filters, specs),
-        cumulative_weight,
-    }
+    let filters = FilterPlan::compile(&backend.filters);
+    PlannedBackend { target, mirrors: mirrors(&filters, specs), filters, cumulative_weight }
 }
 
-fn mirrors(filters: &[Filter], specs: &BackendSpecs) -> Vec<PlannedMirror> {
-    let planned = filters.iter().filter_map(|filter| match filter {
-        Filter::RequestMirror(mirror) => Some(PlannedMirror {
-            backend: specs.index(&mirror.backend)?,
-            numerator: mirror.numerator,
-            denominator: mirror.denominator,
-        }),
-        _ => None,
-    });
-    planned.collect()
+fn mirrors(filters: &FilterPlan, specs: &BackendSpecs) -> Vec<PlannedMirror> {
+    let known = filters.mirrors().iter().filter_map(|mirror| Some((specs.index(&mirror.backend)?, mirror)));
+    known.map(|(backend, mirror)| PlannedMirror { backend, mirror: mirror.clone() }).collect()
 }
 
 /// The plans of every rule, in the router's order.

@@ -10,6 +10,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use sekisho_codec::Scheme;
+use sekisho_filter::edge::forwarded::Forwarding;
 use sekisho_stream::{Http1, Preface};
 use sekisho_table::Limits;
 use sekisho_tls::Transport;
@@ -29,6 +31,8 @@ pub struct ConnectionContext {
     /// As they were when the connection was accepted.
     pub limits: Limits,
     pub access_log: bool,
+    pub trusted_hops: u32,
+    pub forwarding: Forwarding,
 }
 
 impl ConnectionContext {
@@ -67,7 +71,7 @@ async fn establish(
     let config = worker.config();
     let plan = config.compiled.socket_plan(config.compiled.socket(socket.address)?);
     let limits = plan.limits().clone();
-    let access_log = plan.gateway.access_log;
+    let (access_log, trusted_hops) = (plan.gateway.access_log, plan.gateway.trusted_hops);
     let (connection, protocol, sni, tls) = match &plan.tls {
         None => {
             let mut connection = Http1::new(Transport::Tcp(stream));
@@ -84,7 +88,9 @@ async fn establish(
         }
     };
     drop(config);
-    let context = ConnectionContext { worker, socket, remote, local, tls, sni, limits, access_log };
+    let forwarding = Forwarding::new(trusted_hops, remote.ip(), if tls { Scheme::Https } else { Scheme::Http });
+    let context =
+        ConnectionContext { worker, socket, remote, local, tls, sni, limits, access_log, trusted_hops, forwarding };
     Some((context, connection, protocol))
 }
 

@@ -56,7 +56,7 @@ pub fn decide<'a>(
     let compiled = &config.compiled;
     let socket = compiled.socket(context.socket.address).ok_or_else(not_found)?;
     normalize(head)?;
-    apply_edge_rules(config, socket, context, head, record);
+    apply_edge_rules(context, head, record);
     let authority = head.authority.clone();
     let host = authority.to_str().ok().and_then(host_of).ok_or_else(malformed)?;
     let (listener, route, rule_match) = find(config, socket, context, head, &host, record)?;
@@ -98,19 +98,12 @@ fn normalize(head: &mut RequestHead) -> Result<(), Reply> {
     }
 }
 
-fn apply_edge_rules(
-    config: &ActiveConfig,
-    socket: SocketId,
-    context: &ConnectionContext,
-    head: &mut RequestHead,
-    record: &mut Record,
-) {
-    let trusted_hops = config.compiled.socket_plan(socket).gateway.trusted_hops;
+fn apply_edge_rules(context: &ConnectionContext, head: &mut RequestHead, record: &mut Record) {
     edge::underscore::drop_shadowing(&mut head.headers);
-    edge::forwarded::apply(head, context.remote.ip(), trusted_hops);
+    context.forwarding.apply(head);
     record.note_forwarded_for(&head.headers);
-    record.request_id = Some(edge::request_id::apply(&mut head.headers, trusted_hops));
-    record.trace_id = edge::traceparent::apply(&mut head.headers);
+    record.request_id = Some(edge::request_id::apply(context.trusted_hops, &mut head.headers));
+    record.trace_id = Some(edge::traceparent::apply(&mut head.headers));
 }
 
 fn find(

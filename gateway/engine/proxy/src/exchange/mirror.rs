@@ -76,7 +76,7 @@ pub struct Copy<'a> {
 /// Starts the mirrors whose fraction this request falls into.
 pub fn start(mirrors: &[PlannedMirror], config: &ActiveConfig, copy: &Copy<'_>, feeds: &mut Vec<MirrorFeed>) {
     for mirror in mirrors {
-        if mirror.numerator < mirror.denominator && fastrand::u32(0..mirror.denominator.max(1)) >= mirror.numerator {
+        if !mirror.mirror.selects(fastrand::u64(..)) {
             continue;
         }
         let Some(backend) = config.backends.get(mirror.backend as usize) else {

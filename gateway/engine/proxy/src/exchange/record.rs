@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{HeaderValue, USER_AGENT};
 use http::{HeaderName, Method, StatusCode, Version};
 use sekisho_codec::{Headers, RequestHead};
+use sekisho_filter::edge::traceparent::TraceId;
 use sekisho_router::{ListenerId, RouteId};
 
 use super::GRPC_STATUS;
@@ -33,7 +34,7 @@ pub struct Record {
     pub grpc: bool,
     pub forwarded_for: Option<HeaderValue>,
     pub request_id: Option<HeaderValue>,
-    pub trace_id: String,
+    pub trace_id: Option<TraceId>,
     pub listener: Option<ListenerId>,
     pub route: Option<RouteId>,
     pub backend: Option<u32>,
@@ -64,7 +65,7 @@ impl Record {
             grpc: super::is_grpc(&head.headers),
             forwarded_for: None,
             request_id: None,
-            trace_id: String::new(),
+            trace_id: None,
             listener: None,
             route: None,
             backend: None,
@@ -142,7 +143,7 @@ impl Record {
             user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
             forwarded_for: self.forwarded_for.as_ref().map(HeaderValue::as_bytes),
             request_id: self.request_id.as_ref().map_or(b"", |id| id.as_bytes()),
-            trace_id: &self.trace_id,
+            trace_id: self.trace_id.as_ref().map_or("", TraceId::as_str),
             remote: self.context.remote,
             local: self.context.local,
             server_name: self.context.sni.as_deref(),

@@ -9,8 +9,6 @@ Null is the same as absent, as in the API server.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime
 import difflib
 import functools
@@ -195,8 +193,8 @@ class _Walk:
             self._wrong_type(value, "base64 text", path)
             return
         try:
-            base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError):
+            msgspec.convert(value, bytes)
+        except msgspec.ValidationError:
             self._error(path, "the value is not base64", "encode it with base64, or write plain text in stringData")
 
     def _time(self, value: object, path: str) -> None:

@@ -1,0 +1,122 @@
+"""Backend references of routes: what they lead to, and the backends' place in tables.
+
+Owns the rules that make a ``backendRef`` invalid (Gateway API: ``HTTPBackendRef``), in the order:
+kind, permission, existence, port, protocol. An invalid one never loses its share of the traffic to
+the others: the share is answered with 500.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from controller.resources import EXPERIMENTAL_GROUP, GATEWAY_GROUP, BackendObjectReference, Service, XBackend
+from controller.store import Key
+from controller.translate.backend_view import BackendId, BackendView, failing
+from controller.translate.conditions import ConditionReason, Problem
+from controller.translate.endpoints import ENDPOINTS
+from controller.translate.graph import Published, Reads, Stage, TableResource
+from controller.translate.reference_grant import is_permitted, missing_grant
+from controller.translate.service_backend import service_backend
+from controller.translate.stages import Rank
+from controller.translate.xbackend import external_backend
+from gateway.routing_table import model
+from gateway.routing_table.reasons import Reason
+
+PLACEMENTS = "placements"
+"""Collection: (table, backend) pairs that some route needs."""
+
+_KINDS = {("", Service.kind), (EXPERIMENTAL_GROUP, XBackend.kind)}
+
+
+def _backend(backend: BackendId, reads: Reads) -> BackendView:
+    if backend.target.kind == XBackend.kind:
+        return external_backend(reads, backend)
+    return service_backend(reads, backend)
+
+
+BACKEND: Stage[BackendId, BackendView] = Stage(Rank.BACKEND, _backend)
+
+
+class Referrer(NamedTuple):
+    """The route that refers, and the client certificate that its Gateway presents."""
+
+    route: Key
+    client_certificate: Key | None = None
+    variant: str = ""
+
+
+class Resolved(NamedTuple):
+    """Where a reference leads. ``backend`` is None where nothing can be sent; ``target`` once it is permitted."""
+
+    view: BackendView
+    backend: BackendId | None = None
+    target: Key | None = None
+
+
+def resolve_backend(reads: Reads, referrer: Referrer, reference: BackendObjectReference) -> Resolved:
+    """The backend a reference names."""
+    if (reference.group, reference.kind) not in _KINDS:
+        group = f" of group {reference.group}" if reference.group else ""
+        message = f"{reference.kind} {reference.name}{group} cannot be a backend: Service and XBackend can"
+        return Resolved(failing(Problem(ConditionReason.INVALID_KIND, message), Reason.BACKEND_KIND_UNSUPPORTED))
+    target = Key(reference.kind, reference.namespace or referrer.route.namespace, reference.name)
+    refusal = _refusal(reads, referrer.route, target, reference.group)
+    if refusal:
+        return Resolved(failing(Problem(ConditionReason.REF_NOT_PERMITTED, refusal), Reason.BACKEND_NOT_PERMITTED))
+    port = _port(reads, target, reference)
+    if port is None:
+        problem = Problem(ConditionReason.BACKEND_NOT_FOUND, f"the reference to {target} has no port")
+        return Resolved(failing(problem, Reason.BACKEND_PORT_INVALID), None, target)
+    backend = BackendId(target, port, referrer.client_certificate, referrer.variant)
+    view = reads.result(BACKEND, backend)
+    if view.resource is not None and view.resource.protocol == "WS" and referrer.route.kind == "GRPCRoute":
+        problem = Problem(ConditionReason.UNSUPPORTED_PROTOCOL, f"{target} speaks WebSocket on port {port}, not gRPC")
+        return Resolved(failing(problem, Reason.BACKEND_PORT_INVALID), None, target)
+    return Resolved(view, backend if view.resource is not None else None, target)
+
+
+def _refusal(reads: Reads, route: Key, target: Key, group: str) -> str:
+    if target.kind == XBackend.kind and target.namespace != route.namespace:
+        return f"{route} may not refer to {target}: an XBackend serves routes of its own namespace only"
+    return "" if is_permitted(reads, route, GATEWAY_GROUP, target, group) else missing_grant(route, target)
+
+
+def _port(reads: Reads, target: Key, reference: BackendObjectReference) -> int | None:
+    if reference.port is not None or target.kind != XBackend.kind:
+        return reference.port
+    backend = reads.get(XBackend, target.namespace, target.name)
+    return backend.spec.port.port if backend else 0
+
+
+Place = tuple[str, BackendId]
+
+
+class _Placed(NamedTuple):
+    view: BackendView
+    endpoints: tuple[model.Endpoint, ...]
+
+
+def _place(place: Place, reads: Reads) -> _Placed:
+    _, backend = place
+    view = reads.result(BACKEND, backend)
+    if view.resource is None or view.resource.failure is not None:
+        return _Placed(view, ())
+    return _Placed(view, reads.result(ENDPOINTS, (backend.target, backend.port)))
+
+
+def _publish(place: Place, placed: _Placed) -> Published:
+    table, _ = place
+    backend = placed.view.resource
+    if backend is None:
+        return Published()
+    resources: list[tuple[str, str, TableResource]] = [
+        (table, "endpoints", model.Endpoints(key=backend.key, endpoints=placed.endpoints)),
+        (table, "backends", backend),
+    ]
+    resources += [(table, "trust_bundles", bundle) for bundle in placed.view.trust_bundles]
+    resources += [(table, "certificates", certificate) for certificate in placed.view.certificates]
+    return Published(resources=tuple(resources))
+
+
+PLACEMENT: Stage[Place, _Placed] = Stage(Rank.PLACEMENT, _place, _publish)
+"""By table and backend: a backend whose last route goes leaves the table with it."""

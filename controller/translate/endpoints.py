@@ -1,0 +1,75 @@
+"""Endpoints of a backend: the only thing that changes when pods come and go.
+
+Owns the reading of EndpointSlices (Kubernetes ``discovery/v1``): readiness, named ports, the first
+address of each endpoint. An external host is one endpoint whose name the gateway resolves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from controller.resources import Endpoint, EndpointPort, EndpointSlice, Service, ServicePort, XBackend
+from controller.store import Key
+from controller.translate.graph import Reads, Stage
+from controller.translate.indexes import SLICES
+from controller.translate.stages import Rank
+from gateway.routing_table import model
+
+Target = tuple[Key, int]
+
+
+def _endpoints(target: Target, reads: Reads) -> tuple[model.Endpoint, ...]:
+    key, port = target
+    if key.kind == XBackend.kind:
+        backend = reads.get(XBackend, key.namespace, key.name)
+        if backend is None or backend.spec.external_hostname is None:
+            return ()
+        return (model.Endpoint(address=backend.spec.external_hostname.hostname, port=port),)
+    service = reads.get(Service, key.namespace, key.name)
+    if service is None:
+        return ()
+    service_port = next((one for one in service.spec.ports if one.port == port and one.protocol == "TCP"), None)
+    if service.spec.type == "ExternalName":
+        number = _target_number(service_port) if service_port else port
+        return (model.Endpoint(address=service.spec.external_name, port=number),) if service.spec.external_name else ()
+    if service_port is None:
+        return ()
+    slices = [
+        endpoint_slice
+        for slice_key in reads.referring(SLICES, (key.namespace, key.name))
+        if (endpoint_slice := reads.get(EndpointSlice, slice_key.namespace, slice_key.name)) is not None
+    ]
+    return _sliced(slices, service_port)
+
+
+def _target_number(port: ServicePort) -> int:
+    return port.target_port if isinstance(port.target_port, int) else port.port
+
+
+def _sliced(slices: Sequence[EndpointSlice], service_port: ServicePort) -> tuple[model.Endpoint, ...]:
+    candidates = [pair for endpoint_slice in slices for pair in _of_slice(endpoint_slice, service_port)]
+    chosen = [pair for pair in candidates if pair[0].conditions.ready is not False]
+    if not chosen:
+        # As kube-proxy does: while a whole Service shuts down, endpoints that still serve are better than none.
+        chosen = [pair for pair in candidates if pair[0].conditions.serving and pair[0].conditions.terminating]
+    found = {(endpoint.addresses[0], number) for endpoint, number in chosen}
+    return tuple(model.Endpoint(address=address, port=number) for address, number in sorted(found))
+
+
+def _of_slice(endpoint_slice: EndpointSlice, service_port: ServicePort) -> Iterator[tuple[Endpoint, int]]:
+    if endpoint_slice.address_type not in ("IPv4", "IPv6", "FQDN"):
+        return
+    port = next((one for one in endpoint_slice.ports if _is_port(one, service_port)), None)
+    if port is None:
+        return
+    for endpoint in endpoint_slice.endpoints:
+        if endpoint.addresses:
+            yield endpoint, port.port or _target_number(service_port)
+
+
+def _is_port(port: EndpointPort, service_port: ServicePort) -> bool:
+    return port.name == service_port.name and port.protocol == service_port.protocol
+
+
+ENDPOINTS: Stage[Target, tuple[model.Endpoint, ...]] = Stage(Rank.ENDPOINTS, _endpoints)
+"""By Service or XBackend, and port."""

@@ -1,0 +1,37 @@
+"""Hostnames: what a listener and a route agree on, and which listeners overlap.
+
+Owns the meaning of wildcards (Gateway API: ``Hostname``, ``HTTPRouteSpec.hostnames``): ``*.`` stands
+for one or more labels, so ``*.example.com`` covers ``a.b.example.com`` but not ``example.com``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+ANY = "*"
+"""Stands for every host in the routing table."""
+
+
+def intersect(listener: str, route: Sequence[str]) -> tuple[str, ...]:
+    """Hosts that a listener (empty: all) and a route (empty: all) agree on; empty when there are none."""
+    if not route:
+        return (listener or ANY,)
+    if not listener:
+        return tuple(dict.fromkeys(route))
+    agreed = (_narrower(listener, hostname) for hostname in route)
+    return tuple(dict.fromkeys(hostname for hostname in agreed if hostname))
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some host belongs to both listeners' hostnames (empty: all)."""
+    return not one or not other or bool(_narrower(one, other))
+
+
+def _narrower(one: str, other: str) -> str:
+    if one == other or _covers(one, other):
+        return other
+    return one if _covers(other, one) else ""
+
+
+def _covers(wildcard: str, hostname: str) -> bool:
+    return wildcard.startswith("*.") and hostname.removeprefix("*").endswith(wildcard[1:])

@@ -1,0 +1,66 @@
+"""Which objects refer to which: the look-ups that translation needs beyond "the object of this name".
+
+Owns the reverse references: EndpointSlices of a Service, policies that target a Service, grants of
+a namespace. Must not judge whether a reference is valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+
+from controller.resources import SERVICE_NAME_LABEL, BackendTLSPolicy, EndpointSlice, ReferenceGrant, Resource
+from controller.store import Key
+
+SLICES = "slices"
+"""EndpointSlices by the Service (namespace, name) they belong to."""
+POLICIES = "policies"
+"""BackendTLSPolicies by the Service (namespace, name) they target."""
+GRANTS = "grants"
+"""ReferenceGrants by namespace."""
+
+Entry = tuple[str, Hashable]
+
+
+def entries_of(resource: Resource) -> Iterator[Entry]:
+    """Where an object is to be found."""
+    namespace = resource.metadata.namespace
+    match resource:
+        case EndpointSlice():
+            service = resource.metadata.labels.get(SERVICE_NAME_LABEL)
+            if service:
+                yield SLICES, (namespace, service)
+        case BackendTLSPolicy():
+            for target in resource.spec.target_refs:
+                if (target.group, target.kind) == ("", "Service"):
+                    yield POLICIES, (namespace, target.name)
+        case ReferenceGrant():
+            yield GRANTS, namespace
+        case _:
+            return
+
+
+class Indexes:
+    """Entries of all objects, kept up to date object by object."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Key, frozenset[Entry]] = {}
+        self._keys: dict[Entry, set[Key]] = {}
+
+    def update(self, key: Key, resource: Resource | None) -> Iterable[Entry]:
+        """Take over a changed (or removed) object; the entries that gained or lost it are returned."""
+        before = self._entries.pop(key, frozenset())
+        after = frozenset(entries_of(resource)) if resource is not None else frozenset()
+        if after:
+            self._entries[key] = after
+        for entry in before - after:
+            self._keys[entry].discard(key)
+            if not self._keys[entry]:
+                del self._keys[entry]
+        for entry in after - before:
+            self._keys.setdefault(entry, set()).add(key)
+        return before ^ after
+
+    def referring(self, index: str, key: Hashable) -> Sequence[Key]:
+        """Keys under an entry, in a stable order."""
+        keys = self._keys.get((index, key))
+        return sorted(keys) if keys else ()

@@ -1,0 +1,37 @@
+"""What translation depends on besides the objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+CONTROLLER_NAME = "sekisho.dev/gateway-controller"
+CLASS_NAME = "sekisho"
+STANDALONE_TABLE = "standalone"
+"""Name of the one table when all Gateways are merged."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of a translation.
+
+    ``regex_problem`` is passed in so that translation needs no engine: it answers what is wrong
+    with a regular expression, or None.
+    """
+
+    regex_problem: Callable[[str], str | None]
+    controller_name: str = CONTROLLER_NAME
+    address: str = "127.0.0.1"
+    """Bound where a Gateway asks for no address."""
+    port_offset: int = 0
+    """Added to a listener's port to get the port that is bound."""
+    merge: bool = True
+    """All Gateways in one table, where an older Gateway keeps a port that a younger one wants too;
+    otherwise one table each, named ``namespace/name``."""
+    implicit_class: bool = True
+    """The class ``sekisho`` is ours although no such GatewayClass exists."""
+    implicit_namespaces: bool = True
+    """A namespace that is only referred to exists."""
+    external_names: bool = True
+    """Services of type ExternalName are followed. In a cluster they can point anywhere (CVE-2021-25740)."""
+    cluster_domain: str = "cluster.local"

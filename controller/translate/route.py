@@ -1,0 +1,193 @@
+"""Routes of every kind: where they attach, what they put in tables, and their status.
+
+Owns ``RouteStatus`` (Gateway API: ``shared_types.go``) and the step from rules to the routing
+table. What a rule means is its kind's module's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from controller.resources import GRPCRoute, HTTPRoute
+from controller.store import Key
+from controller.translate.attachment import ParentMatch, attach
+from controller.translate.backend_tls_policy import ANCESTORS
+from controller.translate.backends import PLACEMENTS, Referrer
+from controller.translate.conditions import (
+    Condition,
+    ConditionReason,
+    ConditionType,
+    Problem,
+    fails,
+    first_of,
+    holds,
+)
+from controller.translate.graph import NOTHING, Collection, Published, Reads, Stage
+from controller.translate.grpc_route import translate_grpc_rule
+from controller.translate.http_route import translate_http_rule
+from controller.translate.names import object_name, route_key
+from controller.translate.rules import Rule, TranslatedRule
+from controller.translate.stages import Rank
+from controller.translate.statuses import RouteParentStatus, RouteStatus
+from gateway.routing_table import model
+
+ATTACHED = "attached"
+"""Collection, by Gateway and listener name: the accepted routes attached to it."""
+
+Rules = tuple[TranslatedRule, ...]
+
+
+class _Group(msgspec.Struct, frozen=True):
+    """Parents whose Gateways share a table and a client certificate, so that one set of rules serves them."""
+
+    table: str
+    referrer: Referrer
+
+
+def _route(key: Key, reads: Reads) -> Published:
+    route = reads.get(HTTPRoute if key.kind == HTTPRoute.kind else GRPCRoute, key.namespace, key.name)
+    if not isinstance(route, HTTPRoute | GRPCRoute):
+        return NOTHING
+    answers = [attach(reads, key, reference, route.spec.hostnames) for reference in route.spec.parent_refs]
+    parents = [answer for answer in answers if isinstance(answer, ParentMatch)]
+    notices = [answer for answer in answers if isinstance(answer, str) and answer]
+    if not answers:
+        notices.append("the route has no parentRefs, so no Gateway serves it")
+    if not parents:
+        return Published(notices=tuple((key, notice) for notice in notices))
+    groups = {_group(key, parent): () for parent in parents}
+    rules: dict[_Group, Rules] = {group: _translate(reads, group.referrer, route) for group in groups}
+    first = next(iter(rules.values()))
+    notices += [f"rule {index}: {notice}" for index, rule in enumerate(first) for notice in rule.notices]
+    verdict = _verdict(first)
+    accepted = [parent for parent in parents if parent.problem is None and verdict is None]
+    generation = route.metadata.generation
+    return Published(
+        members=tuple(dict.fromkeys(_members(key, accepted, rules))),
+        resources=tuple(
+            (group.table, "routes", resource)
+            for group, translated in rules.items()
+            for resource in _resources(key, route, [one for one in accepted if _group(key, one) == group], translated)
+        ),
+        status=(
+            key,
+            RouteStatus(
+                parents=tuple(
+                    RouteParentStatus(
+                        parent_ref=parent.reference,
+                        controller_name=reads.options.controller_name,
+                        conditions=_conditions(parent.problem or verdict, rules[_group(key, parent)], generation),
+                    )
+                    for parent in parents
+                )
+            ),
+        ),
+        notices=tuple((key, notice) for notice in notices),
+    )
+
+
+def _group(route: Key, parent: ParentMatch) -> _Group:
+    return _Group(parent.parent.table, Referrer(route, parent.parent.client_certificate, parent.parent.variant))
+
+
+def _translate(reads: Reads, referrer: Referrer, route: HTTPRoute | GRPCRoute) -> Rules:
+    if isinstance(route, HTTPRoute):
+        return tuple(translate_http_rule(Rule(reads, referrer), rule) for rule in route.spec.rules)
+    return tuple(translate_grpc_rule(Rule(reads, referrer), rule) for rule in route.spec.rules)
+
+
+def _verdict(rules: Rules) -> Problem | None:
+    """Why the route as a whole is not accepted."""
+    rejected = [f"rule {index}: {text}" for index, rule in enumerate(rules) for text in rule.rejected]
+    if rejected:
+        return Problem(ConditionReason.UNSUPPORTED_VALUE, "; ".join(rejected))
+    if rules and all(rule.dropped for rule in rules):
+        return Problem(rules[0].dropped[0].reason, "no rule is usable: " + _dropped(rules))
+    return None
+
+
+def _dropped(rules: Rules) -> str:
+    return "; ".join(
+        f"rule {index}{f' ({rule.content.name})' if rule.content.name else ''}: {problem.message}"
+        for index, rule in enumerate(rules)
+        for problem in rule.dropped
+    )
+
+
+def _conditions(problem: Problem | None, rules: Rules, generation: int) -> tuple[Condition, ...]:
+    accepted = (
+        fails(ConditionType.ACCEPTED, problem.reason, problem.message, generation)
+        if problem
+        else holds(ConditionType.ACCEPTED, ConditionReason.ACCEPTED, "the route is attached", generation)
+    )
+    unresolved = tuple(one for rule in rules for one in rule.unresolved)
+    resolved = (
+        fails(ConditionType.RESOLVED_REFS, *first_of(unresolved), generation)
+        if unresolved
+        else holds(
+            ConditionType.RESOLVED_REFS, ConditionReason.RESOLVED_REFS, "all references are resolved", generation
+        )
+    )
+    if problem or not any(rule.dropped for rule in rules):
+        return accepted, resolved
+    message = f"Dropped Rule: {_dropped(rules)}"
+    partly = holds(ConditionType.PARTIALLY_INVALID, ConditionReason.UNSUPPORTED_VALUE, message, generation)
+    return accepted, resolved, partly
+
+
+def _members(
+    key: Key, accepted: Sequence[ParentMatch], rules: dict[_Group, Rules]
+) -> Iterable[tuple[Collection, object]]:
+    for parent in accepted:
+        group = _group(key, parent)
+        for attached in parent.listeners:
+            yield (ATTACHED, (parent.gateway, attached.listener.name)), key
+        served = any(attached.listener.keys for attached in parent.listeners)
+        for rule in rules[group]:
+            for target in rule.targets:
+                yield (ANCESTORS, target), parent.gateway
+            if served and not rule.dropped:
+                for backend in rule.backends:
+                    yield (PLACEMENTS, ""), (group.table, backend)
+
+
+def _resources(
+    key: Key, route: HTTPRoute | GRPCRoute, parents: Sequence[ParentMatch], rules: Rules
+) -> Iterable[model.Route]:
+    hostnames: dict[str, tuple[str, ...]] = {}
+    for parent in parents:
+        for attached in parent.listeners:
+            for listener in attached.listener.keys:
+                hostnames[listener] = attached.hostnames
+    if not hostnames:
+        return
+    attachments = tuple(model.Attachment(listener=listener, hostnames=hosts) for listener, hosts in hostnames.items())
+    variant = parents[0].parent.variant
+    for index, rule in enumerate(rules):
+        if rule.dropped:
+            continue
+        yield model.Route(
+            key=route_key(key, index, variant),
+            kind="HTTPRoute" if isinstance(route, HTTPRoute) else "GRPCRoute",
+            object=object_name(key),
+            rule=index,
+            created=int(route.metadata.creation_timestamp.timestamp()),
+            name=rule.content.name,
+            attachments=attachments,
+            matches=rule.content.matches,
+            filters=rule.content.filters,
+            backends=rule.content.backends,
+            timeouts=rule.content.timeouts,
+            retry=rule.content.retry,
+            failure=rule.content.failure,
+        )
+
+
+def _publish(_key: Key, published: Published) -> Published:
+    return published
+
+
+ROUTE: Stage[Key, Published] = Stage(Rank.ROUTE, _route, _publish)
+"""By HTTPRoute or GRPCRoute."""

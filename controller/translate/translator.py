@@ -1,0 +1,172 @@
+"""The translation as a whole: a snapshot in, tables and statuses out, afresh or change by change.
+
+Owns the wiring of the stages and what of the result changed. Pure apart from its own memory: the
+result depends on the snapshot and the options alone, whatever came before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from controller.resources import BackendTLSPolicy, Gateway, GatewayClass, GRPCRoute, HTTPRoute, XBackend
+from controller.store import Key, Snapshot
+from controller.translate.backend_tls_policy import TLS_POLICY, TLS_POLICY_STATUS
+from controller.translate.backends import BACKEND, PLACEMENT, PLACEMENTS
+from controller.translate.certificates import CERTIFICATE, TRUST_BUNDLE
+from controller.translate.endpoints import ENDPOINTS
+from controller.translate.gateway import GATEWAY, PARENT, PARSED_GATEWAY, PORT, TABLES
+from controller.translate.gateway_class import GATEWAY_CLASS, GATEWAY_CLASS_STATUS
+from controller.translate.gateway_status import GATEWAY_STATUS
+from controller.translate.graph import CellId, Graph, Published, Stage
+from controller.translate.indexes import Indexes
+from controller.translate.options import STANDALONE_TABLE, Options
+from controller.translate.route import ROUTE
+from controller.translate.statuses import Status
+from controller.translate.tables import Change, Tables
+from controller.translate.xbackend import XBACKEND_STATUS
+from gateway.routing_table.model import Resources
+
+_STAGES: tuple[Stage[Any, Any], ...] = (
+    CERTIFICATE,
+    TRUST_BUNDLE,
+    GATEWAY_CLASS,
+    PARSED_GATEWAY,
+    PORT,
+    GATEWAY,
+    PARENT,
+    TLS_POLICY,
+    ENDPOINTS,
+    BACKEND,
+    ROUTE,
+    PLACEMENT,
+    GATEWAY_STATUS,
+    TLS_POLICY_STATUS,
+    XBACKEND_STATUS,
+    GATEWAY_CLASS_STATUS,
+)
+_ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
+    GatewayClass.kind: (GATEWAY_CLASS_STATUS,),
+    Gateway.kind: (PARSED_GATEWAY, GATEWAY_STATUS),
+    HTTPRoute.kind: (ROUTE,),
+    GRPCRoute.kind: (ROUTE,),
+    BackendTLSPolicy.kind: (TLS_POLICY_STATUS,),
+    XBackend.kind: (XBACKEND_STATUS,),
+}
+"""Stages that every object of a kind goes through."""
+
+
+class Translation(msgspec.Struct, frozen=True):
+    """What a snapshot means.
+
+    ``notices`` are for objects that no status can speak for (nothing of ours refers to them, so the
+    specification forbids to write one) and for settings without effect.
+    """
+
+    tables: Mapping[str, Resources]
+    statuses: Mapping[Key, Status]
+    notices: Mapping[Key, tuple[str, ...]]
+
+
+class Update(msgspec.Struct, frozen=True):
+    """A translation, and what is different from the one before."""
+
+    translation: Translation
+    changes: Mapping[str, Change]
+    """By table; a table that is not here is as it was."""
+    changed_statuses: frozenset[Key]
+    """Keys whose status is new, different or gone."""
+
+
+class Translator:
+    """Keeps every result with what it read, so that a change redoes only what read it."""
+
+    def __init__(self, options: Options) -> None:
+        self._indexes = Indexes()
+        self._outputs = _Outputs()
+        self._graph = Graph(options, _STAGES, self._indexes.referring, {PLACEMENTS: PLACEMENT}, self._outputs)
+        self._options = options
+
+    def update(self, snapshot: Snapshot, changed: Iterable[Key]) -> Update:
+        """The translation of ``snapshot``, in which ``changed`` differ from the snapshot before."""
+        touched: set[Any] = set()
+        for key in changed:
+            resource = snapshot.find(key)
+            touched.add(key)
+            touched.update(self._indexes.update(key, resource))
+            for stage in _ROOTS.get(key.kind, ()):
+                self._graph.set_root(stage, key, resource is not None)
+        self._graph.update(snapshot, touched)
+        names = self._graph.members_of((TABLES, ""))
+        return self._outputs.settle([STANDALONE_TABLE] if self._options.merge else list(names))
+
+
+def translate(snapshot: Snapshot, options: Options) -> Translation:
+    """The translation of a snapshot from scratch."""
+    return Translator(options).update(snapshot, snapshot.keys()).translation
+
+
+class _Outputs:
+    """Collects what cells publish."""
+
+    def __init__(self) -> None:
+        self._tables = Tables()
+        self._statuses: dict[Key, Status] = {}
+        self._notices: dict[Key, dict[CellId, tuple[str, ...]]] = {}
+        self._changed: dict[Key, Status | None] = {}
+        self._noticed: set[Key] = set()
+        self._last = Translation({}, MappingProxyType({}), MappingProxyType({}))
+
+    def replace(self, cell: CellId, old: Published, new: Published) -> None:
+        self._tables.replace(cell, old, new)
+        if old.status != new.status:
+            if old.status is not None:
+                self._set_status(old.status[0], None)
+            if new.status is not None:
+                self._set_status(*new.status)
+        if old.notices != new.notices:
+            for key, _ in old.notices:
+                self._notices.get(key, {}).pop(cell, None)
+                self._noticed.add(key)
+            for key in dict.fromkeys(key for key, _ in new.notices):
+                texts = tuple(text for about, text in new.notices if about == key)
+                self._notices.setdefault(key, {})[cell] = texts
+                self._noticed.add(key)
+
+    def _set_status(self, key: Key, status: Status | None) -> None:
+        self._changed.setdefault(key, self._statuses.get(key))
+        if status is None:
+            self._statuses.pop(key, None)
+        else:
+            self._statuses[key] = status
+
+    def settle(self, tables: list[str]) -> Update:
+        changes = self._tables.settle()
+        self._tables.set_names(tables)
+        changed = frozenset(key for key, before in self._changed.items() if self._statuses.get(key) != before)
+        self._last = Translation(
+            tables=MappingProxyType(self._tables.resources()),
+            statuses=MappingProxyType(self._statuses.copy()) if changed else self._last.statuses,
+            notices=self._settled_notices() if self._noticed else self._last.notices,
+        )
+        self._changed.clear()
+        return Update(self._last, MappingProxyType(changes), changed)
+
+    def _settled_notices(self) -> Mapping[Key, tuple[str, ...]]:
+        for key in self._noticed:
+            if not self._notices.get(key):
+                self._notices.pop(key, None)
+        self._noticed.clear()
+        return MappingProxyType(
+            {
+                key: tuple(text for cell in sorted(texts, key=_rank) for text in texts[cell])
+                for key, texts in sorted(self._notices.items())
+            }
+        )
+
+
+def _rank(cell: CellId) -> int:
+    return cell[0]

@@ -4,6 +4,7 @@
 //! turned into exceptions. No decision is taken here, and no other crate knows PyO3.
 
 mod border;
+mod engine;
 mod offline;
 
 use pyo3::pymodule;
@@ -15,5 +16,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[pymodule]
 mod _engine {
     #[pymodule_export]
-    use super::offline::regex_problem;
+    use super::engine::Engine;
+    #[pymodule_export]
+    use super::offline::{explain, reasons, regex_problem, validate};
 }

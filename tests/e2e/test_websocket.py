@@ -69,8 +69,10 @@ def open_websocket(edge: Edge, path: str = "/", *, tls: bool = False, **options:
     if tls:
         context = shared_authority().client_context()
         options |= {"ssl": context, "server_hostname": HOST, "host": "127.0.0.1", "port": edge.https_port}
-        return connect(f"wss://{HOST}{path}", **options)
-    return connect(f"ws://{HOST}{path}", host="127.0.0.1", port=edge.port, **options)
+    else:
+        options |= {"host": "127.0.0.1", "port": edge.port}
+    opened: ClientConnection = connect(f"{'wss' if tls else 'ws'}://{HOST}{path}", **options)
+    return opened
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])

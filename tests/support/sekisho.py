@@ -126,7 +126,8 @@ class Sekisho:
         """The records written so far."""
         if not self.log.exists():
             return []
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        whole = self.log.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
 
     def logged(self, matches: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Wait for the access log's record of a request; it must be the only one that matches."""

@@ -93,6 +93,14 @@ class ManifestSource:
                     if self._folders != watched:
                         break
 
+    def places(self) -> dict[Key, str]:
+        """Where each object that is used stands: ``file:line``."""
+        places: dict[Key, str] = {}
+        for seen in (self._input, *self._files.values()):
+            for placed in seen.objects:
+                places.setdefault(placed.key, placed.place)
+        return places
+
     def _unsettled(self) -> bool:
         return any(seen.signature is None for seen in self._files.values())
 

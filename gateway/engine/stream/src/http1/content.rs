@@ -16,7 +16,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
         if self.received {
             return Poll::Ready(None);
         }
-        self.check()?;
+        self.check_receiving()?;
         if self.continue_owed || self.continue_unflushed {
             self.send_continue(cx)?;
         }
@@ -39,7 +39,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
                         return Poll::Ready(self.end_of_input());
                     }
                 }
-                Err(error) => return Poll::Ready(Some(Err(self.fail(error.into())))),
+                Err(error) => return Poll::Ready(Some(Err(self.receive_failed(error.into())))),
             }
         }
     }
@@ -51,7 +51,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
                 self.keep_alive = false;
                 None
             }
-            Err(error @ (BodyError::Truncated | BodyError::Malformed(_))) => Some(Err(self.fail(error.into()))),
+            Err(error @ (BodyError::Truncated | BodyError::Malformed(_))) => {
+                Some(Err(self.receive_failed(error.into())))
+            }
         }
     }
 
@@ -75,14 +77,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
 impl<IO> Http1<IO> {
     /// Queues a piece of content. Trailers end the content; they are dropped where the framing has no room for them.
     pub fn send(&mut self, piece: Piece) -> Result<(), StreamError> {
-        self.check()?;
+        self.check_sending()?;
         match piece {
             Piece::Data(_) if self.discard => Ok(()),
             Piece::Data(data) => {
                 let framed = self
                     .encoder
                     .begin_data(data.len(), self.output.buffer())
-                    .map_err(|error| self.fail(error.into()))?;
+                    .map_err(|error| self.send_failed(error.into()))?;
                 self.output.push(data);
                 if framed {
                     self.encoder.end_data(self.output.buffer());
@@ -103,7 +105,7 @@ impl<IO> Http1<IO> {
         if self.sent {
             return Ok(());
         }
-        self.encoder.finish(trailers, self.output.buffer()).map_err(|error| self.fail(error.into()))?;
+        self.encoder.finish(trailers, self.output.buffer()).map_err(|error| self.send_failed(error.into()))?;
         self.sent = true;
         Ok(())
     }

@@ -22,10 +22,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
         limits: &HeadLimits,
         scheme: Scheme,
     ) -> Poll<Result<ParsedRequest, StreamError>> {
-        self.check()?;
+        self.check_receiving()?;
         if !self.is_persistent() {
             return Poll::Ready(Err(StreamError::new(StreamErrorKind::Closed)));
         }
+        self.response_started = false;
         loop {
             match self.reader.request(&mut self.input.buffer, limits, scheme) {
                 Ok(Some(request)) => {
@@ -33,7 +34,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
                     return Poll::Ready(Ok(request));
                 }
                 Ok(None) => ready!(self.poll_more_head(cx))?,
-                Err(error) => return Poll::Ready(Err(self.fail(error.into()))),
+                Err(error) => return Poll::Ready(Err(self.receive_failed(error.into()))),
             }
         }
     }
@@ -45,6 +46,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
         method: &Method,
         limits: &HeadLimits,
     ) -> Poll<Result<ParsedResponse, StreamError>> {
+        self.check_receiving()?;
         loop {
             match self.reader.response(&mut self.input.buffer, method, limits) {
                 Ok(Some(response)) => {
@@ -52,7 +54,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
                     return Poll::Ready(Ok(response));
                 }
                 Ok(None) => ready!(self.poll_more_head(cx))?,
-                Err(error) => return Poll::Ready(Err(self.fail(error.into()))),
+                Err(error) => return Poll::Ready(Err(self.receive_failed(error.into()))),
             }
         }
     }
@@ -66,7 +68,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
             Err(error) => return Poll::Ready(Err(error)),
             Ok(_) => return Poll::Ready(Ok(())),
         };
-        Poll::Ready(Err(self.fail(StreamError::new(kind))))
+        Poll::Ready(Err(self.receive_failed(StreamError::new(kind))))
     }
 
     fn begin_receiving(&mut self, request: &ParsedRequest) {
@@ -75,7 +77,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
         self.sent = false;
         self.keep_alive = request.keep_alive;
         self.peer_version = request.head.version;
-        self.response_started = false;
         self.continue_owed = request.expect_continue;
     }
 
@@ -100,7 +101,7 @@ impl<IO> Http1<IO> {
         kind: BodyKind,
         upgrade: Option<&HeaderValue>,
     ) -> Result<(), StreamError> {
-        self.check()?;
+        self.check_sending()?;
         let framing = match kind {
             BodyKind::Empty => Framing::None,
             BodyKind::Length(length) => Framing::Length(length),
@@ -125,14 +126,16 @@ impl<IO> Http1<IO> {
         kind: BodyKind,
         options: &ResponseOptions<'_>,
     ) -> Result<(), StreamError> {
-        self.check()?;
+        self.check_sending()?;
+        if std::mem::replace(&mut self.response_started, true) {
+            return Err(StreamError::protocol("a second response was started"));
+        }
         // The client may or may not send its content now: only closing tells what follows.
         let abandoned = std::mem::take(&mut self.continue_owed);
         let framing = response_framing(head.status, kind, options);
         self.keep_alive = self.keep_alive && options.keep_alive && !abandoned && framing != Framing::UntilClose;
         let (keep_alive, version) = (self.keep_alive, options.version);
         write_response(head, &framing, keep_alive, options.upgrade, version, self.output.buffer());
-        self.response_started = true;
         self.discard = has_no_content(head.status, options.method);
         self.encoder = BodyEncoder::new(if self.discard { Framing::None } else { framing });
         self.sent = false;
@@ -147,7 +150,7 @@ impl<IO> Http1<IO> {
 
     /// Queues an informational response (100 or 103); clients of HTTP/1.0 get none.
     pub fn send_informational(&mut self, head: &ResponseHead) {
-        if self.response_started || self.peer_version == Version::HTTP_10 || self.failure.is_some() {
+        if self.response_started || self.peer_version == Version::HTTP_10 || self.send_failure.is_some() {
             return;
         }
         if head.status == StatusCode::CONTINUE {

@@ -47,7 +47,8 @@ pub struct Http1<IO> {
     continue_owed: bool,
     continue_unflushed: bool,
     peer_version: Version,
-    failure: Option<StreamError>,
+    receive_failure: Option<StreamError>,
+    send_failure: Option<StreamError>,
 }
 
 impl<IO> Http1<IO> {
@@ -72,7 +73,8 @@ impl<IO> Http1<IO> {
             continue_owed: false,
             continue_unflushed: false,
             peer_version: Version::HTTP_11,
-            failure: None,
+            receive_failure: None,
+            send_failure: None,
         }
     }
 
@@ -105,7 +107,7 @@ impl<IO> Http1<IO> {
 
     /// True when another exchange may follow on this connection. A server may have pipelined requests waiting.
     pub fn is_persistent(&self) -> bool {
-        self.received && self.sent && self.keep_alive && self.failure.is_none()
+        self.received && self.sent && self.keep_alive
     }
 
     /// True when a client may send its next request here: persistent, everything flushed, nothing left over.
@@ -113,14 +115,25 @@ impl<IO> Http1<IO> {
         self.is_persistent() && !self.input.eof && self.input.buffer.is_empty() && self.output.is_flushed()
     }
 
-    fn fail(&mut self, error: StreamError) -> StreamError {
+    /// Receiving ends here; an answer can still be sent.
+    fn receive_failed(&mut self, error: StreamError) -> StreamError {
         self.keep_alive = false;
-        self.failure.get_or_insert(error);
+        self.receive_failure.get_or_insert(error);
         error
     }
 
-    fn check(&self) -> Result<(), StreamError> {
-        self.failure.map_or(Ok(()), Err)
+    fn send_failed(&mut self, error: StreamError) -> StreamError {
+        self.keep_alive = false;
+        self.send_failure.get_or_insert(error);
+        error
+    }
+
+    fn check_receiving(&self) -> Result<(), StreamError> {
+        self.receive_failure.map_or(Ok(()), Err)
+    }
+
+    fn check_sending(&self) -> Result<(), StreamError> {
+        self.send_failure.map_or(Ok(()), Err)
     }
 }
 
@@ -138,26 +151,26 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
             if ready!(self.poll_fill(cx))? == 0 {
                 let kind =
                     if self.input.buffer.is_empty() { StreamErrorKind::Closed } else { StreamErrorKind::Truncated };
-                return Poll::Ready(Err(self.fail(StreamError::new(kind))));
+                return Poll::Ready(Err(self.receive_failed(StreamError::new(kind))));
             }
         }
     }
 
     /// Ready when more may be sent without too much waiting to be written.
     pub fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        self.check()?;
+        self.check_sending()?;
         if self.output.len() < output::HIGH_WATER {
             return Poll::Ready(Ok(()));
         }
         let outcome = ready!(self.output.poll_drain(&mut self.io, cx, output::HIGH_WATER - 1));
-        Poll::Ready(outcome.map_err(|error| self.fail(StreamError::from_io(&error))))
+        Poll::Ready(outcome.map_err(|error| self.send_failed(StreamError::from_io(&error))))
     }
 
     /// Sends everything that was queued.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
-        self.check()?;
+        self.check_sending()?;
         let outcome = ready!(self.output.poll_flush(&mut self.io, cx));
-        Poll::Ready(outcome.map_err(|error| self.fail(StreamError::from_io(&error))))
+        Poll::Ready(outcome.map_err(|error| self.send_failed(StreamError::from_io(&error))))
     }
 
     /// For a pooled connection: ready when it cannot be used again, because the peer closed it or sent something unasked.
@@ -177,7 +190,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
     /// client sends meanwhile is kept, up to a bound.
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            if self.input.eof || self.failure.is_some() {
+            if self.input.eof || self.receive_failure.is_some() || self.send_failure.is_some() {
                 return Poll::Ready(());
             }
             if self.input.buffer.len() >= BOUND {
@@ -196,6 +209,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
         }
         let expected = self.decoder.remaining_hint();
         let outcome = ready!(self.input.poll_fill(&mut self.io, cx, expected));
-        Poll::Ready(outcome.map_err(|error| self.fail(StreamError::from_io(&error))))
+        Poll::Ready(outcome.map_err(|error| self.receive_failed(StreamError::from_io(&error))))
     }
 }

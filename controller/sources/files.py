@@ -67,7 +67,8 @@ def list_manifests(paths: Sequence[Path]) -> Listing:
 def read_text(path: Path) -> str:
     """The text of a file; raises :class:`UnreadableFileError`."""
     try:
-        with path.open("rb") as file:
+        # Opening a pipe would wait for its writer.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise UnreadableFileError("it is not a regular file", "to read from a pipe, use -f - (standard input)")
             content = file.read(MAX_FILE_BYTES + 1)

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,12 +28,12 @@ from controller.sources.source import Change
 from controller.store import Key
 
 STANDARD_INPUT = "-"
-QUIET_MS = 50
+QUIET_MS = 20
 """Changes are read once nothing more has changed for this long."""
 
 _LONGEST_WAIT_MS = 1_000
-_TICK_MS = 1_000
-_TICKS_BETWEEN_LOOKS = 10
+_TICK_MS = 250
+_TICKS_BETWEEN_LOOKS = 40
 _SETTLED_SECONDS = 2.0
 """A file written more recently than this may change again without its time of change telling."""
 
@@ -79,7 +79,7 @@ class ManifestSource:
         self.reload()
         return Change(tuple(self._objects.values()), (), self._problems)
 
-    async def changes(self) -> AsyncIterator[Change]:
+    async def changes(self) -> AsyncGenerator[Change, None]:
         """What changes after :meth:`load`, without end."""
         while True:
             watched = self._folders
@@ -181,7 +181,7 @@ async def _signals(folders: frozenset[str]) -> AsyncGenerator[bool, None]:
                 if any(path in folders and kind is not watchfiles.Change.modified for kind, path in events):
                     return
         except (OSError, RuntimeError):
-            await asyncio.sleep(_TICK_MS / 1000)
+            await asyncio.sleep(_LONGEST_WAIT_MS / 1000)
             yield True
 
 

@@ -62,7 +62,7 @@ def yaml_values(text: str) -> Iterator[Value]:
                 yield _Builder(stream).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
+        line = min(mark.line + 1 if mark else 1, text.rstrip().count("\n") + 1)
         raise UnreadableError(line, f"not valid YAML: {error.problem or error.context}", _remedy(text, line)) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 1
@@ -105,9 +105,7 @@ class _Builder:
     def _node(self, event: events.Event, depth: int) -> tuple[object, int]:
         """The value of a node, and the number of nodes in it, with aliases counted in full."""
         if depth > MAX_DEPTH:
-            raise UnreadableError(
-                _line(event), f"the nesting is deeper than {MAX_DEPTH} levels", "flatten the document"
-            )
+            raise UnreadableError(_line(event), f"nested deeper than {MAX_DEPTH} levels", "flatten the document")
         if isinstance(event, events.AliasEvent):
             return self._alias(event)
         anchor = None

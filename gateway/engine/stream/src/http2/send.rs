@@ -13,12 +13,16 @@ use crate::{StreamError, StreamErrorKind};
 
 /// A sender is not ready while this much waits.
 const HIGH_WATER: usize = 32 * 1024;
+/// What a stream may hand over before its peer has made room: a new stream has none until the connection has been polled,
+/// and a short message should not have to wait for that.
+const CREDIT: usize = 16 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Send {
     stream: SendStream<Bytes>,
     waiting: VecDeque<Bytes>,
     waiting_bytes: usize,
+    credit: usize,
     trailers: Option<Headers>,
     /// Nothing more will be queued.
     ended: bool,
@@ -30,7 +34,16 @@ pub(super) struct Send {
 
 impl Send {
     pub fn new(stream: SendStream<Bytes>, done: bool, discard: bool) -> Self {
-        Self { stream, waiting: VecDeque::new(), waiting_bytes: 0, trailers: None, ended: done, done, discard }
+        Self {
+            stream,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            credit: CREDIT,
+            trailers: None,
+            ended: done,
+            done,
+            discard,
+        }
     }
 
     pub fn is_ended(&self) -> bool {
@@ -74,7 +87,10 @@ impl Send {
         while let Some(front) = self.waiting.front_mut() {
             self.stream.reserve_capacity(front.len());
             let mut room = self.stream.capacity();
-            if room == 0 {
+            if room == 0 && front.len() <= self.credit {
+                self.credit -= front.len();
+                room = front.len();
+            } else if room == 0 {
                 room = match ready!(self.stream.poll_capacity(cx)) {
                     Some(outcome) => outcome.map_err(|error| StreamError::from_h2(&error))?,
                     None => return Poll::Ready(Err(StreamError::new(StreamErrorKind::Reset))),

@@ -1,5 +1,7 @@
 //! Awaiting what is polled, and reading what a peer got.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, unused_macros, unused_imports, clippy::unwrap_used)]
+
+pub mod http2;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};

@@ -54,7 +54,7 @@ impl Candidate {
         self.query.iter().position(|query| !query.accepts(request)).map(Failed::Query)
     }
 
-    /// How many predicates other than the target fail.
+    /// How many predicates other than the target fail, for the ranking of near misses.
     pub fn count_failed(&self, request: &RequestView<'_>) -> usize {
         usize::from(self.method.as_ref().is_some_and(|method| **method != *request.method))
             + self.headers.iter().filter(|header| !header.accepts(request)).count()

@@ -1,11 +1,15 @@
 //! Why a request goes where it goes, for people and for tools.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
-use sekisho_table::{Filter, Retry, Timeouts, WeightedBackend};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+use sekisho_table::{Filter, Listener, Retry, Route, Timeouts, WeightedBackend};
 use serde::Serialize;
 
-use crate::{RequestView, Router, SocketId};
+use crate::candidate::{Candidate, Failed, is_grpc};
+use crate::find::Recorder;
+use crate::{Decision, ListenerId, RequestView, Router, SocketId};
 
 /// Where a request goes and why.
 #[derive(Clone, Debug, Serialize)]
@@ -26,7 +30,8 @@ pub struct Explanation {
     pub backends: Vec<WeightedBackend>,
     pub timeouts: Timeouts,
     pub retry: Option<Retry>,
-    /// What was looked at, in the order in which it was tried.
+    /// What was looked at, in the order in which it was tried: of what was passed over because of its path, only what
+    /// came close.
     pub candidates: Vec<TriedCandidate>,
     /// For a 404: what came closest, best first.
     pub nearest: Vec<TriedCandidate>,
@@ -62,11 +67,128 @@ pub struct FailedPredicate {
     pub got: Option<String>,
 }
 
-impl Router {
-    /// The decision of [`Router::find`] with its reasons.
-    pub fn explain(&self, _socket: SocketId, _request: &RequestView<'_>) -> Explanation {
-        Explanation::no_listener()
+/// Candidates told beyond those that were tried: the index passes over them because of their path.
+const MAX_PASSED_OVER: usize = 50;
+
+#[derive(Default)]
+struct Trace<'r> {
+    tried: Vec<(&'r str, &'r Candidate, Option<Failed>)>,
+}
+
+impl<'r> Recorder<'r> for Trace<'r> {
+    fn tried(&mut self, hostname: &'r str, candidate: &'r Candidate, failed: Option<Failed>) {
+        self.tried.push((hostname, candidate, failed));
     }
+}
+
+impl Router {
+    /// The decision of [`Router::find`], with its reasons.
+    pub fn explain(&self, socket: SocketId, request: &RequestView<'_>) -> Explanation {
+        let mut trace = Trace::default();
+        let decision = self.find_with(socket, request, &mut trace);
+        let mut explanation = Explanation { socket: self.summary(socket), ..Explanation::no_listener() };
+        match decision {
+            Decision::Matched { listener, route, rule_match } => {
+                explanation.on_listener(self.listener(listener));
+                explanation.take(self.route(route), rule_match, request);
+                explanation.candidates = self.candidates(listener, request, &trace);
+            }
+            Decision::NoRoute { listener } => {
+                explanation.answered("not_found", 404, "route_not_found");
+                explanation.nearest = self.nearest(socket, request);
+                if let Some(listener) = listener {
+                    explanation.on_listener(self.listener(listener));
+                    explanation.candidates = self.candidates(listener, request, &trace);
+                }
+            }
+            Decision::Misdirected { listener } => {
+                explanation.answered("misdirected", 421, "misdirected_request");
+                explanation.on_listener(self.listener(listener));
+            }
+        }
+        explanation
+    }
+
+    fn summary(&self, socket: SocketId) -> Option<SocketSummary> {
+        let socket = self.sockets.get(socket.0 as usize)?;
+        Some(SocketSummary {
+            address: socket.address,
+            bind_port: socket.bind_port,
+            tls: socket.tls,
+            listeners: socket.listeners.iter().map(|id| self.listener(*id).key.clone()).collect(),
+        })
+    }
+
+    /// What was tried, together with what the index passed over on the way, in order of precedence.
+    fn candidates(&self, listener: ListenerId, request: &RequestView<'_>, trace: &Trace<'_>) -> Vec<TriedCandidate> {
+        let attached = &self.attached[listener.0 as usize];
+        let mut steps = Vec::new();
+        if is_grpc(request.headers) {
+            for entry in attached.grpc.covering(request.host) {
+                steps.extend(
+                    sorted(entry.value.all()).map(|position| (&*entry.hostname, &self.grpc[position as usize])),
+                );
+            }
+        }
+        for entry in attached.http.covering(request.host) {
+            steps.extend(sorted(entry.value.all()).map(|position| (&*entry.hostname, &self.http[position as usize])));
+        }
+        let key = |hostname: &str, candidate: &Candidate| (hostname.as_ptr(), std::ptr::from_ref(candidate));
+        let tried: HashMap<_, _> =
+            trace.tried.iter().map(|(hostname, candidate, failed)| (key(hostname, candidate), *failed)).collect();
+        let mut steps: Vec<_> = steps
+            .into_iter()
+            .map(|(hostname, candidate)| (hostname, candidate, tried.get(&key(hostname, candidate)).copied()))
+            .collect();
+        if let Some(winner) = steps.iter().position(|(_, _, failed)| *failed == Some(None)) {
+            steps.truncate(winner + 1);
+        }
+        self.keep_nearest_passed_over(&mut steps, request.path);
+        let told = steps.into_iter().map(|(hostname, candidate, failed)| {
+            let failed = failed.unwrap_or(Some(Failed::Target));
+            self.told(listener, hostname, candidate, failed.map(|failed| self.describe(candidate, failed, request)))
+        });
+        told.collect()
+    }
+
+    fn keep_nearest_passed_over(&self, steps: &mut Vec<(&str, &Candidate, Option<Option<Failed>>)>, path: &str) {
+        let mut likeness: Vec<usize> =
+            steps.iter().filter(|step| step.2.is_none()).map(|step| self.path_likeness(step.1, path)).collect();
+        if likeness.len() <= MAX_PASSED_OVER {
+            return;
+        }
+        likeness.sort_unstable_by(|left, right| right.cmp(left));
+        let least = likeness[MAX_PASSED_OVER - 1];
+        let mut kept = 0;
+        steps.retain(|(_, candidate, failed)| {
+            let keep = failed.is_some() || (kept < MAX_PASSED_OVER && self.path_likeness(candidate, path) >= least);
+            kept += usize::from(keep && failed.is_none());
+            keep
+        });
+    }
+
+    pub(crate) fn told(
+        &self,
+        listener: ListenerId,
+        hostname: &str,
+        candidate: &Candidate,
+        failed: Option<FailedPredicate>,
+    ) -> TriedCandidate {
+        TriedCandidate {
+            listener: self.listener(listener).key.clone(),
+            route: self.route(candidate.route).key.clone(),
+            rule_match: candidate.rule_match,
+            hostname: hostname.to_owned(),
+            matched: failed.is_none(),
+            failed,
+        }
+    }
+}
+
+fn sorted(positions: &[u32]) -> impl Iterator<Item = u32> + use<> {
+    let mut positions = positions.to_vec();
+    positions.sort_unstable();
+    positions.into_iter()
 }
 
 impl Explanation {
@@ -89,4 +211,54 @@ impl Explanation {
             nearest: Vec::new(),
         }
     }
+
+    fn on_listener(&mut self, listener: &Listener) {
+        self.listener = Some(listener.key.clone());
+    }
+
+    fn answered(&mut self, decision: &'static str, status: u16, code: &str) {
+        self.decision = decision;
+        self.status = Some(status);
+        self.code = code.to_owned();
+    }
+
+    fn take(&mut self, route: &Route, rule_match: u32, request: &RequestView<'_>) {
+        self.decision = "route";
+        self.route = Some(route.key.clone());
+        self.rule_match = Some(rule_match);
+        self.name.clone_from(&route.name);
+        self.filters.clone_from(&route.filters);
+        self.backends.clone_from(&route.backends);
+        self.timeouts = route.timeouts;
+        self.retry.clone_from(&route.retry);
+        match own_answer(route, request) {
+            Some((status, code)) => self.answered("route", status, code),
+            None => self.code = "via_upstream".to_owned(),
+        }
+    }
+}
+
+/// What the gateway answers by itself for a rule, if it does so for every request like this one.
+fn own_answer<'a>(route: &'a Route, request: &RequestView<'_>) -> Option<(u16, &'a str)> {
+    if let Some(failure) = &route.failure {
+        return Some((failure.status, &failure.code));
+    }
+    let by_filter = route.filters.iter().find_map(|filter| match filter {
+        Filter::RequestRedirect(redirect) => Some((redirect.status, "redirect")),
+        Filter::Cors(_) if is_preflight(request) => Some((204, "cors_preflight")),
+        _ => None,
+    });
+    if by_filter.is_some() {
+        return by_filter;
+    }
+    let mut weighted = route.backends.iter().filter(|backend| backend.weight > 0);
+    let Some(first) = weighted.next() else { return Some((500, "no_backends")) };
+    let failure = first.failure.as_ref().filter(|_| weighted.all(|backend| backend.failure.is_some()))?;
+    Some((failure.status, &failure.code))
+}
+
+fn is_preflight(request: &RequestView<'_>) -> bool {
+    request.method == "OPTIONS"
+        && request.headers.contains(&ORIGIN)
+        && request.headers.contains(&ACCESS_CONTROL_REQUEST_METHOD)
 }

@@ -6,14 +6,14 @@ use crate::candidate::{Failed, is_grpc};
 use crate::{Attached, Candidate, Decision, ListenerId, RequestView, Router, SocketId};
 
 /// Told of everything that is tried, in the order in which it is tried.
-pub trait Recorder {
-    fn tried(&mut self, hostname: &str, candidate: &Candidate, failed: Option<Failed>);
+pub trait Recorder<'r> {
+    fn tried(&mut self, hostname: &'r str, candidate: &'r Candidate, failed: Option<Failed>);
 }
 
 /// Notes nothing, and costs nothing.
 pub struct NoRecorder;
 
-impl Recorder for NoRecorder {
+impl Recorder<'_> for NoRecorder {
     #[inline(always)]
     fn tried(&mut self, _: &str, _: &Candidate, _: Option<Failed>) {}
 }
@@ -26,8 +26,8 @@ impl Router {
         self.find_with(socket, request, &mut NoRecorder)
     }
 
-    pub(crate) fn find_with<R: Recorder>(
-        &self,
+    pub(crate) fn find_with<'r, R: Recorder<'r>>(
+        &'r self,
         socket: SocketId,
         request: &RequestView<'_>,
         recorder: &mut R,
@@ -49,17 +49,17 @@ impl Router {
 
     /// The listener of a socket that a host belongs to.
     #[inline]
-    fn owner(&self, socket: SocketId, host: &str) -> Option<ListenerId> {
+    pub(crate) fn owner(&self, socket: SocketId, host: &str) -> Option<ListenerId> {
         let owners = self.owners.get(socket.0 as usize)?;
         owners.covering(host).next().map(|entry| entry.value)
     }
 
-    fn candidate<R: Recorder>(
-        &self,
+    fn candidate<'r, R: Recorder<'r>>(
+        &'r self,
         listener: ListenerId,
         request: &RequestView<'_>,
         recorder: &mut R,
-    ) -> Option<&Candidate> {
+    ) -> Option<&'r Candidate> {
         let attached = &self.attached[listener.0 as usize];
         if !attached.grpc.is_empty()
             && is_grpc(request.headers)
@@ -70,12 +70,12 @@ impl Router {
         self.http_candidate(attached, request, recorder)
     }
 
-    fn http_candidate<'c, R: Recorder>(
-        &'c self,
-        attached: &Attached,
+    fn http_candidate<'r, R: Recorder<'r>>(
+        &'r self,
+        attached: &'r Attached,
         request: &RequestView<'_>,
         recorder: &mut R,
-    ) -> Option<&'c Candidate> {
+    ) -> Option<&'r Candidate> {
         for entry in attached.http.covering(request.host) {
             let index = &entry.value;
             let mut attempt = Attempt { candidates: &self.http, hostname: &entry.hostname, request, recorder };
@@ -90,12 +90,12 @@ impl Router {
         None
     }
 
-    fn grpc_candidate<'c, R: Recorder>(
-        &'c self,
-        attached: &Attached,
+    fn grpc_candidate<'r, R: Recorder<'r>>(
+        &'r self,
+        attached: &'r Attached,
         request: &RequestView<'_>,
         recorder: &mut R,
-    ) -> Option<&'c Candidate> {
+    ) -> Option<&'r Candidate> {
         for entry in attached.grpc.covering(request.host) {
             let mut attempt = Attempt { candidates: &self.grpc, hostname: &entry.hostname, request, recorder };
             let slices = entry.value.slices(request.path);
@@ -108,17 +108,17 @@ impl Router {
     }
 }
 
-struct Attempt<'c, 'r, R> {
-    candidates: &'c [Candidate],
+struct Attempt<'r, 'a, R> {
+    candidates: &'r [Candidate],
     hostname: &'r str,
-    request: &'r RequestView<'r>,
-    recorder: &'r mut R,
+    request: &'a RequestView<'a>,
+    recorder: &'a mut R,
 }
 
-impl<'c, R: Recorder> Attempt<'c, '_, R> {
+impl<'r, R: Recorder<'r>> Attempt<'r, '_, R> {
     /// The first candidate that takes the request. With `by_pattern` the index has not settled the target.
     #[inline]
-    fn first(&mut self, positions: &[u32], by_pattern: bool) -> Option<&'c Candidate> {
+    fn first(&mut self, positions: &[u32], by_pattern: bool) -> Option<&'r Candidate> {
         positions.iter().map(|position| &self.candidates[*position as usize]).find(|candidate| {
             let failed = if by_pattern && !candidate.target.accepts(self.request.path) {
                 Some(Failed::Target)

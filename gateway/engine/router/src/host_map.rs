@@ -44,7 +44,7 @@ impl<T> HostMap<T> {
 
     /// The entries that cover `host`, most specific first.
     #[inline]
-    pub fn covering<'a>(&'a self, host: &'a str) -> Covering<'a, T> {
+    pub fn covering<'a, 'h>(&'a self, host: &'h str) -> Covering<'a, 'h, T> {
         Covering { map: self, host, step: Step::Exact }
     }
 
@@ -62,13 +62,13 @@ enum Step {
 }
 
 /// An iterator rather than a list: looking a host up allocates nothing.
-pub struct Covering<'a, T> {
+pub struct Covering<'a, 'h, T> {
     map: &'a HostMap<T>,
-    host: &'a str,
+    host: &'h str,
     step: Step,
 }
 
-impl<'a, T> Iterator for Covering<'a, T> {
+impl<'a, T> Iterator for Covering<'a, '_, T> {
     type Item = &'a Entry<T>;
 
     #[inline]

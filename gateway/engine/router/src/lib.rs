@@ -16,6 +16,7 @@ mod find;
 mod grpc_index;
 mod hash;
 mod host_map;
+mod nearest;
 mod path_index;
 mod precedence;
 mod query;

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from controller.resources import GatewaySpecAddress
 from controller.translate.conditions import ConditionReason, Problem
+from controller.translate.hostnames import is_ip_address
 
 
 def bound_addresses(wanted: Sequence[GatewaySpecAddress], default: str) -> tuple[str, ...] | Problem:
@@ -22,10 +23,9 @@ def bound_addresses(wanted: Sequence[GatewaySpecAddress], default: str) -> tuple
         if not address.value:
             addresses.append(default)
             continue
-        try:
-            addresses.append(str(ipaddress.ip_address(address.value)))
-        except ValueError:
+        if not is_ip_address(address.value):
             return _unsupported(f"{address.value!r} is not an IP address")
+        addresses.append(str(ipaddress.ip_address(address.value)))
     return tuple(dict.fromkeys(addresses)) or (default,)
 
 

@@ -13,6 +13,7 @@ from controller.store import Key
 from controller.translate.certificates import TRUST_BUNDLE
 from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.graph import Reads
+from controller.translate.hostnames import hostname_problem
 from gateway.routing_table import model
 
 _BUNDLE_KINDS = (ConfigMap.kind, Secret.kind)
@@ -65,6 +66,9 @@ def _source_problem(validation: BackendTLSPolicyValidation) -> Problem | None:
 
 
 def _names_problem(validation: BackendTLSPolicyValidation) -> Problem | None:
+    problem = hostname_problem(validation.hostname)
+    if problem:
+        return _invalid(f"hostname: {problem}")
     for name in validation.subject_alt_names:
         if _subject_alt_name(name) is None:
             return _invalid(f"a subjectAltName of type {name.type!r} without a value for it: use Hostname or URI")
@@ -81,7 +85,7 @@ def _authority_problem(bundles: dict[str, model.TrustBundle], ref_problems: tupl
 def _subject_alt_name(name: SubjectAltName) -> model.SubjectAltName | None:
     if name.type == "Hostname" and name.hostname:
         return model.SubjectAltName(type="Hostname", value=name.hostname)
-    if name.type == "URI" and name.uri:
+    if name.type == "URI" and name.uri and name.uri.isascii():
         return model.SubjectAltName(type="URI", value=name.uri)
     return None
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from controller.resources import Endpoint, EndpointPort, EndpointSlice, Service, ServicePort, XBackend
 from controller.store import Key
 from controller.translate.graph import Reads, Stage
+from controller.translate.hostnames import hostname_problem, is_ip_address
 from controller.translate.indexes import SLICES
 from controller.translate.stages import Rank
 from gateway.routing_table import model
@@ -31,7 +32,7 @@ def _endpoints(target: Target, reads: Reads) -> tuple[model.Endpoint, ...]:
     service_port = next((one for one in service.spec.ports if one.port == port and one.protocol == "TCP"), None)
     if service.spec.type == "ExternalName":
         number = _target_number(service_port) if service_port else port
-        return (model.Endpoint(address=service.spec.external_name, port=number),) if service.spec.external_name else ()
+        return (model.Endpoint(address=external_host(service), port=number),)
     if service_port is None:
         return ()
     slices = [
@@ -40,6 +41,11 @@ def _endpoints(target: Target, reads: Reads) -> tuple[model.Endpoint, ...]:
         if (endpoint_slice := reads.get(EndpointSlice, slice_key.namespace, slice_key.name)) is not None
     ]
     return _sliced(slices, service_port)
+
+
+def external_host(service: Service) -> str:
+    """The host that a Service of type ExternalName stands for."""
+    return service.spec.external_name.lower().rstrip(".")
 
 
 def _target_number(port: ServicePort) -> int:
@@ -52,7 +58,7 @@ def _sliced(slices: Sequence[EndpointSlice], service_port: ServicePort) -> tuple
     if not chosen:
         # As kube-proxy does: while a whole Service shuts down, endpoints that still serve are better than none.
         chosen = [pair for pair in candidates if pair[0].conditions.serving and pair[0].conditions.terminating]
-    found = {(endpoint.addresses[0], number) for endpoint, number in chosen}
+    found = {(endpoint.addresses[0].lower(), number) for endpoint, number in chosen}
     return tuple(model.Endpoint(address=address, port=number) for address, number in sorted(found))
 
 
@@ -63,8 +69,13 @@ def _of_slice(endpoint_slice: EndpointSlice, service_port: ServicePort) -> Itera
     if port is None:
         return
     for endpoint in endpoint_slice.endpoints:
-        if endpoint.addresses:
+        # One address that cannot be dialled must not cost the others.
+        if endpoint.addresses and _is_dialable(endpoint.addresses[0].lower()):
             yield endpoint, port.port or _target_number(service_port)
+
+
+def _is_dialable(address: str) -> bool:
+    return is_ip_address(address) or not hostname_problem(address)
 
 
 def _is_port(port: EndpointPort, service_port: ServicePort) -> bool:

@@ -7,8 +7,10 @@ that cannot be applied is never skipped, except a mirror, whose loss no client c
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from controller.resources import (
     GRPCRouteFilter,
@@ -23,15 +25,19 @@ from controller.resources import (
     LocalObjectReference,
 )
 from controller.translate.conditions import ConditionReason, Problem
+from controller.translate.hostnames import hostname_problem
 from controller.translate.matches import METHODS
 from controller.translate.rules import Rule
 from gateway.routing_table import model
 
 _ONCE = ("RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite", "CORS")
+_REPLACEMENT = re.compile(r"/[!\"$->@-~]*\Z")
+_TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+\Z")
 _FRAMING = frozenset(
     {
         "connection",
         "content-length",
+        "http2-settings",
         "keep-alive",
         "proxy-connection",
         "te",
@@ -118,6 +124,9 @@ def _header_changes(
     repeated = [name for name, count in actions.items() if count > 1]
     if repeated:
         rule.drop(f"the header {repeated[0]} has more than one action in a header modifier")
+    malformed = [name for name in actions if not _TOKEN.match(name)]
+    if malformed:
+        rule.drop(f"{malformed[0]!r} is not a header name")
     framing = [name for name in actions if name in _FRAMING]
     if framing:
         rule.drop(f"the header {framing[0]} cannot be modified: the gateway frames messages itself")
@@ -136,6 +145,7 @@ def _headers(headers: Iterable[HTTPHeader]) -> tuple[model.Header, ...]:
 
 def _redirect(rule: Rule, redirect: HTTPRequestRedirectFilter, *, prefix: bool) -> model.RequestRedirect | None:
     path = _path_modifier(rule, redirect.path, prefix=prefix)
+    _check_hostname(rule, redirect.hostname)
     match redirect.scheme or "":
         case "" | "http" | "https" as scheme:
             pass
@@ -151,7 +161,14 @@ def _redirect(rule: Rule, redirect: HTTPRequestRedirectFilter, *, prefix: bool) 
             return None
 
 
+def _check_hostname(rule: Rule, hostname: str | None) -> None:
+    problem = hostname_problem(hostname) if hostname else ""
+    if problem:
+        rule.drop(problem)
+
+
 def _rewrite(rule: Rule, rewrite: HTTPURLRewriteFilter, *, prefix: bool) -> model.URLRewrite:
+    _check_hostname(rule, rewrite.hostname)
     return model.URLRewrite(hostname=rewrite.hostname or "", path=_path_modifier(rule, rewrite.path, prefix=prefix))
 
 
@@ -160,14 +177,20 @@ def _path_modifier(rule: Rule, modifier: HTTPPathModifier | None, *, prefix: boo
         return None
     match modifier.type:
         case "ReplaceFullPath":
-            return model.PathModifier(type="ReplaceFullPath", value=modifier.replace_full_path or "")
+            return _replacement(rule, "ReplaceFullPath", modifier.replace_full_path or "")
         case "ReplacePrefixMatch":
             if not prefix:
                 rule.drop("ReplacePrefixMatch needs every match of the rule to be of type PathPrefix")
-            return model.PathModifier(type="ReplacePrefixMatch", value=modifier.replace_prefix_match or "")
+            return _replacement(rule, "ReplacePrefixMatch", modifier.replace_prefix_match or "")
         case _:
             rule.reject(f"path modifier type {modifier.type!r} is not known")
             return None
+
+
+def _replacement(rule: Rule, type_: Literal["ReplaceFullPath", "ReplacePrefixMatch"], value: str) -> model.PathModifier:
+    if value and not _REPLACEMENT.match(value):
+        rule.drop(f"the path {value!r} to put in place must start with '/' and hold no '?', '#' or space")
+    return model.PathModifier(type=type_, value=value)
 
 
 def _mirror(rule: Rule, mirror: HTTPRequestMirrorFilter) -> model.RequestMirror | None:
@@ -199,8 +222,12 @@ def _cors(rule: Rule, cors: HTTPCORSFilter) -> model.CORS:
     ):
         if "*" in values and len(values) > 1:
             rule.drop(f"CORS {field}: '*' stands beside other values")
+    for origin in cors.allow_origins:
+        port = origin.rpartition(":")[2]
+        if port.isdecimal() and not 0 < int(port) <= 65535:
+            rule.drop(f"CORS allowOrigins: {origin} has a port that does not exist")
     return model.CORS(
-        allow_origins=cors.allow_origins,
+        allow_origins=tuple(origin.lower() for origin in cors.allow_origins),
         allow_credentials=bool(cors.allow_credentials),
         allow_methods=cors.allow_methods,
         allow_headers=cors.allow_headers,

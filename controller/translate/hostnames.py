@@ -6,10 +6,34 @@ for one or more labels, so ``*.example.com`` covers ``a.b.example.com`` but not 
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Sequence
 
 ANY = "*"
 """Stands for every host in the routing table."""
+
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
+_MAX_LENGTH = 253
+
+
+def hostname_problem(name: str) -> str:
+    """What is wrong with a hostname (``*.`` may stand before it), or empty."""
+    plain = name.removeprefix("*.")
+    if is_ip_address(plain):
+        return f"{name} is an IP address, and a hostname must be a name"
+    if len(name) > _MAX_LENGTH or not all(map(_LABEL.match, plain.split("."))):
+        return f"{name!r} is not a DNS name in lower case"
+    return ""
+
+
+def is_ip_address(text: str) -> bool:
+    """Whether a text is an IP address that can be dialled or bound, so without a zone."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def intersect(listener: str, route: Sequence[str]) -> tuple[str, ...]:

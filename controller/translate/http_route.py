@@ -13,6 +13,9 @@ from controller.translate.matches import http_matches
 from controller.translate.rules import Content, Rule, TranslatedRule
 from gateway.routing_table import model
 
+MAX_RETRIES = 100
+"""Most retries of one request that a gateway makes."""
+
 
 def translate_http_rule(rule: Rule, source: HTTPRouteRule) -> TranslatedRule:
     """One rule."""
@@ -28,7 +31,7 @@ def translate_http_rule(rule: Rule, source: HTTPRouteRule) -> TranslatedRule:
             filters=http_filters(rule, source.filters, prefix=prefix),
             backends=tuple(_backend(rule, reference, prefix=prefix) for reference in source.backend_refs),
             timeouts=_timeouts(rule, source.timeouts) if source.timeouts else model.Timeouts(),
-            retry=_retry(source.retry) if source.retry else None,
+            retry=_retry(rule, source.retry) if source.retry else None,
         )
     )
 
@@ -47,10 +50,12 @@ def _timeouts(rule: Rule, timeouts: HTTPRouteTimeouts) -> model.Timeouts:
     return model.Timeouts(request_ms=request, backend_request_ms=backend_request)
 
 
-def _retry(retry: HTTPRouteRetry) -> model.Retry:
+def _retry(rule: Rule, retry: HTTPRouteRetry) -> model.Retry:
     defaults = model.Retry()
+    if retry.attempts and retry.attempts > MAX_RETRIES:
+        rule.notice(f"retry.attempts is {retry.attempts}: at most {MAX_RETRIES} retries are made")
     return model.Retry(
         codes=tuple(sorted(set(retry.codes))),
-        attempts=retry.attempts or defaults.attempts,
+        attempts=min(retry.attempts or defaults.attempts, MAX_RETRIES),
         backoff_ms=duration_ms(retry.backoff) if retry.backoff else defaults.backoff_ms,
     )

@@ -20,6 +20,7 @@ from controller.resources import (
 from controller.store import Key
 from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.graph import Reads
+from controller.translate.hostnames import hostname_problem
 from controller.translate.secret_refs import resolve_certificate
 from controller.translate.selectors import OPERATORS, unknown_operator
 from gateway.routing_table import model
@@ -70,6 +71,7 @@ def parse_listener(reads: Reads, key: Key, gateway: Gateway, listener: Listener)
         namespaces=listener.allowed_routes.namespaces,
         problem=_protocol_problem(listener)
         or _port_problem(listener.port, bind_port)
+        or _hostname_problem(listener.hostname)
         or _tls_problem(listener, gateway)
         or _namespaces_problem(listener.allowed_routes.namespaces),
         ref_problems=certificate_problems + kind_problems,
@@ -95,6 +97,11 @@ def _port_problem(port: int, bind_port: int) -> Problem | None:
         ConditionReason.PORT_UNAVAILABLE,
         f"port {port} with the port offset {bind_port - port} is {bind_port}, beyond {_MAX_PORT}",
     )
+
+
+def _hostname_problem(hostname: str | None) -> Problem | None:
+    problem = hostname_problem(hostname) if hostname else ""
+    return _unsupported(problem) if problem else None
 
 
 def _tls_problem(listener: Listener, gateway: Gateway) -> Problem | None:

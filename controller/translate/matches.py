@@ -89,6 +89,8 @@ def _values(rule: Rule, what: str, entries: Iterable[_NamedMatch], *, lower: boo
             continue
         if type_ == "RegularExpression":
             rule.check_regex(entry.value, f"{what} {entry.name}")
+        elif lower and not entry.value.replace("\t", " ").isprintable():
+            rule.drop(f"the value of {what} {entry.name} holds control characters")
         found[name] = model.ValueMatch(name=name, value=entry.value, type=type_)
     return tuple(found.values())
 
@@ -99,6 +101,8 @@ def _grpc_method(rule: Rule, method: GRPCMethodMatch) -> model.GRPCMethodMatch |
     if not service and not name:
         rule.drop("a method match has neither service nor method")
         return None
+    if type_ == "Exact" and ("/" in service or "/" in name):
+        rule.drop("a gRPC service or method name has no '/'")
     if type_ == "RegularExpression":
         for part, pattern in (("the service", service), ("the method", name)):
             if pattern:

@@ -20,6 +20,8 @@ from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.graph import Reads
 from gateway.routing_table import model
 
+MAX_TRUSTED_HOPS = 64
+
 _REMEDY = f"refer to a GatewayParameters of group {SEKISHO_GROUP}"
 
 
@@ -35,6 +37,9 @@ def find_parameters(
     parameters = reads.get(GatewayParameters, namespace, reference.name)
     if parameters is None:
         return _invalid(f"parametersRef names {key}, which does not exist")
+    hops = parameters.spec.trusted_hops
+    if hops is not None and hops > MAX_TRUSTED_HOPS:
+        return _invalid(f"{key}: trustedHops is {hops}, at most {MAX_TRUSTED_HOPS} are possible")
     return parameters.spec
 
 

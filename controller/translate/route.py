@@ -26,6 +26,7 @@ from controller.translate.conditions import (
 )
 from controller.translate.graph import NOTHING, Collection, Published, Reads, Stage
 from controller.translate.grpc_route import translate_grpc_rule
+from controller.translate.hostnames import hostname_problem
 from controller.translate.http_route import translate_http_rule
 from controller.translate.names import object_name, route_key
 from controller.translate.rules import Rule, TranslatedRule
@@ -61,7 +62,7 @@ def _route(key: Key, reads: Reads) -> Published:
     rules: dict[_Group, Rules] = {group: _translate(reads, group.referrer, route) for group in groups}
     first = next(iter(rules.values()))
     notices += [f"rule {index}: {notice}" for index, rule in enumerate(first) for notice in rule.notices]
-    verdict = _verdict(first)
+    verdict = _hostnames_problem(route.spec.hostnames) or _verdict(first)
     accepted = [parent for parent in parents if parent.problem is None and verdict is None]
     generation = route.metadata.generation
     return Published(
@@ -96,6 +97,11 @@ def _translate(reads: Reads, referrer: Referrer, route: HTTPRoute | GRPCRoute) -
     if isinstance(route, HTTPRoute):
         return tuple(translate_http_rule(Rule(reads, referrer), rule) for rule in route.spec.rules)
     return tuple(translate_grpc_rule(Rule(reads, referrer), rule) for rule in route.spec.rules)
+
+
+def _hostnames_problem(hostnames: Sequence[str]) -> Problem | None:
+    problem = next((text for text in map(hostname_problem, hostnames) if text), "")
+    return Problem(ConditionReason.UNSUPPORTED_VALUE, problem) if problem else None
 
 
 def _verdict(rules: Rules) -> Problem | None:

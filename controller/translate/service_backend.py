@@ -17,7 +17,9 @@ from controller.translate.backend_tls_policy import TLS_POLICY, governing_policy
 from controller.translate.backend_view import BackendId, BackendView, failing, internal_error
 from controller.translate.certificates import CERTIFICATE
 from controller.translate.conditions import ConditionReason, Problem
+from controller.translate.endpoints import external_host
 from controller.translate.graph import Reads
+from controller.translate.hostnames import hostname_problem, is_ip_address
 from controller.translate.names import backend_key
 from gateway.routing_table import model
 from gateway.routing_table.reasons import Reason
@@ -46,9 +48,9 @@ def service_backend(reads: Reads, backend: BackendId) -> BackendView:
     if service is None:
         return failing(Problem(ConditionReason.BACKEND_NOT_FOUND, f"{key} does not exist"), Reason.BACKEND_NOT_FOUND)
     external = service.spec.type == "ExternalName"
-    if external and not reads.options.external_names:
-        message = f"{key} is of type ExternalName, which is not followed here: describe the host with an XBackend"
-        return failing(Problem(ConditionReason.INVALID_KIND, message), Reason.BACKEND_KIND_UNSUPPORTED)
+    refusal = _external_problem(reads, key, service) if external else None
+    if refusal:
+        return failing(refusal, Reason.BACKEND_KIND_UNSUPPORTED)
     port = _port(service, backend.port)
     if isinstance(port, Problem):
         return failing(_about(key, port), Reason.BACKEND_PORT_INVALID)
@@ -57,7 +59,7 @@ def service_backend(reads: Reads, backend: BackendId) -> BackendView:
     protocol = _protocol(port, has_tls=settings is not None)
     if isinstance(protocol, Problem):
         return failing(_about(key, protocol), Reason.BACKEND_PORT_INVALID)
-    host = service.spec.external_name if external else f"{key.name}.{key.namespace}.svc.{reads.options.cluster_domain}"
+    host = external_host(service) if external else f"{key.name}.{key.namespace}.svc.{reads.options.cluster_domain}"
     resource = model.Backend(
         key=backend_key(key, backend.port, backend.variant),
         protocol=protocol,
@@ -66,6 +68,17 @@ def service_backend(reads: Reads, backend: BackendId) -> BackendView:
     if policy is None or settings is None:
         return BackendView(resource=resource)
     return with_tls(reads, backend, resource, settings, source=str(policy))
+
+
+def _external_problem(reads: Reads, key: Key, service: Service) -> Problem | None:
+    if not reads.options.external_names:
+        message = f"{key} is of type ExternalName, which is not followed here: describe the host with an XBackend"
+        return Problem(ConditionReason.INVALID_KIND, message)
+    host = external_host(service)
+    if is_ip_address(host) or not hostname_problem(host):
+        return None
+    message = f"{key} has the externalName {service.spec.external_name!r}, neither a DNS name nor an address"
+    return Problem(ConditionReason.INVALID_KIND, message)
 
 
 def with_tls(

@@ -6,7 +6,6 @@ the object for each Gateway with a route to it.
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Literal
 
 from controller.resources import (
@@ -22,6 +21,7 @@ from controller.translate.backend_tls_policy import ANCESTORS, MAX_ANCESTORS, ga
 from controller.translate.backend_view import BackendId, BackendView, failing
 from controller.translate.conditions import ConditionReason, ConditionType, Problem, fails, holds
 from controller.translate.graph import NOTHING, Published, Reads, Stage
+from controller.translate.hostnames import hostname_problem
 from controller.translate.names import backend_key
 from controller.translate.secret_refs import resolve_certificate
 from controller.translate.service_backend import with_tls
@@ -85,8 +85,9 @@ def _spec_problem(reads: Reads, spec: BackendSpec) -> str:
     if spec.type != "ExternalHostname" or spec.external_hostname is None:
         return f"type {spec.type!r} is not supported: ExternalHostname, with externalHostname, is"
     hostname = spec.external_hostname.hostname
-    if _is_ip_address(hostname):
-        return f"{hostname} is an IP address: give the host's name"
+    problem = hostname_problem(hostname)
+    if problem:
+        return problem
     if hostname.endswith("." + reads.options.cluster_domain):
         return f"{hostname} is a name of the cluster: refer to the Service instead"
     if (spec.protocol or "HTTP") not in _PROTOCOLS:
@@ -100,14 +101,6 @@ def _tls_problem(tls: BackendTLS) -> str:
     if (tls.mode == "ClientAndServer") != (tls.client_certificate_ref is not None):
         return "tls.clientCertificateRef goes with tls.mode ClientAndServer, and only with it"
     return ""
-
-
-def _is_ip_address(hostname: str) -> bool:
-    try:
-        ipaddress.ip_address(hostname)
-    except ValueError:
-        return False
-    return True
 
 
 def _status(key: Key, reads: Reads) -> BackendStatus | None:

@@ -1,0 +1,90 @@
+"""Refusals of the data plane, as routes feel them.
+
+Owns the condition ``sekisho.dev/Programmed`` on routes: it appears, False, when the data plane
+refused a rule or something the rule sends traffic to, and is absent otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
+
+from controller.store import Key
+from controller.translate import RouteParentStatus, RouteStatus, Status
+from controller.translate.conditions import Condition, ConditionReason, ConditionType, fails
+from controller.translate.names import route_of
+from gateway.routing_table.model import Applied, RequestMirror, Resources, Route
+
+_STAYS = "what was served before stays"
+
+
+def routes_with_refusals(
+    statuses: Mapping[Key, Status], table: Resources, applied: Applied
+) -> Iterator[tuple[Key, RouteStatus]]:
+    """Statuses of the routes that refusals touch."""
+    if not applied.rejected:
+        return
+    refusals: dict[Key, list[str]] = {}
+    for key, text in _refusals(table, applied):
+        refusals.setdefault(key, []).append(text)
+    gateways = {gateway.key for gateway in table.gateways}
+    for key, texts in refusals.items():
+        status = statuses.get(key)
+        if isinstance(status, RouteStatus):
+            message = f"the data plane refused {'; '.join(dict.fromkeys(texts))}; {_STAYS}"
+            yield key, _with_message(key, status, gateways, message)
+
+
+def _refusals(table: Resources, applied: Applied) -> Iterator[tuple[Key, str]]:
+    for item in applied.rejected:
+        if item.kind == "routes":
+            key, rule = route_of(item.key)
+            yield key, f"rule {rule}: {item.reason}"
+    backends = _refused_backends(table, applied)
+    if not backends:
+        return
+    for route in table.routes:
+        for backend in dict.fromkeys(_backends_of(route)):
+            if backend in backends:
+                yield route_of(route.key)[0], f"{backends[backend]} (used by rule {route.rule})"
+
+
+def _refused_backends(table: Resources, applied: Applied) -> dict[str, str]:
+    refused = {(item.kind, item.key): item.reason for item in applied.rejected}
+    found: dict[str, str] = {}
+    for backend in table.backends:
+        needs = [("backends", backend.key), ("endpoints", backend.key)]
+        if backend.tls:
+            needs += [("trust_bundles", bundle) for bundle in backend.tls.trust_bundles]
+            needs += [("certificates", backend.tls.client_certificate)]
+        for kind, key in needs:
+            if (kind, key) in refused:
+                found.setdefault(backend.key, f"{kind.removesuffix('s').replace('_', ' ')} {key}: {refused[kind, key]}")
+    return found
+
+
+def _backends_of(route: Route) -> Iterator[str]:
+    for filters in (route.filters, *(backend.filters for backend in route.backends)):
+        for filter_ in filters:
+            if isinstance(filter_, RequestMirror):
+                yield filter_.backend
+    for backend in route.backends:
+        yield backend.backend
+
+
+def _with_message(key: Key, status: RouteStatus, gateways: Iterable[str], message: str) -> RouteStatus:
+    return msgspec.structs.replace(
+        status, parents=tuple(_parent(key, parent, gateways, message) for parent in status.parents)
+    )
+
+
+def _parent(key: Key, parent: RouteParentStatus, gateways: Iterable[str], message: str) -> RouteParentStatus:
+    reference = parent.parent_ref
+    accepted = parent.conditions[0]
+    if accepted.status != "True" or f"{reference.namespace or key.namespace}/{reference.name}" not in gateways:
+        return parent
+    condition: Condition = fails(
+        ConditionType.DATA_PLANE, ConditionReason.REJECTED, message, accepted.observed_generation
+    )
+    return msgspec.structs.replace(parent, conditions=(*parent.conditions, condition))

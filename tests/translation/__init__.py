@@ -1,0 +1,3 @@
+"""Golden pairs of the translation."""
+
+from __future__ import annotations

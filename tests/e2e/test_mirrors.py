@@ -30,7 +30,7 @@ class Backends:
         self.origin = Http1Backend("origin")
         self.first = Http1Backend("first")
         self.second = Http2Backend("second")
-        self.silent = RawBackend(lambda connection: time.sleep(60))
+        self.silent = RawBackend(lambda _: time.sleep(60))
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,10 @@ class Edge:
         authority = shared_authority().write(self.sekisho.directory / "authority.pem")
         return curl(url, "--connect-to", f"::127.0.0.1:{port}", "--cacert", authority, *arguments)
 
+    def change(self, manifests: Iterable[Manifest]) -> None:
+        """Replace routes and backends, and wait until the data plane serves them."""
+        self.sekisho.change(manifests, "routes")
+
     def raw(self, **options: Any) -> RawClient:
         """A plain connection to the HTTP listener."""
         return RawClient(self.port, **options)
@@ -78,6 +82,9 @@ def open_edge(
 ) -> Iterator[Edge]:
     """Run a gateway with these routes and backends."""
     port, https_port = free_port(), free_port()
-    ground = edge_manifests(port, https_port, limits=limits, trusted_hops=trusted_hops)
-    with Sekisho(directory, [*ground, *manifests], arguments=arguments, workers=workers) as sekisho:
+    directory.mkdir(parents=True, exist_ok=True)
+    sekisho = Sekisho(directory, arguments=arguments, workers=workers)
+    sekisho.write(edge_manifests(port, https_port, limits=limits, trusted_hops=trusted_hops), "edge")
+    sekisho.write(manifests, "routes")
+    with sekisho:
         yield Edge(sekisho, port, https_port)

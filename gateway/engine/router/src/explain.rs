@@ -1,6 +1,6 @@
 //! Why a request goes where it goes, for people and for tools.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
@@ -152,19 +152,13 @@ impl Router {
     }
 
     fn keep_nearest_passed_over(&self, steps: &mut Vec<(&str, &Candidate, Option<Option<Failed>>)>, path: &str) {
-        let mut likeness: Vec<usize> =
-            steps.iter().filter(|step| step.2.is_none()).map(|step| self.path_likeness(step.1, path)).collect();
-        if likeness.len() <= MAX_PASSED_OVER {
-            return;
-        }
-        likeness.sort_unstable_by(|left, right| right.cmp(left));
-        let least = likeness[MAX_PASSED_OVER - 1];
-        let mut kept = 0;
-        steps.retain(|(_, candidate, failed)| {
-            let keep = failed.is_some() || (kept < MAX_PASSED_OVER && self.path_likeness(candidate, path) >= least);
-            kept += usize::from(keep && failed.is_none());
-            keep
-        });
+        let passed_over = steps.iter().enumerate().filter(|(_, (_, _, failed))| failed.is_none());
+        let mut far: Vec<(usize, usize)> =
+            passed_over.map(|(place, (_, candidate, _))| (self.path_distance(candidate, path), place)).collect();
+        far.sort_unstable();
+        let dropped: HashSet<usize> = far.into_iter().skip(MAX_PASSED_OVER).map(|(_, place)| place).collect();
+        let mut place = 0..;
+        steps.retain(|_| place.next().is_none_or(|place| !dropped.contains(&place)));
     }
 
     pub(crate) fn told(

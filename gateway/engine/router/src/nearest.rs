@@ -15,8 +15,8 @@ const MAX_NEAREST: usize = 5;
 struct Miss {
     failures: usize,
     is_other_host: bool,
-    path_unlikeness: usize,
-    host_unlikeness: usize,
+    path_distance: usize,
+    host_distance: usize,
     listener: ListenerId,
     is_grpc: bool,
     position: u32,
@@ -47,8 +47,8 @@ impl Router {
                     Miss {
                         failures: 0,
                         is_other_host,
-                        path_unlikeness: 0,
-                        host_unlikeness: 0,
+                        path_distance: 0,
+                        host_distance: 0,
                         listener,
                         is_grpc,
                         position,
@@ -74,9 +74,9 @@ impl Router {
                 + usize::from(is_other_path)
                 + usize::from(is_other_protocol)
                 + candidate.count_failed(request),
-            path_unlikeness: if is_other_path { usize::MAX - self.path_likeness(candidate, request.path) } else { 0 },
-            host_unlikeness: if miss.is_other_host {
-                usize::MAX - common(miss.hostname.bytes().rev(), request.host.bytes().rev())
+            path_distance: if is_other_path { self.path_distance(candidate, request.path) } else { 0 },
+            host_distance: if miss.is_other_host {
+                distance(miss.hostname.bytes().rev(), request.host.bytes().rev())
             } else {
                 0
             },
@@ -155,15 +155,17 @@ impl Router {
         FailedPredicate { predicate, name, want, got: Some(request.path.to_owned()) }
     }
 
-    /// How much of the beginning of its path a candidate shares with `path`.
-    pub(crate) fn path_likeness(&self, candidate: &Candidate, path: &str) -> usize {
+    /// How far `path` is from the path that a candidate wants.
+    pub(crate) fn path_distance(&self, candidate: &Candidate, path: &str) -> usize {
         match &candidate.target {
-            Target::Exact(wanted) | Target::Prefix(wanted) => common(wanted.bytes(), path.bytes()),
-            Target::Regex(_) => 0,
+            Target::Exact(wanted) | Target::Prefix(wanted) => distance(wanted.bytes(), path.bytes()),
+            // A pattern has no distance: it comes after everything that has one.
+            Target::Regex(_) => usize::MAX,
             Target::Grpc { .. } => {
                 let grpc = &self.route(candidate.route).matches[candidate.rule_match as usize].grpc;
-                grpc.as_ref()
-                    .map_or(0, |grpc| common(format!("/{}/{}", grpc.service, grpc.method).bytes(), path.bytes()))
+                grpc.as_ref().map_or(usize::MAX, |grpc| {
+                    distance(format!("/{}/{}", grpc.service, grpc.method).bytes(), path.bytes())
+                })
             }
         }
     }
@@ -195,6 +197,8 @@ fn covers(hostname: &str, host: &str) -> bool {
     }
 }
 
-fn common(left: impl Iterator<Item = u8>, right: impl Iterator<Item = u8>) -> usize {
-    left.zip(right).take_while(|(left, right)| left == right).count()
+/// What is left of two texts after their common beginning.
+fn distance(left: impl ExactSizeIterator<Item = u8>, right: impl ExactSizeIterator<Item = u8>) -> usize {
+    let total = left.len() + right.len();
+    total - 2 * left.zip(right).take_while(|(left, right)| left == right).count()
 }

@@ -218,6 +218,14 @@ def test_of_two_objects_of_one_name_the_first_is_used(folder: Folder) -> None:
         assert problem.object == "ConfigMap default/a"
 
 
+def test_each_object_in_use_has_a_place(folder: Folder) -> None:
+    folder.write("a.yaml", "# the first\n" + config_map("a") + "---\n" + config_map("b"))
+    folder.write("b.yaml", config_map("a", "second"))
+    source = folder.source()
+    source.load()
+    assert source.places() == {key("a"): f"{folder.root}/a.yaml:2", key("b"): f"{folder.root}/a.yaml:8"}
+
+
 def test_when_the_first_of_two_goes_the_second_takes_its_place(folder: Folder) -> None:
     folder.write("a.yaml", config_map("a", "first"))
     folder.write("b.yaml", config_map("a", "second"))

@@ -17,7 +17,8 @@ from gateway.admin.server import AdminServer
 from gateway.admin.sources import AdminSources
 from gateway.admin.status import StatusReport
 from gateway.agent.agent import Agent
-from gateway.agent.engine import Engine, EngineOptions, start_engine
+from gateway.agent.compiled import start_engine
+from gateway.agent.engine import Engine, EngineOptions
 from gateway.agent.persistence import TableFile
 from gateway.config import GatewaySettings
 from gateway.telemetry.certificates import CertificateExpiry

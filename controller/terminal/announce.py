@@ -118,7 +118,7 @@ def bind_remedy(cause: str) -> str:
 
 
 def _routes(writer: Writer, started: Started) -> None:
-    shown = started.table.routes[:_MAX_ROUTES]
+    shown = sorted(started.table.routes, key=_hosts)[:_MAX_ROUTES]
     if writer.styled and shown:
         writer.heading("Routes")
         rows: list[list[Text]] = []

@@ -19,8 +19,10 @@ from gateway.routing_table.model import Listener, Match, Resources, Route
 
 Explain = Callable[[Question], dict[str, Any]]
 
-_MOST_QUESTIONS: Final = 60
+_MOST_QUESTIONS: Final = 20
+_MOST_ROUTES: Final = 200
 _MAX_LINES: Final = 3
+_KINDS: Final[tuple[str, ...]] = ("http", "https", "grpc")
 
 
 class CurlLine(Struct, frozen=True, kw_only=True):
@@ -40,40 +42,46 @@ class _Target(Struct, frozen=True):
     path: str
     match: Match
     route: Route
+    speaks_websocket: bool
 
 
 def curl_lines(
     table: Resources, explain: Explain, *, authority: Path | None = None, most: int = _MAX_LINES
 ) -> tuple[CurlLine, ...]:
-    """At most ``most`` lines, of as many kinds as there are. ``authority`` verifies HTTPS listeners."""
-    found: list[CurlLine] = []
-    routes_shown: set[tuple[str, str]] = set()
-    for number, target in enumerate(_targets(table)):
-        if number >= _MOST_QUESTIONS or {line.kind for line in found} == {"http", "https", "grpc"}:
-            break
-        line = _line(target, authority)
-        if (line.kind, target.route.key) in routes_shown or not _reaches(target, explain):
-            continue
-        routes_shown.add((line.kind, target.route.key))
-        found.append(line)
-    return _spread(found, most)
+    """At most ``most`` lines, of as many kinds and routes as there are. ``authority`` verifies HTTPS listeners."""
+    candidates = [(_line(target, authority), target) for target in sorted(_targets(table), key=_complexity)]
+    chosen: list[CurlLine] = []
+    for wanted in _plan({line.kind for line, _ in candidates}, most):
+        shown = {line.shows for line in chosen}
+        fitting = [pair for pair in candidates if pair[0].kind == wanted and pair[0] not in chosen]
+        fitting.sort(key=lambda pair: pair[0].shows in shown)
+        for line, target in fitting[:_MOST_QUESTIONS]:
+            if _reaches(target, explain):
+                chosen.append(line)
+                break
+    return tuple(chosen)
 
 
-def _spread(lines: list[CurlLine], most: int) -> tuple[CurlLine, ...]:
-    """One of each kind first, then more in the order of the table."""
-    first = {line.kind: line for line in reversed(lines)}
-    chosen = list(first.values())
-    chosen.sort(key=lines.index)
-    chosen += [line for line in lines if line not in chosen]
-    return tuple(sorted(chosen[:most], key=lines.index))
+def _plan(kinds: set[str], most: int) -> list[str]:
+    """Which kind each line is of: one of each first, then whatever there is."""
+    present = [kind for kind in _KINDS if kind in kinds]
+    return (present * most)[:most]
+
+
+def _complexity(target: _Target) -> tuple[bool, int]:
+    """Plain requests to plain backends first."""
+    predicates = len(target.match.headers) + len(target.match.query) + bool(target.match.method)
+    return target.speaks_websocket, predicates + bool(target.route.filters and not target.route.backends)
 
 
 def _targets(table: Resources) -> Iterator[_Target]:
     listeners = {listener.key: listener for listener in table.listeners}
     endpoints = {item.key for item in table.endpoints if item.endpoints}
-    for route in table.routes:
+    websockets = {backend.key for backend in table.backends if backend.protocol == "WS"}
+    for route in table.routes[:_MOST_ROUTES]:
         if route.failure is not None or not _serves(route, endpoints):
             continue
+        speaks_websocket = any(share.backend in websockets for share in route.backends)
         for attachment in route.attachments:
             listener = listeners.get(attachment.listener)
             if listener is None:
@@ -81,7 +89,8 @@ def _targets(table: Resources) -> Iterator[_Target]:
             for match in route.matches[:2]:
                 path = _path(match)
                 if path is not None and _can_be_sent(match):
-                    yield _Target(listener, _hostname(attachment.hostnames[0]), path, match, route)
+                    hostname = _hostname(attachment.hostnames[0])
+                    yield _Target(listener, hostname, path, match, route, speaks_websocket)
 
 
 def _serves(route: Route, endpoints: Iterable[str]) -> bool:

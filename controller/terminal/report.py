@@ -10,13 +10,6 @@ from controller.terminal.announce import problems
 from controller.terminal.writer import Writer, grid, text
 from gateway.admin.status import Condition, ObjectStatus, Part, StatusReport
 
-_BAD_WHEN_TRUE = frozenset({"Conflicted", "OverlappingTLSConfig", "PartiallyInvalid"})
-
-
-def is_fine(condition: Condition) -> bool:
-    """Whether a condition is as one wishes."""
-    return condition.status == ("False" if condition.type in _BAD_WHEN_TRUE else "True")
-
 
 def write_report(writer: Writer, report: StatusReport) -> None:
     """Every object with its conditions, then the problems."""
@@ -28,6 +21,21 @@ def write_report(writer: Writer, report: StatusReport) -> None:
         if writer.styled:
             writer.heading("Problems")
         problems(writer, report.problems)
+
+
+def write_verdict(writer: Writer, report: StatusReport) -> None:
+    """How it went, in one line."""
+    errors = sum(problem.severity == "error" for problem in report.problems)
+    warnings = len(report.problems) - errors
+    if not report.problems:
+        writer.line(("ok", "good"), f": {len(report.objects)} objects, no problem")
+        return
+    words = [
+        f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in ((errors, "error"), (warnings, "warning"))
+    ]
+    if writer.styled:
+        writer.line()
+    writer.line((", ".join(word for word in words if not word.startswith("0 ")), "bad" if errors else "warn"))
 
 
 def _styled(writer: Writer, report: StatusReport) -> None:
@@ -65,7 +73,7 @@ def _part_name(part: Part) -> str:
 def _marks(conditions: Iterable[Condition]) -> Text:
     result = Text()
     for condition in conditions:
-        fine = is_fine(condition)
+        fine = condition.fine
         words = condition.type if fine else f"{condition.type}: {condition.reason}"
         style = "good" if fine else "warn" if condition.status == "Unknown" else "bad"
         result.append_text(text(("✓ " if fine else "✗ ", style), (words, style), "  "))

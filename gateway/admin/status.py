@@ -6,7 +6,12 @@ in one process with it or elsewhere) provides the report. This module owns its s
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+BAD_WHEN_TRUE: Final = frozenset({"Conflicted", "OverlappingTLSConfig", "PartiallyInvalid"})
+"""Conditions of negative polarity: one wishes them to be False."""
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -19,9 +24,9 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     observed_generation: int = 0
 
     @property
-    def holds(self) -> bool:
-        """True where the condition's status is."""
-        return self.status == "True"
+    def fine(self) -> bool:
+        """Whether the condition is as one wishes it to be."""
+        return self.status == ("False" if self.type in BAD_WHEN_TRUE else "True")
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

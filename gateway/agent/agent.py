@@ -76,6 +76,11 @@ class Agent:
             self._unsaved.set()
         return applied
 
+    async def refresh(self) -> None:
+        """Has the engine look at its listeners again: a port that was taken may be free by now."""
+        version = self._state.version
+        await self.apply(Delta(base=version, version=version))
+
     def _take(self, update: Update, applied: Applied, rejected: tuple[Rejection, ...], *, restored: bool) -> Applied:
         if applied.error:
             self._state = replace(self._state, last_error=applied.error)

@@ -1,7 +1,7 @@
-"""What the rest of the gateway asks of the engine, and how the compiled one is loaded.
+"""What the rest of the gateway asks of the engine.
 
-The engine itself is ``gateway._engine`` (Rust). Everything above it depends on this protocol
-alone, so that a test can put a stand-in in its place.
+The engine itself is ``gateway._engine`` (Rust), loaded in one place, :mod:`gateway.agent.compiled`.
+Everything else depends on this protocol alone, so that a test can put a stand-in in its place.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import Protocol
 
 import msgspec
-
-from gateway.errors import EngineMissingError
 
 
 class Engine(Protocol):
@@ -47,13 +45,3 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     access_log: str = "stdout"
     """``stdout``, ``none`` or the path of a file."""
-
-
-def start_engine(options: EngineOptions) -> Engine:
-    """The compiled engine, with its workers running and no listener yet."""
-    try:
-        from gateway import _engine  # noqa: PLC0415 - without it, all that needs no traffic still works
-    except ImportError as error:
-        raise EngineMissingError(str(error)) from error
-    engine: Engine = _engine.Engine(msgspec.json.encode(options))
-    return engine

@@ -187,7 +187,7 @@ impl Backend {
         let transport = dial(endpoint, &self.spec.transport, AlpnOffer::Http2).await?;
         let (client, driver) = sekisho_stream::connect(transport, &self.shared.http2)
             .await
-            .map_err(|error| Failure::Connect(format!("HTTP/2 could not start: {error:?}").into()))?;
+            .map_err(|error| Failure::Connect(format!("HTTP/2 could not start: {}", error.text()).into()))?;
         self.count_opened();
         if endpoint.is_retired() {
             tokio::task::spawn_local(driver);

@@ -1,0 +1,287 @@
+"""The ``sekisho`` command: arguments, and which part of the program answers them.
+
+Heavy parts are imported by the command that needs them, so that ``--help`` and a mistyped option
+answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from controller.config import DEFAULT_ADDRESS, StandaloneSettings, TranslationSettings
+from controller.terminal.explanation import write_explanation
+from controller.terminal.report import write_report, write_verdict
+from controller.terminal.writer import Writer
+from gateway import __version__
+from gateway.admin.explain import Question, QuestionError, checked, header_from_text
+from gateway.admin.status import StatusReport
+from gateway.cli import add_admin_option, add_gateway_options, gateway_settings
+from gateway.config import DEFAULT_ADMIN
+from gateway.errors import SekishoError, SettingsError
+
+Command = Callable[[argparse.Namespace, Writer], int]
+
+_PROBLEM = 1
+_USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of the console command; the exit status."""
+    parsed = _parser().parse_args(arguments)
+    command: Command = parsed.command
+    try:
+        return command(parsed, Writer())
+    except SekishoError as error:
+        _complain(error)
+        return _USAGE if isinstance(error, SettingsError) else _PROBLEM
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough.
+        sys.stderr.close()
+        return 0
+
+
+def _complain(error: SekishoError) -> None:
+    writer = Writer(sys.stderr)
+    writer.line(("error: ", "bad"), error.message)
+    if error.remedy:
+        writer.line(("  try: ", "good"), error.remedy)
+
+
+# --- arguments ------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sekisho",
+        description="A Gateway API gateway: manifests in, live traffic through.",
+        epilog="Start with 'sekisho demo', then 'sekisho up -f FILE'. 'sekisho COMMAND --help' has examples.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_up(commands)
+    _add_check(commands)
+    _add_explain(commands)
+    _add_status(commands)
+    _add_demo(commands)
+    version = commands.add_parser("version", help="print the version")
+    version.set_defaults(command=_version)
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    command: Command,
+    summary: str,
+    examples: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "up",
+        _up,
+        "serve manifests: controller and gateway in one process, reloaded live",
+        "  sekisho up -f shop.yaml\n"
+        "  sekisho up -f manifests/ --port-offset 8000 --state-dir /var/lib/sekisho\n"
+        "  kubectl get gateways,httproutes,services -o yaml | sekisho up -f -",
+    )
+    _add_paths(parser, required=True)
+    _add_translation_options(parser)
+    add_gateway_options(parser, access_log="none" if sys.stdout.isatty() else "stdout")
+
+
+def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "check",
+        _check,
+        "judge manifests without serving them: every condition, every problem; exits 1 on any problem",
+        "  sekisho check -f manifests/\n  sekisho check -f shop.yaml --output json",
+    )
+    _add_paths(parser, required=True)
+    _add_output(parser)
+
+
+def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "explain",
+        _explain,
+        "tell which route takes a request and why, on manifests or on a running gateway",
+        "  sekisho explain GET http://shop.example.com/cart\n"
+        "  sekisho explain -f shop.yaml GET http://shop.example.com/cart -H 'x-canary: 1'\n"
+        "  sekisho explain --admin 10.0.0.7:9901 POST https://shop.example.com/buy --output json",
+    )
+    parser.add_argument("method", metavar="METHOD", help="for example GET")
+    parser.add_argument("url", metavar="URL", help="scheme and port choose the listener; https is TLS with that name")
+    parser.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", help="may be repeated")
+    parser.add_argument("--from", dest="identity", default="", metavar="spiffe://…", help="the client's identity")
+    _add_paths(parser, required=False)
+    add_admin_option(parser, default=None)
+    _add_output(parser)
+
+
+def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "status",
+        _status,
+        "show objects, conditions, and which gateways hold which table version",
+        "  sekisho status\n  sekisho status --admin 127.0.0.1:9901 --output json",
+    )
+    add_admin_option(parser, default=DEFAULT_ADMIN)
+    _add_output(parser)
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "demo",
+        _demo,
+        "run the quickstart: a gateway, sample backends, a certificate, and curl lines to try",
+        "  sekisho demo\n  sekisho demo --port-offset 1000",
+    )
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        default=Path(".state/demo"),
+        metavar="DIRECTORY",
+        help="where manifests to play with and a certificate are written (default: %(default)s)",
+    )
+    _add_translation_options(parser)
+    add_gateway_options(parser, access_log="none" if sys.stdout.isatty() else "stdout")
+
+
+def _add_paths(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    parser.add_argument(
+        "-f",
+        "--file",
+        dest="paths",
+        action="append",
+        required=required,
+        metavar="PATH",
+        help="manifest file or folder, or - for standard input; may be repeated",
+    )
+
+
+def _add_translation_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--address",
+        default=DEFAULT_ADDRESS,
+        metavar="IP",
+        help="bound where a Gateway asks for no address (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--port-offset",
+        type=int,
+        default=0,
+        metavar="N",
+        help="added to every listener's port: 8000 turns 80 into 8080",
+    )
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: %(default)s")
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+def _up(arguments: argparse.Namespace, writer: Writer) -> int:
+    from controller.app import run_standalone  # noqa: PLC0415
+
+    settings = StandaloneSettings(
+        paths=tuple(arguments.paths),
+        translation=_translation_settings(arguments),
+        gateway=gateway_settings(arguments),
+    )
+    return run_standalone(settings, writer)
+
+
+def _check(arguments: argparse.Namespace, writer: Writer) -> int:
+    from controller.offline import Offline  # noqa: PLC0415
+
+    report = Offline(arguments.paths).report()
+    shown = StatusReport(objects=report.objects, problems=report.problems)
+    if arguments.output == "json":
+        writer.json(msgspec.json.encode(shown))
+    else:
+        write_report(writer, shown)
+        write_verdict(writer, shown)
+    return _PROBLEM if shown.problems else 0
+
+
+def _explain(arguments: argparse.Namespace, writer: Writer) -> int:
+    try:
+        headers = tuple(header_from_text(text) for text in arguments.header)
+        question = checked(
+            Question(url=arguments.url, method=arguments.method.upper(), headers=headers, from_=arguments.identity)
+        )
+    except QuestionError as error:
+        raise SettingsError(str(error)) from error
+    answer = _ask(arguments, question)
+    if arguments.output == "json":
+        writer.json(msgspec.json.encode(answer))
+    else:
+        write_explanation(writer, question, answer)
+    return 0 if answer["decision"] == "route" else _PROBLEM
+
+
+def _ask(arguments: argparse.Namespace, question: Question) -> dict[str, Any]:
+    if not arguments.paths:
+        from gateway.admin.client import AdminClient  # noqa: PLC0415
+
+        return AdminClient(arguments.admin or DEFAULT_ADMIN).explain(question)
+    if arguments.admin is not None:
+        raise SettingsError("-f and --admin exclude each other", "-f asks manifests, --admin a running gateway")
+    from controller.offline import Offline  # noqa: PLC0415
+
+    return Offline(arguments.paths).explain(question)
+
+
+def _status(arguments: argparse.Namespace, writer: Writer) -> int:
+    from gateway.admin.client import AdminClient  # noqa: PLC0415
+
+    client = AdminClient(arguments.admin)
+    if arguments.output == "json":
+        writer.json(client.status_document())
+    else:
+        write_report(writer, client.status())
+    return 0
+
+
+def _demo(arguments: argparse.Namespace, writer: Writer) -> int:
+    from controller.demo import run_demo  # noqa: PLC0415
+
+    return run_demo(arguments.directory, _translation_settings(arguments), gateway_settings(arguments), writer)
+
+
+def _version(_arguments: argparse.Namespace, writer: Writer) -> int:
+    writer.line(f"sekisho {__version__}")
+    return 0
+
+
+def _translation_settings(arguments: argparse.Namespace) -> TranslationSettings:
+    return TranslationSettings(address=arguments.address, port_offset=arguments.port_offset)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,9 @@
+"""Errors that end a command of the controller; the rest are conditions and problem lines."""
+
+from __future__ import annotations
+
+from gateway.errors import SekishoError
+
+
+class SampleBackendError(SekishoError):
+    """A sample backend of the demo cannot be started."""

@@ -1,0 +1,49 @@
+"""Commands that need no running gateway: manifests in, conditions or an explanation out.
+
+The engine judges the table without binding anything, so a condition here is the one that the
+controller would write after the data plane's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from controller.config import TranslationSettings
+from controller.pipeline import Pipeline
+from controller.report import Report
+from controller.sources import ManifestSource
+from gateway.admin.explain import Question, encode_question, with_sources
+from gateway.agent.compiled import explain_offline, regex_problem, validate_offline
+from gateway.routing_table import wire
+from gateway.routing_table.model import ListenerState, Resources, Snapshot
+
+
+class Offline:
+    """Manifests, read once and translated."""
+
+    def __init__(self, paths: Sequence[str], settings: TranslationSettings | None = None) -> None:
+        source = ManifestSource(paths)
+        self._pipeline = Pipeline(settings or TranslationSettings(), regex_problem)
+        self._pipeline.take([source.load()], source.places())
+        self._snapshot = wire.encode(Snapshot(version="offline", resources=self._pipeline.table))
+
+    @property
+    def table(self) -> Resources:
+        """What a gateway would be given."""
+        return self._pipeline.table
+
+    def report(self) -> Report:
+        """Conditions as they would be written once every port is bound."""
+        applied = wire.decode_applied(validate_offline(self._snapshot))
+        refused = {item.key for item in applied.rejected if item.kind == "listeners"}
+        served = (listener.key for listener in self.table.listeners if listener.key not in refused)
+        bound = tuple(ListenerState(key=key, bound=True) for key in served)
+        return self._pipeline.answer(replace(applied, listeners=bound))
+
+    def explain(self, question: Question) -> dict[str, Any]:
+        """What the gateway would do with a request."""
+        answer = explain_offline(self._snapshot, encode_question(question))
+        return with_sources(answer, self.report().sources())

@@ -52,13 +52,13 @@ def _pair_problem(chain: bytes, private_key: bytes) -> str:
     try:
         certificates = x509.load_pem_x509_certificates(chain)
         public_key = _public_bytes(certificates[0].public_key())
-    except (ValueError, UnsupportedAlgorithm) as error:
-        return f"has a tls.crt that is not a PEM certificate: {_reason(error)}"
+    except (ValueError, UnsupportedAlgorithm):
+        return "has a tls.crt that is not a PEM certificate"
     try:
         key = serialization.load_pem_private_key(private_key, password=None)
         matches = _public_bytes(key.public_key()) == public_key
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        return f"has a tls.key that is not an unencrypted PEM private key: {_reason(error)}"
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return "has a tls.key that is not an unencrypted PEM private key"
     return "" if matches else "has a tls.key that does not belong to the certificate in tls.crt"
 
 
@@ -87,16 +87,11 @@ def _trust_bundle(key: Key, reads: Reads) -> Material:
     encoded = text.encode() if isinstance(text, str) else text
     try:
         x509.load_pem_x509_certificates(encoded)
-    except ValueError as error:
-        return Material(problem=f"{key} has a ca.crt that is not a PEM certificate: {_reason(error)}")
+    except ValueError:
+        return Material(problem=f"{key} has a ca.crt that is not a PEM certificate")
     return Material(
         trust_bundle=model.TrustBundle(key=secret_key(key), certificates=encoded.decode("utf-8", "replace"))
     )
-
-
-def _reason(error: Exception) -> str:
-    """The first sentence: what follows is the library's advice to its own callers."""
-    return str(error).split(". ", 1)[0].splitlines()[0].rstrip(".")
 
 
 CERTIFICATE: Stage[Key, Material] = Stage(Rank.CERTIFICATE, _certificate)

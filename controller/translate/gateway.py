@@ -176,7 +176,8 @@ def _serve(key: Key, reads: Reads) -> ServedGateway | None:
     listeners = tuple(_serve_listener(key, parsed, listener, reads) for listener in parsed.listeners)
     problem = parsed.problem
     if problem is None and not any(listener.problem is None for listener in listeners):
-        problem = Problem(ConditionReason.LISTENERS_NOT_VALID, "no listener is accepted: see the listeners' conditions")
+        refusals = "; ".join(f"{one.parsed.name}: {one.problem.message}" for one in listeners if one.problem)
+        problem = Problem(ConditionReason.LISTENERS_NOT_VALID, f"no listener is accepted ({refusals})")
     if problem is not None:
         listeners = tuple(msgspec.structs.replace(listener, keys=()) for listener in listeners)
     return ServedGateway(_table(key, reads.options), parsed, problem, listeners)
@@ -203,7 +204,7 @@ def _port_clash(key: Key, gateway: ParsedGateway, listener: ParsedListener, read
         owner = reads.result(PORT, (address, listener.bind_port))
         if owner != key:
             message = (
-                f"port {listener.bind_port} of {address} belongs to {owner}, which is older: use another port or"
+                f"port {listener.bind_port} of {address} is that of {owner}, which goes before: use another port or"
                 " address, or move the listener to that Gateway"
             )
             return Problem(ConditionReason.PORT_UNAVAILABLE, message)

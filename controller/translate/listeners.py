@@ -110,7 +110,7 @@ def _tls_problem(listener: Listener, gateway: Gateway) -> Problem | None:
         return _unsupported("tls is set on an HTTP listener: use protocol HTTPS, or remove tls")
     if listener.protocol != "HTTPS":
         return None
-    if tls is not None and tls.mode not in ("", "Terminate"):
+    if tls is not None and not _terminates(tls):
         return _unsupported(f"an HTTPS listener terminates TLS: tls.mode {tls.mode} is not possible")
     if gateway.spec.tls and gateway.spec.tls.frontend and _validates_clients(gateway.spec.tls.frontend, listener.port):
         return _unsupported(
@@ -118,6 +118,10 @@ def _tls_problem(listener: Listener, gateway: Gateway) -> Problem | None:
             " is not served without it"
         )
     return None
+
+
+def _terminates(tls: ListenerTLSConfig) -> bool:
+    return tls.mode in ("", "Terminate")
 
 
 def _validates_clients(frontend: FrontendTLSConfig, port: int) -> bool:
@@ -166,7 +170,10 @@ def _certificates(
 ) -> tuple[tuple[model.Certificate, ...], tuple[Problem, ...]]:
     if listener.protocol != "HTTPS":
         return (), ()
-    references = (listener.tls or ListenerTLSConfig()).certificate_refs
+    tls = listener.tls or ListenerTLSConfig()
+    references = tls.certificate_refs
+    if not _terminates(tls):
+        return (), ()
     if not references:
         message = "an HTTPS listener needs a certificate: name a Secret in tls.certificateRefs"
         return (), (Problem(ConditionReason.INVALID_CERTIFICATE_REF, message),)

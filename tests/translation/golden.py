@@ -160,7 +160,7 @@ def _without_nothing(value: Any) -> Any:
     if isinstance(value, dict):
         cleaned = {name: _without_nothing(item) for name, item in value.items() if item not in (None, {})}
         return _names_alone(cleaned)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_without_nothing(item) for item in value]
     return value
 

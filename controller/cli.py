@@ -52,7 +52,7 @@ def _complain(error: SekishoError) -> None:
     writer = Writer(sys.stderr)
     writer.line(("error: ", "bad"), error.message)
     if error.remedy:
-        writer.line(("  try: ", "good"), error.remedy)
+        writer.line(("  hint: ", "good"), error.remedy)
 
 
 # --- arguments ------------------------------------------------------------------------------------

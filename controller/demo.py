@@ -32,7 +32,7 @@ BACKENDS: Final = {"shop-v1": 3001, "shop-v2": 3002, "greeter": 3003, "chat": 30
 """Where the quickstart's manifests expect the sample backends."""
 _NAMES: Final = ("*.localhost", "shop.localhost", "greeter.localhost", "chat.localhost", "localhost")
 _DAYS: Final = 30
-_SECRET_MANIFEST: Final = """\
+_CERTIFICATE_MANIFEST: Final = """\
 # Made by `sekisho demo`: a self-signed certificate for names under .localhost.
 apiVersion: v1
 kind: Secret
@@ -85,7 +85,7 @@ def prepare(directory: Path) -> Path:
     if not _still_good(certificate) or not secret.exists():
         chain, key = self_signed(_NAMES)
         certificate.write_bytes(chain)
-        _write_private(secret, _SECRET_MANIFEST.format(chain=_base64(chain), key=_base64(key)))
+        _write_private(secret, _CERTIFICATE_MANIFEST.format(chain=_base64(chain), key=_base64(key)))
     return manifests
 
 

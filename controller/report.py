@@ -152,7 +152,10 @@ def _reported(conditions: Iterable[Condition]) -> tuple[ReportedCondition, ...]:
 
 
 def _problems(name: str, item: ObjectStatus) -> Iterator[Problem]:
-    parts = [problem for part in item.parts for problem in _of_conditions(name, item, part.conditions, part.name)]
+    about = "listener " if item.kind == "Gateway" else ""
+    parts = [
+        problem for part in item.parts for problem in _of_conditions(name, item, part.conditions, f"{about}{part.name}")
+    ]
     yield from _of_conditions(name, item, item.conditions, "", explained=bool(parts))
     yield from parts
 
@@ -177,7 +180,7 @@ def _of_conditions(
         said.add(condition.message)
         yield Problem(
             message=f"{condition.type}={condition.status} ({condition.reason}): {condition.message}",
-            object=f"{name} {part}".strip() if part else name,
+            object=f"{name}, {part}" if part else name,
             source=item.source,
             remedy=_PORT_REMEDY if condition.reason == "PortUnavailable" else "",
         )

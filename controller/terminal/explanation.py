@@ -36,8 +36,8 @@ def write_explanation(writer: Writer, question: Question, answer: Answer) -> Non
 
 
 def _plain(writer: Writer, tree: Tree, depth: int = 0) -> None:
-    for line in str(tree.label).splitlines():
-        writer.line("  " * depth + line)
+    for number, line in enumerate(str(tree.label).splitlines()):
+        writer.line("  " * (depth + (number > 0)) + line)
     for child in tree.children:
         _plain(writer, child, depth + 1)
 

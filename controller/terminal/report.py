@@ -74,6 +74,8 @@ def _marks(conditions: Iterable[Condition]) -> Text:
     result = Text()
     for condition in conditions:
         fine = condition.fine
+        if fine and condition.status == "False":
+            continue  # a "Conflicted" that is False is no news
         words = condition.type if fine else f"{condition.type}: {condition.reason}"
         style = "good" if fine else "warn" if condition.status == "Unknown" else "bad"
         result.append_text(text(("✓ " if fine else "✗ ", style), (words, style), "  "))

@@ -27,6 +27,7 @@ const ago = (seconds) => {
   return `${Math.round(span / 86400)} days ago`;
 };
 const milliseconds = (value) => (value === undefined ? ["–", ""] : value >= 1000 ? [(value / 1000).toFixed(2), "s"] : [value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2), "ms"]);
+const compact = (value) => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
 const table = (columns, rows) => make("table", {},
   make("thead", {}, make("tr", {}, ...columns.map(([name, kind]) => make("th", { scope: "col", class: kind || "" }, name)))),
   make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map((cell, index) => make("td", { class: columns[index][1] || "" }, ...[cell].flat()))))));
@@ -44,13 +45,13 @@ const bar = (classes, kind) => {
   return holder;
 };
 
-const history = [];
+const readings = [];
 const spark = (value) => {
-  history.push(value);
-  if (history.length > 90) history.shift();
-  const top = Math.max(1, ...history) * 1.15;
-  const start = 90 - history.length;
-  const points = history.map((entry, index) => `${start + index},${(40 - (38 * entry) / top).toFixed(2)}`);
+  readings.push(value);
+  if (readings.length > 90) readings.shift();
+  const top = Math.max(1, ...readings) * 1.15;
+  const start = 90 - readings.length;
+  const points = readings.map((entry, index) => `${start + index},${(40 - (38 * entry) / top).toFixed(2)}`);
   const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   drawing.setAttribute("viewBox", "0 0 89 40");
   drawing.setAttribute("preserveAspectRatio", "none");
@@ -119,24 +120,25 @@ const showGateways = (gateways) => (gateways.length ? gateways.map((gateway) => 
 
 const limited = (rows, total, element) => [element, total > rows.length ? make("div", { class: "more" }, `${rows.length} of ${total.toLocaleString("en")} shown; search to narrow them down`) : ""];
 
-const showBackends = ([rows, total]) => (rows.length ? limited(rows, total, table([["Backend"], ["Endpoints", "number"], ["Requests/s", "number"], ["Responses"], ["p50 / p99", "number"], ["Failures", "number"]], rows.map((row) => [
-  [make("span", { class: "mono" }, row.key), make("span", { class: "soft small" }, ` ${row.protocol}`)],
+const showBackends = ([rows, total]) => (rows.length ? limited(rows, total, table([["Backend"], ["Endpoints", "number"], ["Requests/s", "number"], ["Responses"], ["p50 / p99 ms", "number"], ["Failures", "number"]], rows.map((row) => [
+  make("span", { class: "whole" }, make("span", { class: "mono" }, row.key), make("span", { class: "soft small" }, ` ${row.protocol}`)),
   row.endpoints ? String(row.endpoints) : make("span", { class: "chip bad" }, "none"),
   rate(row.traffic.requests_per_second),
   bar(row.traffic.classes, "small"),
-  row.traffic.latency_ms.p50 === undefined ? "–" : `${milliseconds(row.traffic.latency_ms.p50).join(" ")} / ${milliseconds(row.traffic.latency_ms.p99).join(" ")}`,
+  row.traffic.latency_ms.p50 === undefined ? "–" : `${compact(row.traffic.latency_ms.p50)} / ${compact(row.traffic.latency_ms.p99)}`,
   row.connect_failures ? make("span", { class: "chip bad", title: "connections that could not be opened" }, String(row.connect_failures)) : "0"]))) : [make("p", { class: "empty" }, "No backend.")]);
 
 const showRoutes = ([rows, total]) => (rows.length ? limited(rows, total, table([["Host"], ["Match"], ["Goes to"], ["Route"], ["Requests/s", "number"]], rows.map((row) => [
   lines(row.hostnames, "mono"),
   lines(row.matches, "mono"),
-  [lines(row.backends.length ? row.backends : ["–"], `mono ${row.failing ? "failing" : ""}`), row.failing ? make("span", { class: "chip bad" }, "answers an error") : "", ...row.filters.map((text) => make("span", { class: "chip" }, text))],
+  [lines(row.backends.length ? row.backends : ["–"], `mono ${row.failing ? "failing" : ""}`), ...row.filters.map((text) => make("span", { class: "chip" }, text))],
   [make("span", {}, row.key, row.name ? make("span", { class: "soft" }, ` “${row.name}”`) : ""), row.source ? make("div", { class: "mono soft small" }, row.source) : ""],
   rate(row.requests_per_second)]))) : [make("p", { class: "empty" }, "No route.")]);
 
-const chips = (conditions) => (conditions || []).map((one) => {
-  const negative = ["Conflicted", "OverlappingTLSConfig", "PartiallyInvalid", "InsecureFrontendValidationMode"].includes(one.type);
-  const fine = (one.status === "True") !== negative;
+const NEGATIVE = ["Conflicted", "OverlappingTLSConfig", "PartiallyInvalid"];
+// "Conflicted" that is False is no news.
+const chips = (conditions) => (conditions || []).filter((one) => one.status === "True" || !NEGATIVE.includes(one.type)).map((one) => {
+  const fine = (one.status === "True") !== NEGATIVE.includes(one.type);
   const kind = one.status === "Unknown" ? "warn" : fine ? "good" : "bad";
   return make("span", { class: `chip ${kind}`, title: [one.reason, one.message].filter(Boolean).join(": ") }, fine ? one.type : `${one.type}: ${one.reason || one.status}`);
 });
@@ -206,9 +208,8 @@ const showExplanation = (answer) => {
     facts,
     ...(misses.length ? [make("div", { class: "soft small" }, routed ? "Passed over before it" : "Nearest misses"), make("table", {}, make("tbody", {}, ...misses.map(missed)))] : []));
 };
-byId("explain").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const form = new FormData(event.target);
+const explain = async () => {
+  const form = new FormData(byId("explain"));
   const headers = String(form.get("headers")).split("\n").filter((line) => line.trim()).map((line) => {
     const colon = line.indexOf(":");
     return colon < 0 ? [line.trim(), ""] : [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
@@ -219,5 +220,16 @@ byId("explain").addEventListener("submit", async (event) => {
   } catch (error) {
     showExplanation({ error: `no answer: ${error.message || error}` });
   }
-});
+  const question = new URLSearchParams([...form].map(([name, value]) => [name, String(value)]));
+  window.history.replaceState(null, "", `#explain?${question}`);
+};
+byId("explain").addEventListener("submit", (event) => { event.preventDefault(); explain(); });
+// A question is part of the address, so that it can be sent to a colleague.
+if (location.hash.startsWith("#explain?")) {
+  for (const [name, value] of new URLSearchParams(location.hash.slice("#explain?".length))) {
+    const field = byId("explain").elements.namedItem(name);
+    if (field) field.value = value;
+  }
+  explain();
+}
 poll();

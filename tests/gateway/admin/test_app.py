@@ -6,7 +6,7 @@ import pytest
 from gateway.admin.status import Condition, ObjectStatus, StatusReport
 from gateway.routing_table.model import Snapshot
 from tests.gateway.admin.conftest import Admin
-from tests.support import tables
+from tests.support import small_tables as tables
 
 PAGES = ["/", "/page-data", "/healthz/live", "/healthz/ready", "/metrics", "/config", "/status"]
 

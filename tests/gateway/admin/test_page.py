@@ -14,7 +14,7 @@ from gateway.routing_table.model import Failure, ListenerState, Resources, Snaps
 from gateway.telemetry.rates import Rates, Traffic
 from gateway.telemetry.statistics import Statistics
 from tests.gateway.admin.conftest import Admin
-from tests.support import tables
+from tests.support import small_tables as tables
 
 
 def reading(table: Resources, **changes: object) -> Reading:

@@ -7,7 +7,7 @@ from gateway.agent.agent import Agent
 from gateway.agent.persistence import TableFile
 from gateway.routing_table import wire
 from gateway.routing_table.model import Delta, Removed, Resources, Snapshot
-from tests.support import tables
+from tests.support import small_tables as tables
 from tests.support.fake_engine import FakeEngine
 
 

@@ -11,7 +11,7 @@ from gateway.agent.agent import Agent
 from gateway.agent.persistence import FILE_NAME, TableFile
 from gateway.errors import StateDirectoryError
 from gateway.routing_table.model import Resources, Snapshot
-from tests.support import tables
+from tests.support import small_tables as tables
 from tests.support.fake_engine import FakeEngine
 
 SNAPSHOT = Snapshot(version="3", resources=tables.resources(certificates=(tables.certificate(),)))

@@ -121,3 +121,114 @@ impl Entry {
         *self.remembered.borrow_mut() = Some(Remembered { answer: answer.clone(), until: Instant::now() + serves });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Answers with what the test says, once it lets the question through.
+    #[derive(Default)]
+    struct Script {
+        asked: Cell<usize>,
+        answer: RefCell<Option<Vec<IpAddr>>>,
+    }
+
+    impl Resolve for Script {
+        fn resolve(&self, _host: Arc<str>) -> Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>>>> {
+            self.asked.set(self.asked.get() + 1);
+            let answer = self.answer.borrow().clone();
+            Box::pin(async move {
+                tokio::task::yield_now().await;
+                answer.ok_or_else(|| io::Error::other("the resolver is down"))
+            })
+        }
+    }
+
+    fn cache() -> (Rc<Script>, DnsCache) {
+        let script = Rc::new(Script::default());
+        (script.clone(), DnsCache::new(script))
+    }
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([127, 0, 0, last])
+    }
+
+    async fn later(milliseconds: u64) {
+        tokio::time::advance(Duration::from_millis(milliseconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_serves_for_five_seconds() {
+        let (script, cache) = cache();
+        let host = Arc::from("a.test");
+        *script.answer.borrow_mut() = Some(vec![address(1)]);
+        assert_eq!(cache.lookup(&host).await.as_deref(), Ok(&[address(1)][..]));
+        *script.answer.borrow_mut() = Some(vec![address(2)]);
+        later(4_999).await;
+        assert_eq!(cache.lookup(&host).await.as_deref(), Ok(&[address(1)][..]));
+        later(1).await;
+        assert_eq!(cache.lookup(&host).await.as_deref(), Ok(&[address(2)][..]));
+        assert_eq!(script.asked.get(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_serves_for_one_second_and_names_the_host() {
+        let (script, cache) = cache();
+        let host = Arc::from("a.test");
+        let reason = cache.lookup(&host).await.expect_err("down");
+        assert_eq!(&*reason, "the name a.test cannot be resolved: the resolver is down");
+        *script.answer.borrow_mut() = Some(vec![address(1)]);
+        later(999).await;
+        cache.lookup(&host).await.expect_err("still remembered");
+        later(1).await;
+        cache.lookup(&host).await.expect("asked again");
+        assert_eq!(script.asked.get(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_answer_keeps_serving_when_the_resolver_fails() {
+        let (script, cache) = cache();
+        let host = Arc::from("a.test");
+        *script.answer.borrow_mut() = Some(vec![address(1)]);
+        cache.lookup(&host).await.expect("an answer");
+        for failure in [None, Some(Vec::new())] {
+            *script.answer.borrow_mut() = failure;
+            later(5_000).await;
+            assert_eq!(cache.lookup(&host).await.as_deref(), Ok(&[address(1)][..]));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn questions_for_one_name_at_one_time_are_asked_once() {
+        let (script, cache) = cache();
+        let host = Arc::from("a.test");
+        *script.answer.borrow_mut() = Some(vec![address(1)]);
+        let answers = tokio::join!(cache.lookup(&host), cache.lookup(&host), cache.lookup(&host));
+        assert!(answers.0.is_ok() && answers.1.is_ok() && answers.2.is_ok());
+        assert_eq!(script.asked.get(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_is_given_up_does_not_block_the_next() {
+        let (script, cache) = cache();
+        let host = Arc::from("a.test");
+        *script.answer.borrow_mut() = Some(vec![address(1)]);
+        assert!(futures_util::FutureExt::now_or_never(cache.lookup(&host)).is_none(), "it waits for the resolver");
+        cache.lookup(&host).await.expect("an answer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_nobody_asks_for_is_forgotten() {
+        let (script, cache) = cache();
+        let host = Arc::from("a.test");
+        *script.answer.borrow_mut() = Some(vec![address(1)]);
+        cache.lookup(&host).await.expect("an answer");
+        cache.sweep();
+        assert_eq!(cache.entries.borrow().len(), 1);
+        later(700_000).await;
+        cache.sweep();
+        assert!(cache.entries.borrow().is_empty());
+    }
+}

@@ -114,7 +114,7 @@ impl Upstreams {
         self.shared.sweep();
     }
 
-    /// Sweeps for as long as these upstreams exist; to be spawned on the worker.
+    /// Sweeps for as long as these upstreams or one of their backends exist; to be spawned on the worker.
     pub fn sweeper(&self) -> impl Future<Output = ()> + 'static + use<> {
         let shared = Rc::downgrade(&self.shared);
         let period = (self.shared.idle_timeout / SWEEPS_PER_TIMEOUT).max(Duration::from_millis(1));

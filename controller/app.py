@@ -86,7 +86,8 @@ class Standalone:
     async def _first_table(self) -> None:
         change = await asyncio.to_thread(self._source.load)
         self._pipeline.take([change], self._source.places())
-        published = await self._publisher.publish(self._pipeline.table)
+        kept = self._keeps_last_table(change)
+        published = None if kept else await self._publisher.publish(self._pipeline.table)
         self._take_answer(published)
         state = self._gateway.agent.state
         announce(
@@ -103,9 +104,17 @@ class Standalone:
                     curl_lines, self._gateway.agent.table, self._explain, authority=self._authority
                 ),
                 admin_url=self._gateway.admin_url,
-                notice=self._gateway.notice,
+                notice=kept or self._gateway.notice,
             ),
         )
+
+    def _keeps_last_table(self, change: Change) -> str:
+        """Why the table of the last run stays in force, or empty: broken manifests are no wish for silence."""
+        state = self._gateway.agent.state
+        broken = any(problem.severity == "error" for problem in change.problems)
+        if not (state.restored and broken) or self._pipeline.table.listeners:
+            return ""
+        return f"the manifests define no usable listener; table v{state.version} of the last run is served until they do"
 
     def _explain(self, question: Question) -> dict[str, Any]:
         answer: dict[str, Any] = msgspec.json.decode(self._gateway.engine.explain(encode_question(question)))

@@ -134,7 +134,7 @@ def test_a_change_does_not_touch_open_connections(tmp_path: Path, origin: Http1B
             open_edge(tmp_path, routes()) as edge,
             edge.raw() as client,
             edge.http2() as streams,
-            connect("ws://ws.example.com/", host="127.0.0.1", port=edge.port, proxy=None) as websocket,
+            connect("ws://ws.example.com/", sock=edge.plain_socket(), proxy=None) as websocket,
         ):
             stream = streams.open("/slow", host=HOST, headers=[("x-do", "delay=1")])
             client.send(f"GET /slow HTTP/1.1\r\nHost: {HOST}\r\nx-do: delay=1\r\n\r\n")
@@ -152,7 +152,7 @@ def test_removing_a_route_ends_its_requests_but_not_its_websockets(tmp_path: Pat
     with WebSocketBackend() as websockets:
         routes = [*backend("ws", websockets.port), http_route("ws", rule("ws"), hosts=["ws.example.com"])]
         with open_edge(tmp_path, routes) as edge:
-            with connect("ws://ws.example.com/", host="127.0.0.1", port=edge.port, proxy=None) as websocket:
+            with connect("ws://ws.example.com/", sock=edge.plain_socket(), proxy=None) as websocket:
                 edge.change(routes[:-1])
                 websocket.send("still open")
                 assert websocket.recv(timeout=5) == "still open"

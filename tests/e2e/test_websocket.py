@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -64,14 +65,15 @@ def edge(directory: Path, origin: WebSocketBackend, plain: Http1Backend) -> Iter
         yield running
 
 
-def open_websocket(edge: Edge, path: str = "/", *, tls: bool = False, **options: Any) -> ClientConnection:
+def open_websocket(
+    edge: Edge, path: str = "/", *, tls: bool = False, host: str = HOST, **options: Any
+) -> ClientConnection:
     options |= {"proxy": None, "ping_interval": None, "open_timeout": 10, "close_timeout": 5}
     if tls:
         context = shared_authority().client_context()
-        options |= {"ssl": context, "server_hostname": HOST, "host": "127.0.0.1", "port": edge.https_port}
-    else:
-        options |= {"host": "127.0.0.1", "port": edge.port}
-    opened: ClientConnection = connect(f"{'wss' if tls else 'ws'}://{HOST}{path}", **options)
+        options |= {"ssl": context, "server_hostname": HOST}
+    options["sock"] = edge.plain_socket(tls=tls)
+    opened: ClientConnection = connect(f"{'wss' if tls else 'ws'}://{host}{path}", **options)
     return opened
 
 
@@ -127,20 +129,23 @@ def test_the_clients_close_code_reaches_the_backend(edge: Edge, origin: WebSocke
 
 
 def test_an_upgrade_that_the_backend_refuses_is_passed_on(edge: Edge) -> None:
-    with pytest.raises(InvalidStatus) as caught:
-        open_websocket(edge, "/plain", additional_headers={"x-do": "status=403"})
+    with (
+        pytest.raises(InvalidStatus) as caught,
+        open_websocket(edge, "/plain", additional_headers={"x-do": "status=403"}),
+    ):
+        pass
     assert caught.value.response.status_code == 403
 
 
 def test_an_upgrade_without_a_ready_endpoint_is_a_503(edge: Edge) -> None:
-    with pytest.raises(InvalidStatus) as caught:
-        open_websocket(edge, "/empty")
+    with pytest.raises(InvalidStatus) as caught, open_websocket(edge, "/empty"):
+        pass
     assert caught.value.response.status_code == 503
 
 
 def test_an_upgrade_without_a_route_is_a_404(edge: Edge) -> None:
-    with pytest.raises(InvalidStatus) as caught:
-        connect("ws://nobody.example.com/", host="127.0.0.1", port=edge.port, proxy=None)
+    with pytest.raises(InvalidStatus) as caught, open_websocket(edge, host="nobody.example.com"):
+        pass
     assert caught.value.response.status_code == 404
 
 
@@ -186,14 +191,11 @@ def test_bytes_sent_right_behind_the_upgrade_are_not_lost(edge: Edge) -> None:
 
 
 def test_many_websockets_at_once(edge: Edge) -> None:
-    websockets = [open_websocket(edge) for _ in range(100)]
-    try:
+    with contextlib.ExitStack() as stack:
+        websockets = [stack.enter_context(open_websocket(edge)) for _ in range(100)]
         for number, websocket in enumerate(websockets):
             websocket.send(str(number))
         assert [websocket.recv(timeout=10) for websocket in websockets] == [str(number) for number in range(100)]
-    finally:
-        for websocket in websockets:
-            websocket.close()
 
 
 def test_a_websocket_is_logged_once_when_it_ends(edge: Edge) -> None:

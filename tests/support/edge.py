@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,10 @@ class Edge:
     def raw(self, **options: Any) -> RawClient:
         """A plain connection to the HTTP listener."""
         return RawClient(self.port, **options)
+
+    def plain_socket(self, *, tls: bool = False) -> socket.socket:
+        """A connection to hand to a client library; ``tls`` chooses the port, the handshake is the library's."""
+        return socket.create_connection(("127.0.0.1", self.https_port if tls else self.port), timeout=10)
 
     def http2(self, **options: Any) -> Http2Client:
         """An h2c connection to the HTTP listener."""

@@ -247,7 +247,8 @@ _BLOCK = (b"0123456789abcdef" * (PIECE_BYTES // 16))[:PIECE_BYTES]
 
 
 def generated(size: int) -> bytes:
-    return _BLOCK[:size]
+    """So many bytes, always the same."""
+    return (_BLOCK * (size // PIECE_BYTES + 1))[:size]
 
 
 def body_length(orders: Orders, report: bytes) -> int | None:

@@ -13,7 +13,7 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
-from hyperframe.frame import GoAwayFrame
+from hyperframe.frame import GoAwayFrame, SettingsFrame
 
 from tests.support.backends.exchange import (
     Orders,
@@ -26,6 +26,7 @@ from tests.support.backends.exchange import (
 from tests.support.backends.threaded import ThreadedServer, record_server_names, tls_facts
 
 READ_BYTES = 64 * 1024
+UNBOUNDED = 1 << 30
 
 
 @dataclass
@@ -56,7 +57,8 @@ class Http2Backend(ThreadedServer):
         self.max_streams = max_streams
         self.stream_window = stream_window
         self.resets_seen = 0
-        self.most_streams_at_once = 0
+        self.refused = 0
+        """Streams over the announced bound."""
         self._sessions: set[Http2Session] = set()
 
     async def listen(self) -> asyncio.Server:
@@ -101,6 +103,7 @@ class Http2Session:
         self._room = asyncio.Condition()
         self._last_seen = 0
         self._last_taken: int | None = None
+        self._pending = b""
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8", validate_inbound_headers=False)
         self._h2 = h2.connection.H2Connection(config)
 
@@ -108,11 +111,15 @@ class Http2Session:
         self._h2.local_settings = h2.settings.Settings(
             client=False,
             initial_values={
-                h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: self._backend.max_streams,
+                h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: UNBOUNDED,
                 h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: self._backend.stream_window,
             },
         )
         self._h2.initiate_connection()
+        # The state machine would end the connection over one stream too many. Told of a larger bound
+        # than the client is, it lets us refuse that stream alone.
+        bound = SettingsFrame(0, settings={SettingsFrame.MAX_CONCURRENT_STREAMS: self._backend.max_streams})
+        self._pending = bound.serialize()
         self._h2.increment_flow_control_window(1 << 20)
         self._flush()
         try:
@@ -155,7 +162,9 @@ class Http2Session:
                 pass
 
     def _open(self, event: h2.events.RequestReceived) -> None:
-        if self._last_taken is not None:
+        too_many = sum(not stream.reset for stream in self._streams.values()) >= self._backend.max_streams
+        if self._last_taken is not None or too_many:
+            self._backend.refused += too_many
             self._h2.reset_stream(event.stream_id, h2.errors.ErrorCodes.REFUSED_STREAM)
             return
         self._last_seen = event.stream_id
@@ -172,7 +181,6 @@ class Http2Session:
             tls=tls_facts(self._writer.transport),
         )
         stream = self._streams[event.stream_id] = Stream(received)
-        self._backend.most_streams_at_once = max(self._backend.most_streams_at_once, len(self._streams))
         self._backend.journal.add(received)
         task = asyncio.get_running_loop().create_task(self._serve(event.stream_id, stream))
         self._tasks.add(task)
@@ -257,4 +265,5 @@ class Http2Session:
             await self._writer.drain()
 
     def _flush(self) -> None:
-        self._writer.write(self._h2.data_to_send())
+        self._writer.write(self._h2.data_to_send() + self._pending)
+        self._pending = b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -45,7 +46,7 @@ class WebSocketBackend:
             self._echo,
             "127.0.0.1",
             self.port,
-            subprotocols=[Subprotocol("chat"), Subprotocol("superchat")],
+            select_subprotocol=_select,
             max_size=16 * 1024 * 1024,
             ping_interval=None,
         )
@@ -82,3 +83,7 @@ class WebSocketBackend:
             pass  # its code is recorded below
         finally:
             self.closed_codes.append(connection.close_code)
+
+
+def _select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return next((name for name in offered if name in {"chat", "superchat"}), None)

@@ -114,7 +114,7 @@ class Standalone:
         broken = any(problem.severity == "error" for problem in change.problems)
         if not (state.restored and broken) or self._pipeline.table.listeners:
             return ""
-        return f"the manifests define no usable listener; table v{state.version} of the last run is served until they do"
+        return f"the manifests define no usable listener; the last run's table v{state.version} is served until they do"
 
     def _explain(self, question: Question) -> dict[str, Any]:
         answer: dict[str, Any] = msgspec.json.decode(self._gateway.engine.explain(encode_question(question)))

@@ -30,7 +30,7 @@ class Pipeline:
     def __init__(self, settings: TranslationSettings, regex_problem: RegexProblem) -> None:
         self._options = Options(regex_problem=regex_problem, address=settings.address, port_offset=settings.port_offset)
         self._store = Store()
-        self._translator: Translator | None = Translator(self._options)
+        self._translator = Translator(self._options)
         self._translation = Translation({}, {}, {})
         self._source_problems: tuple[Problem, ...] = ()
         self._places: Mapping[Key, str] = {}
@@ -58,14 +58,13 @@ class Pipeline:
 
     def _translate(self, changed: Iterable[Key]) -> Translation:
         snapshot = self._store.snapshot()
-        translator = self._translator
-        if translator is None:
-            translator, changed = Translator(self._options), snapshot.keys()
-        # Until it succeeds its memory cannot be trusted: after a failure the next change starts afresh.
-        self._translator = None
-        update = translator.update(snapshot, changed)
-        self._translator = translator
-        return update.translation
+        try:
+            return self._translator.update(snapshot, changed).translation
+        except Exception:
+            # After a fault its memory cannot be trusted, and a translation from scratch does without.
+            logger.exception("a change could not be translated by itself; everything is translated afresh")
+            self._translator = Translator(self._options)
+            return self._translator.update(snapshot, snapshot.keys()).translation
 
     def answer(self, applied: Applied) -> Report:
         """The report once the data plane has answered with the state it is in."""

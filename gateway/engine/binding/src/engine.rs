@@ -1,50 +1,74 @@
-//! The running engine.
+//! The running data plane as a Python object.
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use sekisho_proxy::EngineOptions;
 
-use crate::border::without_lock;
+use crate::border::{bad_input, without_lock};
 
-/// The data plane in this process: worker threads, sockets, connections.
-#[pyclass(module = "gateway._engine", frozen)]
+/// Moves the traffic on threads of its own. Every method may be called from any thread.
+#[pyclass(frozen, module = "gateway._engine")]
 pub(crate) struct Engine {
-    inner: sekisho_proxy::Engine,
+    engine: sekisho_proxy::Engine,
+    closed: AtomicBool,
+}
+
+impl Engine {
+    fn open(&self) -> PyResult<&sekisho_proxy::Engine> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(PyRuntimeError::new_err("the engine is closed"));
+        }
+        Ok(&self.engine)
+    }
 }
 
 #[pymethods]
 impl Engine {
     #[new]
     fn new(py: Python<'_>, options: &[u8]) -> PyResult<Self> {
-        let options: EngineOptions =
-            serde_json::from_slice(options).map_err(|e| PyValueError::new_err(format!("engine options: {e}")))?;
-        let inner = without_lock(py, || sekisho_proxy::Engine::start(&options))?.map_err(PyRuntimeError::new_err)?;
-        Ok(Self { inner })
+        let options: EngineOptions = serde_json::from_slice(options)
+            .map_err(|error| bad_input(format!("the engine's options cannot be read: {error}")))?;
+        let engine = without_lock(py, || sekisho_proxy::Engine::start(&options))?.map_err(bad_input)?;
+        Ok(Self { engine, closed: AtomicBool::new(false) })
     }
 
     fn apply<'py>(&self, py: Python<'py>, update: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &without_lock(py, || self.inner.apply(update))?))
+        let engine = self.open()?;
+        let applied = without_lock(py, || engine.apply(update))?;
+        Ok(PyBytes::new(py, &applied))
     }
 
     fn explain<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-        let answer = without_lock(py, || self.inner.explain(request))?.map_err(PyValueError::new_err)?;
-        Ok(PyBytes::new(py, &answer))
+        let engine = self.open()?;
+        let explanation = without_lock(py, || engine.explain(request))?.map_err(bad_input)?;
+        Ok(PyBytes::new(py, &explanation))
     }
 
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &without_lock(py, || self.inner.statistics())?))
+        let engine = self.open()?;
+        let statistics = without_lock(py, || engine.statistics())?;
+        Ok(PyBytes::new(py, &statistics))
     }
 
     fn drain(&self, py: Python<'_>) -> PyResult<()> {
-        without_lock(py, || self.inner.drain())
+        match self.open() {
+            Ok(engine) => without_lock(py, || engine.drain()),
+            // Nothing is left to drain.
+            Err(_) => Ok(()),
+        }
     }
 
     fn active(&self) -> u64 {
-        self.inner.active()
+        if self.closed.load(Ordering::Acquire) { 0 } else { self.engine.active() }
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        without_lock(py, || self.inner.close())
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        without_lock(py, || self.engine.close())
     }
 }

@@ -92,9 +92,7 @@ class _GatewayAnswer:
             return holds(ConditionType.PROGRAMMED, ConditionReason.PROGRAMMED, _PROGRAMMED, generation)
         if len(states) < len(listeners):
             return None
-        message = "; ".join(
-            dict.fromkeys(f"{_socket(one)} cannot be bound: {self._bind_error(one)}" for one in listeners)
-        )
+        message = "; ".join(dict.fromkeys(state.error or f"listener {state.key} is not bound" for state in states))
         return fails(ConditionType.PROGRAMMED, ConditionReason.PORT_UNAVAILABLE, message, generation)
 
     def _refusal(self, listener: Listener) -> str:
@@ -106,9 +104,6 @@ class _GatewayAnswer:
             if reason:
                 return f"the data plane refused the certificate {certificate}: {reason}; {_STAYS}"
         return ""
-
-    def _bind_error(self, listener: Listener) -> str:
-        return self._states[listener.key].error or "no reason given"
 
     def _address_error(self, address: str) -> str | None:
         """Why nothing of the Gateway answers at an address, or None if something does or may."""
@@ -122,6 +117,9 @@ class _GatewayAnswer:
                     states.append(state)
         return states[0].error if states else None
 
+    def _address_count(self) -> int:
+        return len({listener.address for group in self._listeners.values() for listener in group})
+
     def _gateway_condition(
         self, listeners: tuple[ListenerStatus, ...], dead: Mapping[str, str], generation: int
     ) -> Condition | None:
@@ -131,18 +129,24 @@ class _GatewayAnswer:
         if self._gateway_refusal:
             message = f"the data plane refused it: {self._gateway_refusal}; {_STAYS}"
             return fails(ConditionType.PROGRAMMED, ConditionReason.INVALID, message, generation)
-        if dead:
-            message = "; ".join(f"nothing could be bound at {address}: {error}" for address, error in dead.items())
+        if dead and (len(dead) < self._address_count() or any(map(_blames_address, dead.values()))):
+            message = "; ".join(f"nothing answers at {address}: {error}" for address, error in dead.items())
             return fails(ConditionType.PROGRAMMED, ConditionReason.ADDRESS_NOT_USABLE, message, generation)
         answers = {listener.name: _programmed(listener) for listener in listeners if listener.name in self._listeners}
         if any(answer.status == "Unknown" for answer in answers.values()):
             return None
         failed = [name for name, answer in answers.items() if answer.status == "False"]
         if len(failed) == len(answers):
-            message = "the data plane serves no listener: see the listeners' conditions"
+            causes = "; ".join(f"{name}: {answers[name].message}" for name in failed)
+            message = f"the data plane serves no listener ({causes})"
             return fails(ConditionType.PROGRAMMED, ConditionReason.INVALID, message, generation)
         message = f"the data plane serves it, except listeners {', '.join(failed)}" if failed else _PROGRAMMED
         return holds(ConditionType.PROGRAMMED, ConditionReason.PROGRAMMED, message, generation)
+
+
+def _blames_address(error: str) -> bool:
+    """Whether an error of binding is about the address itself (EADDRNOTAVAIL, EAFNOSUPPORT) and not the port."""
+    return any(words in error.lower() for words in ("assign requested address", "not an address", "address family"))
 
 
 def _programmed(listener: ListenerStatus) -> Condition:
@@ -151,8 +155,3 @@ def _programmed(listener: ListenerStatus) -> Condition:
 
 def _replaced(conditions: tuple[Condition, ...], condition: Condition) -> tuple[Condition, ...]:
     return tuple(condition if one.type == condition.type else one for one in conditions)
-
-
-def _socket(listener: Listener) -> str:
-    address = f"[{listener.address}]" if ":" in listener.address else listener.address
-    return f"{address}:{listener.bind_port}"

@@ -160,12 +160,12 @@ def _publish_claims(key: Key, parsed: ParsedGateway | None) -> Published:
 PARSED_GATEWAY: Stage[Key, ParsedGateway | None] = Stage(Rank.PARSED_GATEWAY, _parse, _publish_claims)
 
 
-def _port(socket: Socket, reads: Reads) -> Key:
+def _port(socket: Socket, reads: Reads) -> Key | None:
     claims: list[tuple[datetime.datetime, str, Key]] = list(reads.members(CLAIMS, socket))
-    return min(claims)[2]
+    return min(claims)[2] if claims else None
 
 
-PORT: Stage[Socket, Key] = Stage(Rank.PORT, _port)
+PORT: Stage[Socket, Key | None] = Stage(Rank.PORT, _port)
 """Which Gateway gets an (address, port): the oldest, then the first by name."""
 
 
@@ -202,7 +202,7 @@ def _serve_listener(key: Key, gateway: ParsedGateway, listener: ParsedListener, 
 def _port_clash(key: Key, gateway: ParsedGateway, listener: ParsedListener, reads: Reads) -> Problem | None:
     for address in gateway.addresses:
         owner = reads.result(PORT, (address, listener.bind_port))
-        if owner != key:
+        if owner not in (key, None):
             message = (
                 f"port {listener.bind_port} of {address} is that of {owner}, which goes before: use another port or"
                 " address, or move the listener to that Gateway"

@@ -22,7 +22,8 @@ def resolve_certificate(
     if (reference.group, reference.kind) != ("", Secret.kind):
         group = f" of group {reference.group}" if reference.group else ""
         return Problem(
-            invalid, f"{reference.kind} {reference.name}{group} cannot hold a certificate: refer to a Secret of the core group"
+            invalid,
+            f"{reference.kind} {reference.name}{group} cannot hold a certificate: refer to a Secret of the core group",
         )
     target = Key(Secret.kind, reference.namespace or referrer.namespace, reference.name)
     if not is_permitted(reads, referrer, referrer_group, target, ""):

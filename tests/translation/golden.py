@@ -158,11 +158,17 @@ def _plain(value: object) -> Any:
 
 def _without_nothing(value: Any) -> Any:
     if isinstance(value, dict):
-        cleaned = {name: _without_nothing(item) for name, item in value.items() if item not in (None, {})}
-        return _names_alone(cleaned)
+        return _names_alone(
+            {name: _without_nothing(item) for name, item in value.items() if not _is_nothing(name, item)}
+        )
     if isinstance(value, list | tuple):
         return [_without_nothing(item) for item in value]
     return value
+
+
+def _is_nothing(name: str, value: object) -> bool:
+    """Absent, or a settings record in which every field has its default."""
+    return value is None or (name in ("limits", "timeouts") and value == {})
 
 
 def _names_alone(mapping: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,8 @@ _ORDER: Final = {
     for rank, kind in enumerate(("GatewayClass", "Gateway", "HTTPRoute", "GRPCRoute", "BackendTLSPolicy", "XBackend"))
 }
 _PORT_REMEDY: Final = "add for example --port-offset 8000 to move every port, or free this one"
+_SUMMARIES: Final = frozenset({"ListenersNotValid", "ListenersNotResolved"})
+"""Reasons that only point to the listeners, which speak for themselves."""
 _CONSEQUENCE: Final = "Programmed"
 """Follows from the other conditions of the same thing: no news where one of those fails already."""
 
@@ -173,9 +175,7 @@ def _of_conditions(
     shown = causes if causes or explained else failing
     said: set[str] = set()
     for condition in shown:
-        if explained and condition.reason == "ListenersNotValid":
-            continue
-        if condition.message in said:
+        if condition.message in said or (explained and condition.reason in _SUMMARIES):
             continue
         said.add(condition.message)
         yield Problem(

@@ -106,15 +106,10 @@ def _listener_row(listener: Listener, state: ListenerState | None) -> list[Text]
 
 
 def _bind_error(state: ListenerState | None) -> str:
-    cause = state.error if state is not None and state.error else "the engine did not report on it"
-    return f"{cause}; {bind_remedy(cause)}"
-
-
-def bind_remedy(cause: str) -> str:
-    """What helps a listener that cannot be bound."""
-    if "not an address of this machine" in cause:
-        return "choose another with --address"
-    return "add for example --port-offset 8000 to move every port out of the way"
+    """The cause alone: the address is beside it, and the remedy is among the problems."""
+    if state is None or not state.error:
+        return "the engine did not report on it"
+    return state.error.rpartition(": ")[2]
 
 
 def _routes(writer: Writer, started: Started) -> None:

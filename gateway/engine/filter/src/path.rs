@@ -1,5 +1,6 @@
 //! Changes to a path, shared by redirects and rewrites (Gateway API, `HTTPPathModifier`).
 
+use sekisho_codec::target::{self, Normalized};
 use sekisho_table::{PathModifier, PathModifierType};
 
 #[derive(Debug)]
@@ -23,10 +24,8 @@ impl PathChange {
         match self {
             Self::Full(value) => out.push_str(value),
             Self::Prefix(replacement) => {
-                let prefix = matched_prefix.unwrap_or("/").trim_end_matches('/');
                 // A filter before this one may have changed the path: then there is no prefix to replace.
-                let Some(rest) = path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
-                else {
+                let Some(rest) = after_prefix(path, matched_prefix.unwrap_or("/")) else {
                     out.push_str(path);
                     return;
                 };
@@ -38,6 +37,19 @@ impl PathChange {
             }
         }
     }
+}
+
+/// What follows `prefix` in `path`, both ending at whole elements.
+fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    let after = |prefix: &str| {
+        let rest = path.strip_prefix(prefix.trim_end_matches('/'))?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    };
+    // The request's path is normalised, and a configured prefix may be spelt otherwise.
+    after(prefix).or_else(|| match target::normalize(prefix.as_bytes()) {
+        Ok(Normalized::Changed(normal)) => after(std::str::from_utf8(&normal).ok()?),
+        Ok(Normalized::Unchanged) | Err(_) => None,
+    })
 }
 
 #[cfg(test)]
@@ -80,6 +92,7 @@ mod tests {
             ("/a", Some("/"), "", "/a"),
             ("/other", Some("/foo"), "/xyz", "/other"),
             ("/foobar", Some("/foo"), "/xyz", "/foobar"),
+            ("/caf%C3%A9/x", Some("/caf%c3%a9"), "/xyz", "/xyz/x"),
         ] {
             let actual = change(PathModifierType::ReplacePrefixMatch, replacement, path, prefix);
             assert_eq!(actual, changed, "{path} {prefix:?} {replacement:?}");

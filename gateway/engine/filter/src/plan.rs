@@ -1,7 +1,7 @@
 //! The filters of one rule or backend, in the order in which they run: the order of the list.
 
 use http::StatusCode;
-use http::header::HeaderValue;
+use http::header::{HeaderValue, ORIGIN};
 use sekisho_codec::message::{Headers, RequestHead, ResponseHead, Scheme};
 use sekisho_table::Filter;
 
@@ -104,7 +104,8 @@ impl FilterPlan {
         self.on_request.is_empty() && self.on_response.is_empty() && self.mirrors.is_empty()
     }
 
-    /// Runs the filters on a request, in the order of the list, up to the first that answers it.
+    /// Runs the filters on a request, in the order of the list, up to the first that answers it. An answer is complete:
+    /// the filters for responses have seen it.
     pub fn on_request(&self, context: &RequestContext<'_>, head: &mut RequestHead) -> Verdict {
         for step in &self.on_request {
             let answer = match step {
@@ -116,7 +117,12 @@ impl FilterPlan {
                     it.apply(context, head);
                     None
                 }
-                RequestStep::Redirect(it) => Some(it.answer(context, head)),
+                RequestStep::Redirect(it) => {
+                    let mut response = it.answer(context, head);
+                    // A page that is sent elsewhere may follow only if this answer, too, is shared with it.
+                    self.run_on_response(head.headers.get(&ORIGIN), &mut response.headers);
+                    Some(response)
+                }
                 RequestStep::Preflight(it) => it.preflight(head),
             };
             if let Some(response) = answer {
@@ -128,10 +134,14 @@ impl FilterPlan {
 
     /// Runs the filters on the response, in the order of the list.
     pub fn on_response(&self, context: &ResponseContext<'_>, head: &mut ResponseHead) {
+        self.run_on_response(context.origin, &mut head.headers);
+    }
+
+    fn run_on_response(&self, origin: Option<&HeaderValue>, headers: &mut Headers) {
         for step in &self.on_response {
             match step {
-                ResponseStep::Headers(it) => it.apply(&mut head.headers),
-                ResponseStep::Cors(it) => it.on_response(context.origin, &mut head.headers),
+                ResponseStep::Headers(it) => it.apply(headers),
+                ResponseStep::Cors(it) => it.on_response(origin, headers),
             }
         }
     }

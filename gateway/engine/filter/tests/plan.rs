@@ -89,3 +89,16 @@ fn response_filters_run_in_the_order_of_the_list() {
     let listed: Vec<_> = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     assert_eq!(listed, [("access-control-allow-origin", &b"https://a.com"[..]), ("vary", &b"accept"[..])]);
 }
+
+#[test]
+fn a_redirect_passes_the_filters_for_responses() {
+    let plan = plan(
+        r#"[{"type": "RequestRedirect", "scheme": "https"},
+            {"type": "CORS", "allow_origins": ["https://a.com"]},
+            {"type": "ResponseHeaderModifier", "set": [{"name": "x-from", "value": "edge"}]}]"#,
+    );
+    let mut head = request(Method::GET, &[("origin", "https://a.com")]);
+    let Verdict::Respond(answer) = plan.on_request(&CONTEXT, &mut head) else { panic!("not answered") };
+    let names: Vec<_> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["location", "access-control-allow-origin", "vary", "x-from"]);
+}

@@ -10,12 +10,13 @@ use sekisho_table::{
     compile_regex,
 };
 
-use crate::candidate::{Candidate, Target};
+use crate::candidate::{Candidate, Target, canonical, canonical_prefix};
 use crate::grpc_index::GrpcIndex;
 use crate::host_map::HostMap;
 use crate::path_index::PathIndex;
+use crate::precedence::Precedence;
 use crate::value::{HeaderTest, QueryTest, ValueTest};
-use crate::{Attached, ListenerId, RouteId, Router, Socket, SocketId, precedence};
+use crate::{Attached, ListenerId, RouteId, Router, Socket, SocketId};
 
 impl Router {
     pub fn build(table: &Table) -> Router {
@@ -102,10 +103,7 @@ fn ordered(routes: &[Arc<Route>], kind: RouteKind) -> Vec<(RouteId, u32)> {
     let mut places: Vec<(RouteId, u32)> = of_kind
         .flat_map(|(position, route)| (0..route.matches.len() as u32).map(move |it| (RouteId(position as u32), it)))
         .collect();
-    places.sort_by(|left, right| {
-        let of = |place: &(RouteId, u32)| -> (&Route, u32) { (&routes[place.0.0 as usize], place.1) };
-        precedence::compare(of(left), of(right))
-    });
+    places.sort_by_cached_key(|(route, rule_match)| Precedence::of(&routes[route.0 as usize], *rule_match));
     places
 }
 
@@ -159,8 +157,8 @@ fn candidate(routes: &[Arc<Route>], (route, rule_match): (RouteId, u32), pattern
 fn path_target(found: &Match, patterns: &mut Patterns<'_>) -> Target {
     let Some(path) = &found.path else { return Target::Prefix("".into()) };
     match path.kind {
-        PathMatchType::Exact => Target::Exact(path.value.as_str().into()),
-        PathMatchType::PathPrefix => Target::Prefix(path.value.trim_end_matches('/').into()),
+        PathMatchType::Exact => Target::Exact(canonical(&path.value).into()),
+        PathMatchType::PathPrefix => Target::Prefix(canonical_prefix(&path.value)),
         PathMatchType::RegularExpression => Target::Regex(patterns.regex(&path.value)),
     }
 }

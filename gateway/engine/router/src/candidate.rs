@@ -1,9 +1,11 @@
 //! One match of one route, ready to be tried.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use regex::Regex;
 use sekisho_codec::message::Headers;
+use sekisho_codec::target::{self, Normalized};
 
 use crate::value::{HeaderTest, QueryTest, ValueTest};
 use crate::{RequestView, RouteId};
@@ -77,6 +79,19 @@ impl Target {
             }),
         }
     }
+}
+
+/// A configured path in the spelling that requests are brought to, or as it is where it has none.
+pub fn canonical(path: &str) -> Cow<'_, str> {
+    match target::normalize(path.as_bytes()) {
+        Ok(Normalized::Changed(changed)) => Cow::Owned(String::from_utf8_lossy(&changed).into_owned()),
+        Ok(Normalized::Unchanged) | Err(_) => Cow::Borrowed(path),
+    }
+}
+
+/// A prefix without its trailing `/`, which is ignored: the root is empty.
+pub fn canonical_prefix(path: &str) -> Arc<str> {
+    canonical(path).trim_end_matches('/').into()
 }
 
 /// The service and the method that a gRPC path names.

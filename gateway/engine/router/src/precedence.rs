@@ -3,9 +3,11 @@
 //! Field-notes 1.1 and 1.2. The specification leaves regular expressions to implementations: here they come
 //! between exact and prefix, a longer pattern first.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 
 use sekisho_table::{Match, PathMatchType, Route, RouteKind, ValueMatchType};
+
+use crate::candidate::canonical_prefix;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
@@ -15,20 +17,41 @@ enum Class {
     Absent,
 }
 
-/// The order in which the matches of all routes of one kind are tried; hostnames come before it.
-pub fn compare(left: (&Route, u32), right: (&Route, u32)) -> Ordering {
-    specificity(left).cmp(&specificity(right)).then_with(|| age(left).cmp(&age(right)))
-}
-
 type Specificity = [(Class, Reverse<usize>); 2];
 
-fn specificity((route, rule_match): (&Route, u32)) -> (Specificity, Reverse<[usize; 3]>) {
-    let found = &route.matches[rule_match as usize];
-    let targets = match route.kind {
-        RouteKind::Http => [path(found), (Class::Absent, Reverse(0))],
-        RouteKind::Grpc => grpc(found),
-    };
-    (targets, Reverse([usize::from(!found.method.is_empty()), found.headers.len(), found.query.len()]))
+/// Candidates sort by it: the smallest is tried first. Hostnames come before it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub struct Precedence<'a> {
+    target: Specificity,
+    has_method: Reverse<bool>,
+    headers: Reverse<usize>,
+    query: Reverse<usize>,
+    created: i64,
+    object: &'a str,
+    rule: u32,
+    rule_match: u32,
+    /// Settles what the table left open.
+    key: &'a str,
+}
+
+impl<'a> Precedence<'a> {
+    pub fn of(route: &'a Route, rule_match: u32) -> Self {
+        let found = &route.matches[rule_match as usize];
+        Self {
+            target: match route.kind {
+                RouteKind::Http => [path(found), (Class::Absent, Reverse(0))],
+                RouteKind::Grpc => grpc(found),
+            },
+            has_method: Reverse(!found.method.is_empty()),
+            headers: Reverse(found.headers.len()),
+            query: Reverse(found.query.len()),
+            created: route.created,
+            object: &route.object,
+            rule: route.rule,
+            rule_match,
+            key: &route.key,
+        }
+    }
 }
 
 fn path(found: &Match) -> (Class, Reverse<usize>) {
@@ -36,7 +59,7 @@ fn path(found: &Match) -> (Class, Reverse<usize>) {
         // All candidates that are compared by it have the same exact path.
         Some(path) if path.kind == PathMatchType::Exact => (Class::Exact, Reverse(0)),
         Some(path) if path.kind == PathMatchType::RegularExpression => (Class::Regex, Reverse(path.value.len())),
-        Some(path) => (Class::Prefix, Reverse(path.value.trim_end_matches('/').len())),
+        Some(path) => (Class::Prefix, Reverse(canonical_prefix(&path.value).len())),
         None => (Class::Prefix, Reverse(0)),
     }
 }
@@ -51,9 +74,4 @@ fn grpc(found: &Match) -> Specificity {
         0 => (Class::Absent, Reverse(0)),
         length => (class, Reverse(length)),
     })
-}
-
-/// Oldest route, then its name, then the first rule and match; the key settles what the table left open.
-fn age((route, rule_match): (&Route, u32)) -> (i64, &str, u32, u32, &str) {
-    (route.created, &route.object, route.rule, rule_match, &route.key)
 }

@@ -42,6 +42,21 @@ fn shown(request: &Request) -> String {
     format!("{:?}", request.view())
 }
 
+/// Whatever gets past a parser, or into a question for an explanation, is only text.
+#[test]
+fn strange_requests_are_decided_like_any_other() {
+    const PIECES: &[&str] =
+        &["", "/", "//", ".", "..", "*", "?", "&", "=", "%", "%2", "%ff", "ä", "\u{1f600}", "a.com", ":", "[::1]"];
+    let mut rng = Rng::with_seed(1);
+    let router = Router::build(&random_table(&mut rng));
+    for _ in 0..2000 {
+        let mut text = || (0..rng.usize(..5)).map(|_| pick(&mut rng, PIECES)).collect::<String>();
+        let strange = Request { path: text(), query: text(), method: text(), ..Request::get(&text(), "") };
+        decide(&router, &strange);
+        decide(&router, &strange.tls(Some(&text())));
+    }
+}
+
 // --- a small vocabulary, so that routes collide -------------------------------------------------
 
 const HOSTS: &[&str] = &["a.com", "b.a.com", "c.b.a.com", "x.org", "com", ""];

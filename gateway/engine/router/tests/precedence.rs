@@ -57,6 +57,22 @@ fn an_exact_path_matches_nothing_else() {
     }
 }
 
+/// Requests arrive normalised (RFC 3986, 6.2.2), so a path in another spelling would never match.
+#[test]
+fn configured_paths_match_in_any_spelling() {
+    for (made, path) in [
+        (exact("/caf%c3%a9"), "/caf%C3%A9"),
+        (exact("/%61bc"), "/abc"),
+        (prefix("/caf%c3%a9/"), "/caf%C3%A9/menu"),
+        (prefix("/%7euser"), "/~user"),
+    ] {
+        assert_eq!(winner(&[("r", made.clone())], &Request::get("h", path)), "r", "{made}");
+    }
+    // The longest prefix is the longest one as it is compared.
+    let rules = [("a", prefix("/%61%61")), ("b", prefix("/aa/b"))];
+    assert_eq!(winner(&rules, &Request::get("h", "/aa/b")), "b");
+}
+
 #[test]
 fn a_regular_expression_matches_the_whole_path() {
     for (path, expected) in [("/v1/x", "r"), ("/v1/x/y", "404"), ("/a/v1/x", "404"), ("/v12/x", "404")] {

@@ -1,11 +1,11 @@
 //! However input arrives it means the same, and whatever arrives nothing panics.
 #![allow(clippy::unwrap_used)]
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use fastrand::Rng;
 use http::Method;
 use sekisho_codec::Scheme;
-use sekisho_codec::http1::{BodyDecoder, BodyError, Decoded, Framing, HeadError, HeadLimits, HeadReader};
+use sekisho_codec::http1::{BodyDecoder, BodyEncoder, BodyError, Decoded, Framing, HeadError, HeadLimits, HeadReader};
 
 const LIMITS: HeadLimits = HeadLimits { max_bytes: 4096, max_headers: 64 };
 
@@ -165,5 +165,30 @@ fn random_bytes_never_panic() {
         let _ = read(wire.chunks(17), true);
         let _ = read(wire.chunks(17), false);
         let _ = read_content(Framing::Chunked, BytesMut::from(&wire[..]), std::iter::empty());
+    }
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let mut random = Rng::with_seed(43);
+    for _ in 0..3_000 {
+        let pieces: Vec<Bytes> = (0..random.usize(..6))
+            .map(|_| (0..random.usize(..300)).map(|_| random.u8(..)).collect::<Vec<_>>().into())
+            .collect();
+        let whole = pieces.concat();
+        let framing = match random.u8(..3) {
+            0 => Framing::Chunked,
+            1 => Framing::UntilClose,
+            _ => Framing::Length(whole.len() as u64),
+        };
+        let mut encoder = BodyEncoder::new(framing);
+        let mut wire = BytesMut::new();
+        for piece in &pieces {
+            encoder.data(piece, &mut wire).unwrap();
+        }
+        encoder.finish(None, &mut wire).unwrap();
+        let step = random.usize(1..=wire.len().max(1));
+        let (read, _) = read_content(framing, BytesMut::new(), wire.chunks(step));
+        assert_eq!(read, Ok(whole));
     }
 }

@@ -42,7 +42,13 @@ async fn heads_content_and_trailers_go_both_ways() {
         });
         let client = client(io).await;
         let mut asked = ask(Method::POST, "/x?y");
-        asked.headers = headers(&[("te", "trailers"), ("connection", "te"), ("upgrade", "x"), ("content-length", "3")]);
+        asked.headers = headers(&[
+            ("te", "trailers"),
+            ("te", "gzip"),
+            ("connection", "te"),
+            ("upgrade", "x"),
+            ("content-length", "3"),
+        ]);
         let mut request = client.open(&asked, BodyKind::Unknown).unwrap();
         assert_eq!(client.in_flight(), 1);
         request.send(data("question")).unwrap();

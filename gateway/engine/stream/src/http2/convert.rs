@@ -1,7 +1,7 @@
 //! Heads between HTTP/2 and ours: pseudo-header fields (RFC 9113, 8.3), cookie crumbs (8.2.3), and the length.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TE};
 use http::request::Parts;
 use http::uri::{self, Authority, PathAndQuery, Uri};
 use http::{Method, Request, Response, StatusCode, Version};
@@ -179,6 +179,9 @@ pub(super) fn to_response(head: &ResponseHead, kind: BodyKind, metadata: bool) -
 /// Fields that HTTP/2 may carry: nothing that belongs to one HTTP/1 connection, and no length but the one that is known.
 pub(super) fn fields(headers: Headers) -> HeaderMap {
     let mut headers = headers;
-    headers.retain(|name, _| !is_connection_specific(name) && name != CONTENT_LENGTH && name != HOST);
+    headers.retain(|name, value| {
+        let odd_te = name == TE && value != "trailers";
+        !is_connection_specific(name) && !odd_te && name != CONTENT_LENGTH && name != HOST
+    });
     headers.into_map()
 }

@@ -88,7 +88,10 @@ class Sekisho:
         """Write a file, and wait until the data plane serves what it says."""
         before = self.version()
         self.write(manifests, name)
-        eventually(lambda: self.version() != before, within=APPLY_SECONDS, what="a new table in force")
+        try:
+            eventually(lambda: self.version() != before, within=APPLY_SECONDS, what="a new table in force")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.output()[-4000:]}") from error
 
     # --- admin endpoint -------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@
 mod cors;
 pub mod edge;
 mod mirror;
+mod origin;
 mod path;
 mod plan;
 mod redirect;

@@ -7,6 +7,8 @@ raises ``RuntimeError``.
 
 from typing import Self, final
 
+__all__ = ["Engine", "explain", "reasons", "regex_problem", "validate"]
+
 @final
 class Engine:
     """The data plane: moves the traffic on threads of its own. Safe to call from any thread."""

@@ -6,6 +6,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use sekisho_proxy::EngineOptions;
+use serde_json::Value;
 
 use crate::border::{bad_input, without_lock};
 
@@ -29,7 +30,9 @@ impl Engine {
 impl Engine {
     #[new]
     fn new(py: Python<'_>, options: &[u8]) -> PyResult<Self> {
+        // By way of an object: a record would also be read from an array, by position.
         let options: EngineOptions = serde_json::from_slice(options)
+            .and_then(|object| serde_json::from_value(Value::Object(object)))
             .map_err(|error| bad_input(format!("the engine's options cannot be read: {error}")))?;
         let engine = without_lock(py, || sekisho_proxy::Engine::start(&options))?.map_err(bad_input)?;
         Ok(Self { engine, closed: AtomicBool::new(false) })

@@ -46,7 +46,7 @@ pub struct HeaderTest {
 
 impl HeaderTest {
     /// A repeated header counts as its values joined with `,` (RFC 9110, 5.2), so that no value can hide
-    /// behind the first.
+    /// behind the first. `host` is the host that was asked for, in lower case and without port.
     #[inline]
     pub fn accepts(&self, request: &RequestView<'_>) -> bool {
         if self.name == HOST {

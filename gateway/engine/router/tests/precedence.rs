@@ -201,6 +201,13 @@ fn headers_are_compared_whole_and_repeated_ones_joined() {
 }
 
 #[test]
+fn a_match_on_host_looks_at_the_host_that_was_asked_for() {
+    let rule = json!({"headers": [{"name": "host", "value": "a.com"}]});
+    assert_eq!(winner(&[("r", rule.clone())], &Request::get("a.com", "/")), "r");
+    assert_eq!(winner(&[("r", rule)], &Request::get("b.com", "/")), "404");
+}
+
+#[test]
 fn query_parameters_are_decoded_and_the_first_one_counts() {
     let query = |value: &str, kind: &str| json!({"query": [{"name": "a b", "value": value, "type": kind}]});
     for (wanted, kind, sent, matches) in [

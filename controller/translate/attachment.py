@@ -13,7 +13,7 @@ from typing import NamedTuple
 from controller.resources import GATEWAY_GROUP, Gateway, ParentReference
 from controller.store import Key
 from controller.translate.conditions import ConditionReason, Problem
-from controller.translate.gateway import PARENT, Parent, ParentListener
+from controller.translate.gateway import PARENT, Parent, ParentListener, ParentSelector
 from controller.translate.graph import Reads
 from controller.translate.hostnames import intersect
 from controller.translate.selectors import namespace_labels, selects
@@ -41,7 +41,7 @@ def attach(reads: Reads, route: Key, reference: ParentReference, hostnames: Sequ
     gateway = Key(Gateway.kind, reference.namespace or route.namespace, reference.name)
     if (reference.group, reference.kind) != (GATEWAY_GROUP, Gateway.kind):
         return f"parentRef {reference.kind} {reference.name} is not a Gateway, and nothing else is supported"
-    parent = reads.result(PARENT, gateway)
+    parent = reads.result(PARENT, ParentSelector(gateway, reference.section_name or "", reference.port or 0))
     if parent is None:
         exists = reads.get(Gateway, gateway.namespace, gateway.name) is not None
         return "" if exists else f"parentRef {gateway} does not exist"
@@ -54,10 +54,9 @@ def _listeners(
     reads: Reads, route: Key, match: ParentMatch, hostnames: Sequence[str]
 ) -> tuple[Attached, ...] | Problem:
     gateway = match.gateway
-    listeners = _selected(match.parent, match.reference)
-    if not listeners:
+    if not match.parent.listeners:
         return Problem(ConditionReason.NO_MATCHING_PARENT, _no_such_listener(gateway, match.reference))
-    listeners = [listener for listener in listeners if _allows(reads, gateway, listener, route)]
+    listeners = [listener for listener in match.parent.listeners if _allows(reads, gateway, listener, route)]
     if not listeners:
         message = f"no listener of {gateway} allows {route.kind}s of namespace {route.namespace}"
         return Problem(ConditionReason.NOT_ALLOWED_BY_LISTENERS, message)
@@ -68,14 +67,6 @@ def _listeners(
         message = f"none of the route's hostnames lies within those of the listeners of {gateway}: {hosts}"
         return Problem(ConditionReason.NO_MATCHING_LISTENER_HOSTNAME, message)
     return agreeing
-
-
-def _selected(parent: Parent, reference: ParentReference) -> list[ParentListener]:
-    return [
-        listener
-        for listener in parent.listeners
-        if reference.section_name in (None, "", listener.name) and reference.port in (None, listener.port)
-    ]
 
 
 def _no_such_listener(gateway: Key, reference: ParentReference) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
+from typing import NamedTuple
 
 import msgspec
 
@@ -78,7 +79,7 @@ class ParentListener(msgspec.Struct, frozen=True):
 
 
 class Parent(msgspec.Struct, frozen=True):
-    """What a route needs to know of a Gateway of ours.
+    """What a route needs to know of a Gateway of ours: the listeners that its reference selects.
 
     ``client_certificate`` is presented to backends over TLS; ``variant`` sets its copies of routes
     and backends apart in a merged table.
@@ -245,8 +246,20 @@ def _table_listener(gateway: Key, listener: ParsedListener, key: str, address: s
 GATEWAY: Stage[Key, ServedGateway | None] = Stage(Rank.GATEWAY, _serve, _publish_gateway)
 
 
-def _parent(key: Key, reads: Reads) -> Parent | None:
-    served = reads.result(GATEWAY, key)
+class ParentSelector(NamedTuple):
+    """What a parent reference selects: a Gateway, or its listeners of one name, or port, or both."""
+
+    gateway: Key
+    section_name: str = ""
+    port: int = 0
+
+    def selects(self, listener: ParsedListener) -> bool:
+        """Whether a listener is meant."""
+        return self.section_name in ("", listener.name) and self.port in (0, listener.port)
+
+
+def _parent(selector: ParentSelector, reads: Reads) -> Parent | None:
+    served = reads.result(GATEWAY, selector.gateway)
     if served is None:
         return None
     listeners = tuple(
@@ -259,14 +272,15 @@ def _parent(key: Key, reads: Reads) -> Parent | None:
             keys=listener.keys,
         )
         for listener in served.listeners
+        if selector.selects(listener.parsed)
     )
     client = served.parsed.client_certificate
     if client is None:
         return Parent(served.table, listeners)
     kind, namespace, name = client.key.split("/")
-    variant = object_name(key) if reads.options.merge else ""
+    variant = object_name(selector.gateway) if reads.options.merge else ""
     return Parent(served.table, listeners, Key(kind, namespace, name), variant)
 
 
-PARENT: Stage[Key, Parent | None] = Stage(Rank.PARENT, _parent)
-"""By Gateway; None for one that is not ours."""
+PARENT: Stage[ParentSelector, Parent | None] = Stage(Rank.PARENT, _parent)
+"""None for a Gateway that is not ours. A route sees no more than its reference selects."""

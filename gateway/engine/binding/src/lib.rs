@@ -13,6 +13,7 @@ use pyo3::pymodule;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The Rust engine: moves the traffic, and answers for the table it holds.
 #[pymodule]
 mod _engine {
     #[pymodule_export]

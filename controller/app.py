@@ -26,7 +26,7 @@ from controller.sources import Change, ManifestSource
 from controller.store import Key
 from controller.terminal.announce import Changed, Started, announce, announce_change
 from controller.terminal.curl import curl_lines
-from controller.terminal.writer import Writer
+from controller.terminal.writer import Writer, counted
 from gateway.admin.explain import Question, encode_question
 from gateway.admin.status import GatewayVersion, Problem, StatusReport
 from gateway.agent.compiled import regex_problem
@@ -210,9 +210,9 @@ class Standalone:
         if active:
             seconds = self._settings.gateway.drain_seconds
             again = ", Ctrl-C again to stop at once" if self._writer.styled else ""
-            self._writer.line(f"draining {active} connections for at most {seconds:g} s{again}")
+            self._writer.line(f"draining {counted(active, 'connection')} for at most {seconds:g} s{again}")
         left = await self._gateway.drain()
-        self._writer.line("stopped" if not left else f"stopped; {left} connections were still open")
+        self._writer.line("stopped" if not left else f"stopped with {counted(left, 'connection')} still open")
 
 
 def run_standalone(settings: StandaloneSettings, writer: Writer) -> int:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from rich.text import Text
 
 from controller.terminal.curl import CurlLine
-from controller.terminal.writer import Writer, grid, text
+from controller.terminal.writer import Writer, counted, grid, text
 from gateway import __version__
 from gateway.admin.explain import object_of_route
 from gateway.admin.status import Problem
@@ -66,8 +66,8 @@ def announce(writer: Writer, started: Started) -> None:
 
 
 def _title(writer: Writer, started: Started) -> None:
-    facts = f"table v{started.version}, {_count(len(started.table.listeners), 'listener')}, "
-    facts += f"{_count(len(started.table.routes), 'route')}, {started.milliseconds:.0f} ms"
+    facts = f"table v{started.version}, {counted(len(started.table.listeners), 'listener')}, "
+    facts += f"{counted(len(started.table.routes), 'route')}, {started.milliseconds:.0f} ms"
     if writer.styled:
         writer.line()
         writer.line((" 関 ", "seal"), " ", ("Sekisho", "title"), f" {__version__}  ", (facts, "soft"))
@@ -130,7 +130,7 @@ def _routes(writer: Writer, started: Started) -> None:
         writer.line(f"route {', '.join(_hosts(route))} {matches} -> {target} ({f'{route.key} {source}'.strip()})")
     hidden = len(started.table.routes) - len(shown)
     if hidden > 0:
-        writer.line((f"  and {_count(hidden, 'more route')}; see {started.admin_url}", "soft"))
+        writer.line((f"  and {counted(hidden, 'more route')}; see {started.admin_url}", "soft"))
 
 
 def _hosts(route: Route) -> list[str]:
@@ -168,7 +168,7 @@ def problems(writer: Writer, found: Iterable[Problem]) -> None:
         else:
             writer.line(f"{problem.severity}: {place}{': ' if place else ''}{problem.message}{remedy}")
     if len(listed) > _MAX_PROBLEMS:
-        writer.line((f"  and {_count(len(listed) - _MAX_PROBLEMS, 'more problem')}; see sekisho status", "soft"))
+        writer.line((f"  and {counted(len(listed) - _MAX_PROBLEMS, 'more problem')}; see sekisho status", "soft"))
 
 
 def _try(writer: Writer, lines: Sequence[CurlLine]) -> None:
@@ -202,7 +202,7 @@ def announce_change(writer: Writer, changed: Changed) -> None:
     """``reloaded shop.yaml: +1 route, v7, 4 ms``, then what is newly wrong."""
     what = change_in_words(changed.before, changed.after)
     files = ", ".join(changed.files) or "manifests"
-    solved = f", {_count(changed.solved, 'problem')} solved" if changed.solved else ""
+    solved = f", {counted(changed.solved, 'problem')} solved" if changed.solved else ""
     writer.line(
         ("↻ " if writer.styled else "", "good"),
         "reloaded ",
@@ -237,9 +237,5 @@ def change_in_words(before: Resources, after: Resources) -> str:
             ("-", len(held.keys() - wanted.keys())),
             ("~", sum(held[key] != wanted[key] for key in held.keys() & wanted.keys())),
         )
-        words += [f"{sign}{_count(count, noun)}" for sign, count in counts if count]
+        words += [f"{sign}{counted(count, noun)}" for sign, count in counts if count]
     return ", ".join(words) or "no change to the traffic"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

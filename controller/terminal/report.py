@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.text import Text
 
 from controller.terminal.announce import problems
-from controller.terminal.writer import Writer, grid, text
+from controller.terminal.writer import Writer, counted, grid, text
 from gateway.admin.status import Condition, ObjectStatus, Part, StatusReport
 
 
@@ -30,12 +30,10 @@ def write_verdict(writer: Writer, report: StatusReport) -> None:
     if not report.problems:
         writer.line(("ok", "good"), f": {len(report.objects)} objects, no problem")
         return
-    words = [
-        f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in ((errors, "error"), (warnings, "warning"))
-    ]
+    words = [counted(number, noun) for number, noun in ((errors, "error"), (warnings, "warning")) if number]
     if writer.styled:
         writer.line()
-    writer.line((", ".join(word for word in words if not word.startswith("0 ")), "bad" if errors else "warn"))
+    writer.line((", ".join(words), "bad" if errors else "warn"))
 
 
 def _styled(writer: Writer, report: StatusReport) -> None:

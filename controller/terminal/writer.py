@@ -91,3 +91,8 @@ def grid(rows: Sequence[Sequence[Text]]) -> Table:
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 route``, ``2 routes``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -79,14 +79,14 @@ impl EndpointState {
     #[inline]
     pub(crate) fn take_idle(&self) -> Option<Http1<Transport>> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(mut candidate) = idle.pop() {
-            if is_open(&mut candidate.connection) {
-                return Some(candidate.connection);
-            }
+        // Looked at in its place: a connection is several hundred bytes to move.
+        while !is_open(&mut idle.last_mut()?.connection) {
+            idle.pop();
         }
-        None
+        idle.pop().map(|idle| idle.connection)
     }
 
+    #[inline]
     pub(crate) fn put_idle(self: &Rc<Self>, connection: Http1<Transport>) {
         let mut idle = self.idle.borrow_mut();
         if self.retired.get() || idle.len() >= self.shared.max_idle_per_endpoint {
@@ -125,6 +125,7 @@ impl EndpointState {
 }
 
 /// Nobody waits on an idle connection, so it is looked at with a waker that does nothing.
+#[inline]
 fn is_open(connection: &mut Http1<Transport>) -> bool {
     connection.poll_idle(&mut Context::from_waker(Waker::noop())).is_pending()
 }

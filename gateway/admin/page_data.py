@@ -115,7 +115,7 @@ def page_data(reading: Reading, search: str = "") -> PageData:
     state, table = reading.state, reading.table
     words = search.lower().split()
     sources = {item.key: item.source for item in reading.status.objects}
-    routes = [route for route in table.routes if _found(words, _route_text(route))]
+    routes = [route for route in table.routes if not words or _found(words, _route_text(route))]
     backends = [backend for backend in table.backends if _found(words, backend.key)]
     objects = [item for item in reading.status.objects if _found(words, item.key)]
     return PageData(

@@ -79,3 +79,6 @@ def test_and_go_without_a_trace(case: golden.Case) -> None:
     translator.update(snapshot, snapshot.keys())
     empty = translator.update(Snapshot(), list(snapshot.keys())).translation
     assert empty == translate(Snapshot(), case.options)
+    assert not translator._graph._cells
+    assert not translator._graph._dependents
+    assert not translator._graph._collections

@@ -6,6 +6,7 @@ The objects come from the golden inputs: the same few names in many variants, va
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,24 +18,36 @@ from controller.translate.tables import KINDS
 from gateway.routing_table.model import Resources
 from tests.translation import golden
 
-
-def _variants() -> dict[Key, list[Resource]]:
-    found: dict[Key, list[Resource]] = {}
-    for name in golden.names():
-        for resource in golden.read(name).resources:
-            variants = found.setdefault(Key.of(resource), [])
-            if resource not in variants:
-                variants.append(resource)
-    return found
-
-
-VARIANTS = _variants()
-KEYS = sorted(VARIANTS, key=lambda key: (-len(VARIANTS[key]), key))
-"""Those with most variants first, so that small examples are about them."""
+CASES = {name: golden.read(name).resources for name in golden.names()}
+VARIANTS: dict[Key, list[Resource]] = {}
+for _resources in CASES.values():
+    for _resource in _resources:
+        _known = VARIANTS.setdefault(Key.of(_resource), [])
+        if _resource not in _known:
+            _known.append(_resource)
 
 Edit = tuple[Key, int]
-edits = st.sampled_from(KEYS).flatmap(lambda key: st.tuples(st.just(key), st.integers(-1, len(VARIANTS[key]) - 1)))
-steps = st.lists(st.lists(edits, min_size=1, max_size=6), min_size=1, max_size=12)
+"""A key, and which of its variants to put; a negative number removes."""
+
+
+class Story(NamedTuple):
+    """A coherent start, and changes to its objects and to those of another case."""
+
+    start: tuple[Resource, ...]
+    steps: list[list[Edit]]
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> Story:
+    names = draw(st.lists(st.sampled_from(sorted(CASES)), min_size=1, max_size=2))
+    keys = sorted({Key.of(resource) for name in names for resource in CASES[name]})
+    edits = st.sampled_from(keys).flatmap(
+        lambda key: st.tuples(st.just(key), st.integers(-1, min(len(VARIANTS[key]), 40) - 1))
+    )
+    steps = st.lists(st.lists(edits, min_size=1, max_size=3), min_size=1, max_size=8)
+    return Story(CASES[names[0]], draw(steps))
+
+
 options = st.builds(
     Options,
     regex_problem=st.just(golden.regex_problem),
@@ -45,19 +58,19 @@ options = st.builds(
 
 
 def _edited(snapshot: Snapshot, step: list[Edit]) -> tuple[Snapshot, list[Key]]:
-    """The snapshot after a step; a negative variant removes."""
+    """The snapshot after a step."""
     wanted = {key: VARIANTS[key][variant] if variant >= 0 else None for key, variant in step}
     changes = {key: value for key, value in wanted.items() if value is not None or key in snapshot}
     return snapshot.changed(changes), list(changes)
 
 
-@given(options, steps)
-@settings(max_examples=300)
-def test_changes_come_to_the_same_as_a_fresh_translation(settings_: Options, changes: list[list[Edit]]) -> None:
+@given(options, stories())
+@settings(max_examples=400)
+def test_changes_come_to_the_same_as_a_fresh_translation(settings_: Options, story: Story) -> None:
     translator = Translator(settings_)
-    snapshot = Snapshot()
-    before = translator.update(snapshot, ()).translation
-    for step in changes:
+    snapshot = Snapshot(story.start)
+    before = translator.update(snapshot, snapshot.keys()).translation
+    for step in story.steps:
         snapshot, changed = _edited(snapshot, step)
         update = translator.update(snapshot, changed)
         after = update.translation
@@ -67,13 +80,13 @@ def test_changes_come_to_the_same_as_a_fresh_translation(settings_: Options, cha
         before = after
 
 
-@given(options, st.lists(edits, max_size=30))
+@given(options, stories())
 @settings(max_examples=100)
-def test_an_unchanged_object_named_as_changed_changes_nothing(settings_: Options, step: list[Edit]) -> None:
-    snapshot, changed = _edited(Snapshot(), step)
+def test_an_unchanged_object_named_as_changed_changes_nothing(settings_: Options, story: Story) -> None:
+    snapshot = Snapshot(story.start)
     translator = Translator(settings_)
-    before = translator.update(snapshot, changed).translation
-    update = translator.update(snapshot, changed)
+    before = translator.update(snapshot, snapshot.keys()).translation
+    update = translator.update(snapshot, snapshot.keys())
     assert update.translation == before
     assert not update.changes
     assert not update.changed_statuses

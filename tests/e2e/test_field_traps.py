@@ -1,7 +1,7 @@
-"""The traps of the field notes on the Gateway API, section 1, each held by a test that names it.
+"""Traps that implementations of the Gateway API fall into, by number: each has a test that names it.
 
-Trap 6 (conflicting ListenerSets), 15 (several controllers) and 16 (kinds without conformance tests)
-concern kinds and clusters that a standalone gateway does not have; what of them applies is here.
+Numbers 6 (in part: ListenerSets), 15 (several controllers) and 16 (kinds without conformance tests) concern kinds and
+clusters that a standalone gateway does not have; what of them applies is here.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ from controller.translate.indexes import SLICES
 from controller.translate.stages import Rank
 from gateway.routing_table import model
 
+MAX_PORT = 65535
+
 Target = tuple[Key, int]
 
 
@@ -49,7 +51,8 @@ def external_host(service: Service) -> str:
 
 
 def _target_number(port: ServicePort) -> int:
-    return port.target_port if isinstance(port.target_port, int) else port.port
+    number = port.target_port
+    return number if isinstance(number, int) and 0 < number <= MAX_PORT else port.port
 
 
 def _sliced(slices: Sequence[EndpointSlice], service_port: ServicePort) -> tuple[model.Endpoint, ...]:

@@ -64,7 +64,9 @@ def grpc_filters(rule: Rule, filters: Sequence[GRPCRouteFilter]) -> tuple[model.
 
 
 def _check_combination(rule: Rule, types: Sequence[str]) -> None:
-    repeated = [type_ for type_ in _ONCE if Counter(types)[type_] > 1]
+    if len(types) < 2:
+        return
+    repeated = [type_ for type_ in _ONCE if types.count(type_) > 1]
     if repeated:
         rule.drop(f"the filter {repeated[0]} stands more than once", ConditionReason.INCOMPATIBLE_FILTERS)
     if "RequestRedirect" in types and "URLRewrite" in types:

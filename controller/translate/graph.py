@@ -55,6 +55,7 @@ class Published(msgspec.Struct, frozen=True):
 
 
 NOTHING = Published()
+_NO_MEMBERS: Mapping[Any, int] = {}
 
 
 def _publish_nothing(_key: Any, _value: Any) -> Published:
@@ -194,7 +195,7 @@ class Graph:
 
     def members_of(self, collection: Collection) -> Mapping[Any, int]:
         """Members of a collection, with how many cells contribute each."""
-        return self._collections.get(collection, Counter())
+        return self._collections.get(collection, _NO_MEMBERS)
 
     def _touch(self, dependency: Hashable) -> None:
         for cell in self._dependents.get(dependency, ()):

@@ -9,7 +9,7 @@ use http::{Method, Version};
 use sekisho_codec::{Piece, Scheme};
 use sekisho_stream::{BodyKind, Downstream, Http1, Http2Options, Reason, Upstream, connect};
 use support::http2::{accept, local, server};
-use support::{LIMITS, ask, content, data, fields, head, headers, options, pair};
+use support::{LIMITS, ask, content, data, fields, head, headers, once, options, pair};
 use tokio::io::DuplexStream;
 use tokio::task::spawn_local;
 
@@ -20,6 +20,7 @@ async fn answer(mut down: Down) {
     let received = content!(down).unwrap();
     assert_eq!(received.text(), "question");
     assert!(down.recv_done());
+    assert!(once(|cx| down.poll_closed(cx)).is_pending());
     let mut hints = head(103);
     hints.headers = headers(&[("link", "</x>")]);
     down.send_informational(&hints);
@@ -32,7 +33,6 @@ async fn answer(mut down: Down) {
     down.finish();
     assert!(down.send_done());
     poll_fn(|cx| down.poll_flush(cx)).await.unwrap();
-    poll_fn(|cx| down.poll_closed(cx)).await;
 }
 
 async fn question(mut up: Up) {
@@ -49,6 +49,7 @@ async fn question(mut up: Up) {
     let received = content!(up).unwrap();
     assert_eq!((received.text(), received.trailers.len()), ("answer", 1));
     assert!(up.recv_done());
+    // Too late to cancel anything.
     up.reset(Reason::CANCEL);
 }
 
@@ -57,11 +58,12 @@ async fn an_exchange_over_http_1() {
     local(async {
         let (mut asking, peer) = pair(4096);
         asking.start_request(&ask(Method::POST, "/x"), BodyKind::Length(8), None).unwrap();
-        spawn_local(question(Upstream::Http1(asking)));
+        let asked = spawn_local(question(Upstream::Http1(asking)));
         let mut connection = Http1::new(peer);
         let parsed = support::request(&mut connection).await.unwrap();
         assert_eq!((BodyKind::from(parsed.framing), parsed.head.version), (BodyKind::Length(8), Version::HTTP_11));
         answer(Downstream::Http1(connection)).await;
+        asked.await.unwrap();
     })
     .await;
 }
@@ -70,7 +72,7 @@ async fn an_exchange_over_http_1() {
 async fn an_exchange_over_http_2() {
     local(async {
         let (mut server, io) = server(&Http2Options::default());
-        spawn_local(async move {
+        let asked = spawn_local(async move {
             let (client, driver) = connect(io, &Http2Options::default()).await.unwrap();
             spawn_local(driver);
             let request = client.open(&ask(Method::POST, "/x"), BodyKind::Length(8)).unwrap();
@@ -81,6 +83,7 @@ async fn an_exchange_over_http_2() {
         let answering = spawn_local(answer(Downstream::Http2(exchange)));
         assert!(accept(&mut server).await.is_none());
         answering.await.unwrap();
+        asked.await.unwrap();
     })
     .await;
 }

@@ -1,7 +1,8 @@
 //! The client's side: a shared handle on a connection, and the requests on it.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -17,7 +18,7 @@ use super::send::Send;
 use super::{Http2Options, MAX_ERROR_RESETS, MAX_UNSEEN_RESETS, convert};
 use crate::{BodyKind, StreamError, StreamErrorKind};
 
-/// Begins HTTP/2 on `io`. The future drives the connection: it has to be polled until it ends.
+/// Begins HTTP/2 on `io`; ready when the server has said how many streams it takes. The future drives the connection: it has to be polled until it ends.
 pub async fn connect<IO>(
     io: IO,
     options: &Http2Options,
@@ -28,14 +29,22 @@ where
     let mut builder = h2::client::Builder::new();
     builder
         .enable_push(false)
-        .initial_max_send_streams(options.max_concurrent_streams as usize)
+        // None until the server has said how many: until then every stream would be a guess.
+        .initial_max_send_streams(0)
         .initial_window_size(options.stream_window)
         .initial_connection_window_size(options.connection_window)
         .max_header_list_size(options.max_header_list_size)
         .max_send_buffer_size(options.max_send_buffer)
         .max_pending_accept_reset_streams(MAX_UNSEEN_RESETS)
         .max_local_error_reset_streams(Some(MAX_ERROR_RESETS));
-    let (sender, connection) = builder.handshake(io).await.map_err(|error| StreamError::from_h2(&error))?;
+    let (sender, mut connection) = builder.handshake(io).await.map_err(|error| StreamError::from_h2(&error))?;
+    poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(Ok(())) => Poll::Ready(Err(StreamError::new(StreamErrorKind::Closed))),
+        Poll::Ready(Err(error)) => Poll::Ready(Err(StreamError::from_h2(&error))),
+        Poll::Pending if sender.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
+        Poll::Pending => Poll::Pending,
+    })
+    .await?;
     let shared =
         Rc::new(Shared { sender: RefCell::new(sender), in_flight: Cell::new(0), closed: Rc::new(Cell::new(false)) });
     let closed = Rc::clone(&shared.closed);

@@ -1,6 +1,7 @@
 //! Connections of HTTP/2 between our two roles, or with a peer of `h2`'s.
 
 use std::future::{Future, poll_fn};
+use std::time::Duration;
 
 use sekisho_codec::{RequestHead, Scheme};
 use sekisho_stream::{
@@ -8,13 +9,14 @@ use sekisho_stream::{
 };
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::time::timeout;
 
 pub type Server = Http2Server<DuplexStream>;
 pub type Accepted = (RequestHead, BodyKind, Http2Exchange);
 
-/// Runs a test with tasks that stay on this thread.
+/// Runs a test with tasks that stay on this thread, and not for ever.
 pub async fn local<T>(test: impl Future<Output = T>) -> T {
-    LocalSet::new().run_until(test).await
+    timeout(Duration::from_secs(30), LocalSet::new().run_until(test)).await.expect("the test hangs")
 }
 
 pub fn server(options: &Http2Options) -> (Server, DuplexStream) {

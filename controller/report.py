@@ -61,9 +61,10 @@ class Report:
         notices: Mapping[Key, tuple[str, ...]],
     ) -> None:
         """Takes over the state of everything."""
-        self._entries = {
-            key: self._entry(key, statuses[key], places.get(key, "")) for key in sorted(statuses, key=_rank)
-        }
+        # Sorting thousands of keys costs more than all the rest, and few changes add or remove an object.
+        same = statuses.keys() == self._entries.keys()
+        order = tuple(self._entries) if same else sorted(statuses, key=_rank)
+        self._entries = {key: self._entry(key, statuses[key], places.get(key, "")) for key in order}
         warnings = (
             Problem(message=text, object=str(key), source=places.get(key, ""), severity="warning")
             for key, texts in notices.items()

@@ -61,7 +61,7 @@ class Writer:
 
     def block(self, content: RenderableType) -> None:
         """Something larger, indented."""
-        self._console.print(Padding(content, (0, 0, 0, _INDENT)))
+        self._console.print(Padding(content, (0, 0, 0, _INDENT), expand=False))
 
     def json(self, document: bytes) -> None:
         """A document as it is, with an end of line."""

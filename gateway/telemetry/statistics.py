@@ -6,7 +6,10 @@ does not know are ignored: a counter is not a guard.
 
 from __future__ import annotations
 
+import operator
+
 import msgspec
+from msgspec.structs import replace
 
 
 class Labels(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,5 +91,25 @@ _decoder = msgspec.json.Decoder(Statistics)
 
 
 def decode_statistics(document: bytes) -> Statistics:
-    """The engine's answer; a document of another shape raises, since it is a bug in this package."""
-    return _decoder.decode(document)
+    """The engine's answer; a document of another shape raises, since it is a bug in this package.
+
+    The engine tells reasons apart that share their flags, so that two series may carry the same
+    labels; Prometheus would refuse a scrape that holds a series twice.
+    """
+    statistics = _decoder.decode(document)
+    merged: dict[Labels, Series] = {}
+    for series in statistics.series:
+        known = merged.get(series.labels)
+        merged[series.labels] = series if known is None else _sum(known, series)
+    return replace(statistics, series=tuple(merged.values()))
+
+
+def _sum(one: Series, other: Series) -> Series:
+    return Series(
+        labels=one.labels,
+        requests=one.requests + other.requests,
+        request_bytes=one.request_bytes + other.request_bytes,
+        response_bytes=one.response_bytes + other.response_bytes,
+        duration_buckets=tuple(map(operator.add, one.duration_buckets, other.duration_buckets)),
+        duration_sum_ms=one.duration_sum_ms + other.duration_sum_ms,
+    )

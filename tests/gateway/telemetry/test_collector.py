@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.agent.state import AgentState
 from gateway.routing_table.model import ListenerState, Rejection
 from gateway.telemetry.collector import LABELS, GatewayCollector
-from gateway.telemetry.statistics import BackendCounters, Connections, Labels, ListenerCounters, Series, Statistics
+from gateway.telemetry.statistics import (
+    BackendCounters,
+    Connections,
+    Labels,
+    ListenerCounters,
+    Series,
+    Statistics,
+    decode_statistics,
+)
 
 SHOP = Labels(
     response_code=200,
@@ -109,6 +118,14 @@ def test_series_do_not_grow_with_routes() -> None:
     few = samples(state=AgentState(loaded=True, counts={"routes": 1}))
     many = samples(state=AgentState(loaded=True, counts={"routes": 5_000}))
     assert {name: len(found) for name, found in few.items()} == {name: len(found) for name, found in many.items()}
+
+
+def test_series_that_share_their_labels_are_one() -> None:
+    twice = msgspec.json.encode(msgspec.structs.replace(STATISTICS, series=STATISTICS.series * 2))
+    (sample,) = samples(decode_statistics(twice))["istio_requests_total"]
+    assert sample.value == 14
+    (series,) = decode_statistics(twice).series
+    assert series.duration_buckets == (2, 8, 4)
 
 
 def test_registering_asks_the_engine_nothing() -> None:

@@ -42,14 +42,10 @@ pub struct Compiled {
 impl Compiled {
     pub fn build(table: Table, previous: &Compiled, touched: Touched) -> Compiled {
         let matching = touched.routes || touched.listeners || touched.gateways;
-        let router = if matching { Arc::new(Router::build(&table)) } else { previous.router.clone() };
+        let router = if matching { Arc::new(previous.router.rebuild(&table)) } else { previous.router.clone() };
         let specs = BackendSpecs::build(&table, Some(&previous.specs), touched);
         let same_backends = !touched.backends && !touched.trust_bundles && !touched.certificates;
-        let plans = if matching || !same_backends {
-            Arc::new(plans(&router, &specs))
-        } else {
-            previous.plans.clone()
-        };
+        let plans = if matching || !same_backends { Arc::new(plans(&router, &specs)) } else { previous.plans.clone() };
         let sockets = if matching || touched.certificates {
             Arc::new(socket_plans(&router, &table))
         } else {
@@ -90,9 +86,11 @@ fn default_gateway() -> Gateway {
 /// The socket a URL points at: by scheme, then bound port, then the port clients dial.
 pub fn socket_for(router: &Router, tls: bool, port: u16, address: Option<IpAddr>) -> Option<SocketId> {
     let sockets = || {
-        router.sockets().iter().enumerate().filter(move |(_, socket)| {
-            socket.tls == tls && address.is_none_or(|wanted| wanted == socket.address)
-        })
+        router
+            .sockets()
+            .iter()
+            .enumerate()
+            .filter(move |(_, socket)| socket.tls == tls && address.is_none_or(|wanted| wanted == socket.address))
     };
     let dialled = |listeners: &[sekisho_router::ListenerId]| {
         listeners.iter().any(|listener| router.listener(*listener).port == port)

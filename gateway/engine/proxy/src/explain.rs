@@ -31,8 +31,7 @@ struct Question {
 
 /// Answers a JSON question for a compiled table. `Err` is for the asker: the question is not usable.
 pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> {
-    let question: Question =
-        serde_json::from_slice(question).map_err(|e| format!("the question is not valid: {e}"))?;
+    let question: Question = serde_json::from_slice(question).map_err(|e| format!("the question is not valid: {e}"))?;
     let uri: Uri = question.url.parse().map_err(|e| format!("{}: not a URL: {e}", question.url))?;
     let tls = match uri.scheme_str() {
         Some("http" | "ws") => false,

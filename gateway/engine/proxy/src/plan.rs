@@ -59,11 +59,7 @@ pub struct PlannedRetry {
 
 impl PlannedRetry {
     fn new(retry: &Retry) -> Self {
-        Self {
-            codes: retry.codes.clone(),
-            attempts: retry.attempts,
-            backoff: Duration::from_millis(retry.backoff_ms),
-        }
+        Self { codes: retry.codes.clone(), attempts: retry.attempts, backoff: Duration::from_millis(retry.backoff_ms) }
     }
 }
 

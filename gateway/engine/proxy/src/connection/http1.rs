@@ -60,6 +60,7 @@ fn incoming(parsed: ParsedRequest) -> Incoming {
         body: BodyKind::from(parsed.framing),
         head: parsed.head,
         upgrade: parsed.upgrade,
+        expect_continue: parsed.expect_continue,
         keep_alive: parsed.keep_alive,
     }
 }

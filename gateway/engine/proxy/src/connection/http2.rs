@@ -10,12 +10,14 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_util::stream::{FuturesUnordered, Stream};
+use http::StatusCode;
 use sekisho_codec::Scheme;
 use sekisho_stream::{Downstream, Http1, Http2Exchange, Http2Options, Http2Server};
 use sekisho_tls::Transport;
 
 use super::ConnectionContext;
-use crate::exchange::{self, Incoming};
+use crate::exchange::{self, Incoming, Record, Reply};
+use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after, earliest};
 
 type Exchanges = FuturesUnordered<Pin<Box<dyn Future<Output = ()>>>>;
@@ -102,7 +104,7 @@ impl Connection {
             Poll::Pending => Accept::Waiting,
             Poll::Ready(Some(Ok((head, body, exchange)))) => {
                 self.served = true;
-                self.start(Incoming { head, body, upgrade: None, keep_alive: true }, exchange);
+                self.start(Incoming { head, body, upgrade: None, expect_continue: false, keep_alive: true }, exchange);
                 Accept::More
             }
             // The connection has flushed and closed, or broke: its exchanges cannot be answered any more.
@@ -115,14 +117,19 @@ impl Connection {
         self.exchanges.push(Box::pin(async move {
             let mut down = Downstream::Http2(exchange);
             let mut watchdog = Watchdog::default();
+            if incoming.head.headers.len() > context.limits.max_request_headers as usize {
+                let record = Record::begin(&context, &context.worker.config(), &incoming.head);
+                let reply = Reply::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Reason::RequestHeadTooLarge);
+                exchange::refuse(&context, &mut down, &mut watchdog, incoming.head, record, reply).await;
+                return;
+            }
             exchange::serve(&context, &mut down, &mut watchdog, incoming).await;
         }));
     }
 
     fn deadline(&self) -> Option<Instant> {
         let limits = &self.context.limits;
-        let idle_bound =
-            if self.served { limits.connection_idle_timeout_ms } else { limits.request_head_timeout_ms };
+        let idle_bound = if self.served { limits.connection_idle_timeout_ms } else { limits.request_head_timeout_ms };
         let idle = if self.exchanges.is_empty() { after(self.idle_since, idle_bound) } else { None };
         earliest(idle, self.leave_by)
     }

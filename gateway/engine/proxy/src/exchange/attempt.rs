@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use sekisho_codec::ResponseHead;
 use sekisho_stream::{Downstream, ReceivedResponse, StreamError, StreamErrorKind};
 use sekisho_upstream::{Backend, EndpointHandle, Lease, OpenError, Want};
 
@@ -20,7 +19,12 @@ use super::{Exchange, UPSTREAM_HEAD, is_grpc};
 use crate::reason::Reason;
 use crate::watchdog::after;
 
+/// A backend that does not know 100-continue gets the content after this long.
+const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What came of all attempts.
+// Moved once; a box would cost every request an allocation.
+#[allow(clippy::large_enum_variant)]
 pub enum Outcome {
     Answer { opened: Opened, answer: ReceivedResponse },
     Failed(Reply),
@@ -153,11 +157,7 @@ impl<'a> Attempts<'a> {
         record.upstream_host = Some(lease.endpoint.label().clone());
         record.upstream_started.get_or_insert_with(Instant::now);
         self.avoid = Some(lease.endpoint.handle().clone());
-        let request = OpenRequest {
-            head: &exchange.head,
-            body: exchange.body,
-            upgrade: exchange.upgrade.as_ref(),
-        };
+        let request = OpenRequest { head: &exchange.head, body: exchange.body, upgrade: exchange.upgrade.as_ref() };
         let mut opened = Opened::new(lease, &request).map_err(|error| Miss::Stream { error, reused })?;
         let answer = self.answer(exchange, &mut opened, upload).await?;
         Ok((opened, answer))
@@ -196,7 +196,12 @@ impl<'a> Attempts<'a> {
     ) -> Result<ReceivedResponse, Miss> {
         let reused = opened.reused;
         let method = exchange.head.method.clone();
+        let mut patience = upload.is_waiting().then(|| Box::pin(tokio::time::sleep(CONTINUE_PATIENCE)));
         poll_fn(|task| {
+            if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(task).is_ready()) {
+                patience = None;
+                upload.go_ahead();
+            }
             let mut sides = Sides {
                 down: exchange.down,
                 up: &mut opened.up,
@@ -212,7 +217,12 @@ impl<'a> Attempts<'a> {
             }
             while let Poll::Ready(result) = opened.up.poll_response(task, &method, &UPSTREAM_HEAD) {
                 match result {
-                    Ok(answer) if is_interim(answer.head.status) => pass_on(exchange.down, &answer.head),
+                    Ok(answer) if answer.head.status == StatusCode::CONTINUE => {
+                        // The client is told when its content is asked for, with the next turn of the upload.
+                        upload.go_ahead();
+                        task.waker().wake_by_ref();
+                    }
+                    Ok(answer) if is_interim(answer.head.status) => exchange.down.send_informational(&answer.head),
                     Ok(answer) => return Poll::Ready(Ok(answer)),
                     Err(error) => return Poll::Ready(Err(Miss::Stream { error, reused })),
                 }
@@ -245,13 +255,6 @@ impl Exchange<'_> {
 
 fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
-}
-
-/// `100 Continue` was answered here already; other interim answers are the client's.
-fn pass_on(down: &mut Downstream<sekisho_tls::Transport>, head: &ResponseHead) {
-    if head.status != StatusCode::CONTINUE {
-        down.send_informational(head);
-    }
 }
 
 /// The request's content broke: a client that left, or one that sends what is not HTTP.

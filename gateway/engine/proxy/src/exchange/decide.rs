@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use http::StatusCode;
 use http::header::{HeaderValue, ORIGIN};
 use sekisho_codec::{RequestHead, ResponseHead, authority, target};
@@ -64,7 +63,7 @@ pub fn decide<'a>(
     if let Some(failure) = &plan.failure {
         return Err(failed(failure));
     }
-    let origin = if plan.filters.needs_origin() { head.headers.get(&ORIGIN).cloned() } else { None };
+    let origin = head.headers.get(&ORIGIN).cloned();
     let request = RequestContext {
         matched_prefix: matched_prefix(compiled.router.route(route), rule_match),
         listener_port: compiled.router.listener(listener).port,
@@ -83,6 +82,7 @@ pub fn decide<'a>(
     if !share.filters.is_empty() {
         run_filters(&share.filters, &request, head)?;
     }
+    let origin = origin.filter(|_| plan.filters.needs_origin() || share.filters.needs_origin());
     Ok(Forward { plan, share, backend, origin })
 }
 
@@ -91,7 +91,7 @@ fn normalize(head: &mut RequestHead) -> Result<(), Reply> {
     match target::normalize(&head.target) {
         Ok(target::Normalized::Unchanged) => Ok(()),
         Ok(target::Normalized::Changed(changed)) => {
-            head.target = Bytes::from(changed);
+            head.target = changed;
             Ok(())
         }
         Err(_) => Err(malformed()),
@@ -100,7 +100,7 @@ fn normalize(head: &mut RequestHead) -> Result<(), Reply> {
 
 fn apply_edge_rules(context: &ConnectionContext, head: &mut RequestHead, record: &mut Record) {
     edge::underscore::drop_shadowing(&mut head.headers);
-    context.forwarding.apply(head);
+    record.client = context.forwarding.apply(head).address;
     record.note_forwarded_for(&head.headers);
     record.request_id = Some(edge::request_id::apply(context.trusted_hops, &mut head.headers));
     record.trace_id = Some(edge::traceparent::apply(&mut head.headers));

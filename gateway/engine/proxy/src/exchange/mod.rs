@@ -17,8 +17,8 @@ mod retry;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::StatusCode;
+use http::header::{CONTENT_TYPE, EXPECT, HeaderName, HeaderValue};
 use sekisho_codec::http1::HeadLimits;
 use sekisho_codec::{Headers, RequestHead};
 use sekisho_stream::{BodyKind, Downstream, Http1, ReceivedResponse, ResponseOptions};
@@ -48,6 +48,8 @@ pub struct Incoming {
     pub body: BodyKind,
     /// `Upgrade`, where the client asked for one.
     pub upgrade: Option<HeaderValue>,
+    /// The client waits for leave to send its content (HTTP/1).
+    pub expect_continue: bool,
     /// The client will send another request on this connection (HTTP/1).
     pub keep_alive: bool,
 }
@@ -93,6 +95,7 @@ pub async fn serve(
         head: incoming.head,
         body: incoming.body,
         upgrade: incoming.upgrade,
+        expect_continue: incoming.expect_continue,
         keep_alive: incoming.keep_alive,
         record,
         feeds: Vec::new(),
@@ -122,6 +125,7 @@ pub async fn refuse(
         head,
         body: BodyKind::Empty,
         upgrade: None,
+        expect_continue: false,
         keep_alive: false,
         record,
         feeds: Vec::new(),
@@ -138,6 +142,7 @@ pub(crate) struct Exchange<'a> {
     head: RequestHead,
     body: BodyKind,
     upgrade: Option<HeaderValue>,
+    expect_continue: bool,
     keep_alive: bool,
     record: Record,
     feeds: Vec<MirrorFeed>,
@@ -154,7 +159,10 @@ impl Exchange<'_> {
     async fn forward(mut self, config: &ActiveConfig, forward: &Forward<'_>) -> Served {
         self.request_deadline = after(self.activity, forward.plan.request_timeout_ms);
         self.start_mirrors(config, forward);
-        let mut upload = Upload::new(self.body, self.context.limits.replay_buffer_bytes as usize);
+        if self.expect_continue {
+            self.head.headers.set(EXPECT, HeaderValue::from_static("100-continue"));
+        }
+        let mut upload = Upload::new(self.body, self.context.limits.replay_buffer_bytes as usize, self.expect_continue);
         let mut attempts = Attempts::new(forward, &config.backends[forward.backend as usize]);
         let outcome = attempts.run(&mut self, &mut upload).await;
         match outcome {
@@ -230,11 +238,9 @@ impl Exchange<'_> {
     }
 
     fn end(&mut self, keep_alive: bool, request_read: bool) -> Served {
-        if !request_read {
-            respond::refuse_rest(self.down);
-            return Served::Close;
-        }
-        if keep_alive { Served::Complete } else { Served::Close }
+        // With the rest of a request unread, an HTTP/1 connection is closed by its owner. An HTTP/2 stream that is
+        // dropped tells the client NO_ERROR once the answer is out (RFC 9113, 8.1); a reset here would overtake it.
+        if keep_alive && request_read { Served::Complete } else { Served::Close }
     }
 
     fn broken(&mut self, reason: Reason) -> Served {

@@ -22,6 +22,8 @@ pub enum Fault {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum UploadState {
+    /// The client sends its content when the backend says that it wants it (100-continue).
+    Waiting,
     Sending,
     Flushing,
     Done,
@@ -40,6 +42,8 @@ pub struct Upload {
     received_all: bool,
     /// Some content was taken from the client.
     consumed: bool,
+    /// Content is asked for only when the backend says so.
+    on_request: bool,
 }
 
 #[derive(Debug, Default)]
@@ -51,10 +55,12 @@ struct Replay {
 
 impl Upload {
     /// `replay_bytes`: most content kept for another attempt.
-    pub fn new(body: BodyKind, replay_bytes: usize) -> Self {
+    /// `on_request`: the client waits for leave to send (RFC 9110, 10.1.1), and the backend gives it.
+    pub fn new(body: BodyKind, replay_bytes: usize, on_request: bool) -> Self {
         let empty = body.is_empty();
         Self {
-            state: UploadState::Sending,
+            state: if on_request { UploadState::Waiting } else { UploadState::Sending },
+            on_request,
             replay: (!empty).then(|| Replay { limit: replay_bytes, ..Replay::default() }),
             cursor: 0,
             received_all: empty,
@@ -68,8 +74,20 @@ impl Upload {
     }
 
     pub fn restart(&mut self) {
-        self.state = UploadState::Sending;
+        let waiting = self.on_request && !self.consumed;
+        self.state = if waiting { UploadState::Waiting } else { UploadState::Sending };
         self.cursor = 0;
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        self.state == UploadState::Waiting
+    }
+
+    /// The backend wants the content, or has had its time to say that it does not.
+    pub fn go_ahead(&mut self) {
+        if self.is_waiting() {
+            self.state = UploadState::Sending;
+        }
     }
 
     /// No attempt follows: the memory of what was sent is let go.
@@ -98,6 +116,10 @@ impl Upload {
     pub fn poll(&mut self, context: &mut Context<'_>, sides: &mut Sides<'_>) -> Poll<Result<(), Fault>> {
         loop {
             match self.state {
+                UploadState::Waiting => {
+                    ready!(sides.up.poll_flush(context)).map_err(Fault::Upstream)?;
+                    return Poll::Pending;
+                }
                 UploadState::Sending if self.next_is_known_end() => {
                     sides.up.finish();
                     sides.feeds.iter_mut().for_each(MirrorFeed::finish);

@@ -3,6 +3,7 @@
 //! Telling happens when the record is dropped: whatever ends an exchange, it is logged and counted
 //! last, and exactly once.
 
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,6 +33,8 @@ pub struct Record {
     version: Version,
     user_agent: Option<HeaderValue>,
     pub grpc: bool,
+    /// Who sent the request, as far as hops are trusted.
+    pub client: IpAddr,
     pub forwarded_for: Option<HeaderValue>,
     pub request_id: Option<HeaderValue>,
     pub trace_id: Option<TraceId>,
@@ -63,6 +66,7 @@ impl Record {
             version: head.version,
             user_agent: head.headers.get(&USER_AGENT).cloned(),
             grpc: super::is_grpc(&head.headers),
+            client: context.remote.ip(),
             forwarded_for: None,
             request_id: None,
             trace_id: None,
@@ -121,6 +125,12 @@ impl Record {
         }
     }
 
+    /// The peer, or the client behind trusted hops, whose port nobody knows.
+    fn remote(&self) -> SocketAddr {
+        let peer = self.context.remote;
+        if self.client == peer.ip() { peer } else { SocketAddr::new(self.client, 0) }
+    }
+
     fn log(&self, duration: Duration) {
         let router = &self.config.compiled.router;
         let listener = self.listener.map(|id| router.listener(id));
@@ -144,7 +154,7 @@ impl Record {
             forwarded_for: self.forwarded_for.as_ref().map(HeaderValue::as_bytes),
             request_id: self.request_id.as_ref().map_or(b"", |id| id.as_bytes()),
             trace_id: self.trace_id.as_ref().map_or("", TraceId::as_str),
-            remote: self.context.remote,
+            remote: self.remote(),
             local: self.context.local,
             server_name: self.context.sni.as_deref(),
             gateway: listener.map_or("", |listener| &listener.gateway),

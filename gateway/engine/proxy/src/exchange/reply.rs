@@ -40,10 +40,7 @@ impl Reply {
         }
         let body = Bytes::from(format!("{}: {summary}\n", self.reason.code()));
         self.headers.set(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        self.headers.set(
-            HeaderName::from_static("x-content-type-options"),
-            HeaderValue::from_static("nosniff"),
-        );
+        self.headers.set(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
         let head = ResponseHead { status: self.status, headers: self.headers };
         let kind = BodyKind::Length(body.len() as u64);
         let body = if *method == Method::HEAD { Bytes::new() } else { body };

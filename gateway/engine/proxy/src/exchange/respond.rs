@@ -40,12 +40,6 @@ pub async fn flush(
     .await
 }
 
-/// The answer is whole, and the rest of the request is not wanted. An HTTP/1 connection is closed
-/// by its owner; an HTTP/2 stream says so (RFC 9113, 8.1).
-pub fn refuse_rest(down: &mut Downstream<Transport>) {
-    down.reset(Reason::NO_ERROR);
-}
-
 /// The answer is not whole.
 pub fn abort(down: &mut Downstream<Transport>) {
     down.reset(Reason::INTERNAL_ERROR);

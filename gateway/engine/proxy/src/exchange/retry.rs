@@ -44,13 +44,7 @@ pub enum Next {
 }
 
 /// `replayable`: the whole of the request that was consumed can be sent again.
-pub fn decide(
-    policy: Option<&PlannedRetry>,
-    failed: Failed,
-    method: &Method,
-    replayable: bool,
-    tries: Tries,
-) -> Next {
+pub fn decide(policy: Option<&PlannedRetry>, failed: Failed, method: &Method, replayable: bool, tries: Tries) -> Next {
     if !replayable {
         return Next::GiveUp;
     }

@@ -76,11 +76,11 @@ const showState = (data) => {
 };
 
 const showProblems = (data) => {
-  const problems = [
-    ...(data.table.last_error ? [{ message: data.table.last_error, object: "table" }] : []),
+  // A controller's report tells the same and more; without one, the engine's own words are shown.
+  const raw = data.problems.length ? [] : [
     ...data.rejected.map((message) => ({ message, object: "refused by the engine" })),
-    ...data.gateways.flatMap((gateway) => gateway.listeners.filter((one) => one.error).map((one) => ({ message: one.error, object: `${gateway.key}/${one.name}` }))),
-    ...data.problems];
+    ...data.gateways.flatMap((gateway) => gateway.listeners.filter((one) => one.error).map((one) => ({ message: one.error, object: `${gateway.key}/${one.name}` })))];
+  const problems = [...(data.table.last_error ? [{ message: data.table.last_error, object: "table" }] : []), ...raw, ...data.problems];
   const section = byId("problems");
   section.hidden = problems.length === 0;
   section.classList.toggle("only-warnings", problems.every((problem) => problem.severity === "warning"));
@@ -110,7 +110,7 @@ const showGateways = (gateways) => (gateways.length ? gateways.map((gateway) => 
   const cut = gateway.key.indexOf("/");
   return make("article", { class: "card" },
     make("h3", {}, make("span", {}, `${gateway.key.slice(0, cut + 1)}`), gateway.key.slice(cut + 1)),
-    table([["Listener"], ["Host"], ["Address"], ["Routes", "number"], ["Requests/s", "number"]], gateway.listeners.map((one) => [
+    table([["Listener"], ["Host"], ["Address"], ["Rules", "number"], ["Requests/s", "number"]], gateway.listeners.map((one) => [
       [make("span", { class: `dot ${one.bound ? "good" : "bad"}`, title: one.bound ? "bound" : one.error || "not bound" }), one.name],
       make("span", { class: "mono" }, one.hostname),
       make("span", { class: "mono" }, one.url),

@@ -111,10 +111,10 @@ impl Backend {
     ) -> Result<Lease, OpenError> {
         let endpoint = balance::choose(&self.endpoints, avoid, &self.shared.random).ok_or(OpenError::NoEndpoints)?;
         let http2 = self.speaks_http2(want);
-        if http2 || !fresh {
-            if let Some(lease) = self.reuse_at(endpoint, http2) {
-                return Ok(lease);
-            }
+        if (http2 || !fresh)
+            && let Some(lease) = self.reuse_at(endpoint, http2)
+        {
+            return Ok(lease);
         }
         // Boxed: the future of the usual case, reuse, stays small inside every caller's.
         Box::pin(self.connect(endpoint, http2, connect_timeout)).await

@@ -66,10 +66,10 @@ impl Http2Pool {
             Err(_) => {
                 let under_way = self.attempts.get();
                 let guard = self.dialling.lock().await;
-                if let Some((attempt, failure)) = &*self.failure.borrow() {
-                    if *attempt >= under_way {
-                        return Err(failure.clone());
-                    }
+                if let Some((attempt, failure)) = &*self.failure.borrow()
+                    && *attempt >= under_way
+                {
+                    return Err(failure.clone());
                 }
                 guard
             }

@@ -105,10 +105,10 @@ impl BackendSpec {
         let tls_source = backend.tls.as_ref().map(|tls| TlsSource::collect(tls, table)).unwrap_or_default();
         let same_tls = previous.filter(|spec| spec.backend.tls == backend.tls && spec.tls_source.same(&tls_source));
         let same_endpoints = previous.filter(|spec| same(spec.endpoints_source.as_ref(), endpoints_source));
-        if let (Some(spec), Some(_)) = (same_tls, same_endpoints) {
-            if same(Some(&spec.backend), Some(backend)) {
-                return spec.clone();
-            }
+        if let (Some(spec), Some(_)) = (same_tls, same_endpoints)
+            && same(Some(&spec.backend), Some(backend))
+        {
+            return spec.clone();
         }
         let transport = match same_tls {
             Some(spec) => spec.transport.clone(),

@@ -1,71 +1,16 @@
 //! Sharing of HTTP/2 connections.
 
-use std::cell::Cell;
-use std::net::SocketAddr;
-use std::rc::Rc;
-
 use bytes::Bytes;
 use futures_util::future::{join_all, poll_fn};
 use http::header::HeaderValue;
-use http::{Method, Response, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use sekisho_codec::{Headers, RequestHead, Scheme};
 use sekisho_stream::{BodyKind, Http2Request};
-use sekisho_table::BackendProtocol;
 use sekisho_upstream::{Connection, Lease, Want};
-use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::io::AsyncWriteExt;
 
-use crate::support::{Worker, on_worker, open, settle};
-
-/// Answers every request with 200, once `answer` is notified when it holds requests back.
-struct Http2Server {
-    address: SocketAddr,
-    accepted: Rc<Cell<usize>>,
-    goaway: Rc<Notify>,
-    hangup: Rc<Notify>,
-}
-
-impl Http2Server {
-    async fn start(max_streams: u32) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let server = Self { address, accepted: Rc::default(), goaway: Rc::default(), hangup: Rc::default() };
-        let (accepted, goaway, hangup) = (server.accepted.clone(), server.goaway.clone(), server.hangup.clone());
-        tokio::task::spawn_local(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                accepted.set(accepted.get() + 1);
-                let (goaway, hangup) = (goaway.clone(), hangup.clone());
-                tokio::task::spawn_local(async move {
-                    let mut builder = h2::server::Builder::new();
-                    builder.max_concurrent_streams(max_streams);
-                    let mut connection = builder.handshake::<_, Bytes>(stream).await.expect("HTTP/2");
-                    loop {
-                        let request = tokio::select! {
-                            request = connection.accept() => request,
-                            () = goaway.notified() => { connection.graceful_shutdown(); continue }
-                            () = hangup.notified() => return,
-                        };
-                        let Some(Ok((request, mut respond))) = request else { return };
-                        // The response ends when the request does: an open request holds its stream.
-                        tokio::task::spawn_local(async move {
-                            let mut body = request.into_body();
-                            let Ok(mut sender) = respond.send_response(Response::new(()), false) else { return };
-                            while let Some(Ok(_)) = body.data().await {}
-                            sender.send_data(Bytes::new(), true).ok();
-                        });
-                    }
-                });
-            }
-        });
-        server
-    }
-
-    fn worker(&self) -> Worker {
-        let mut worker = Worker::new();
-        worker.set("b", BackendProtocol::H2C, None, &[self.address]);
-        worker
-    }
-}
+use crate::http2_server::Http2Server;
+use crate::support::{Server, Worker, on_worker, open, settle, try_open};
 
 /// A request whose content has not ended, with the lease it runs on.
 struct Held {
@@ -166,6 +111,7 @@ fn a_connection_that_is_going_away_takes_no_new_stream_and_finishes_its_own() {
         let backend = worker.backend("b");
         let mut running = request_on(open(&backend, Want::Any).await);
         assert_eq!(running.status().await, StatusCode::OK);
+        settle().await;
         server.goaway.notify_waiters();
         settle().await;
         let next = open(&backend, Want::Any).await;
@@ -222,6 +168,23 @@ fn an_unused_connection_expires_and_one_with_a_running_stream_stays_open() {
         assert!(backend.reuse(Want::Any, None).is_none(), "the pool let go of it");
         assert!(!open(&backend, Want::Any).await.reused);
         running.finish().await;
+    });
+}
+
+#[test]
+fn a_server_that_does_not_speak_http2_is_a_failure_to_connect() {
+    on_worker(async {
+        let server = Server::start().await;
+        let worker = Worker::serving("b", &[server.address]);
+        let backend = worker.backend("b");
+        let answering = async {
+            let mut stream = server.take().await;
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await.expect("sent");
+            stream
+        };
+        let (outcome, _stream) = tokio::join!(try_open(&backend, Want::Http2), answering);
+        let error = outcome.expect_err("this is HTTP/1.1");
+        assert!(error.message().starts_with("HTTP/2 could not start"), "{error}");
     });
 }
 

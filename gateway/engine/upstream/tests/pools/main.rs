@@ -7,6 +7,7 @@ mod certificates;
 mod failures;
 mod http1;
 mod http2;
+mod http2_server;
 mod protocols;
 mod specs;
 mod support;

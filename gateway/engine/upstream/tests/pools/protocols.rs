@@ -1,12 +1,15 @@
 //! Which HTTP version a backend is spoken to in.
 
+use std::rc::Rc;
+
 use sekisho_table::{BackendProtocol, BackendTls, Listener, ListenerProtocol, Table};
 use sekisho_tls::ServerTls;
 use sekisho_upstream::{Connection, Lease, Want};
 use tokio::net::TcpListener;
 
 use crate::certificates::{Authority, add_bundle, add_certificate};
-use crate::support::{Server, Worker, on_worker, open};
+use crate::http2_server::{Http2Server, serve};
+use crate::support::{Worker, on_worker, open};
 
 fn version(lease: &Lease) -> &'static str {
     match lease.connection {
@@ -18,7 +21,7 @@ fn version(lease: &Lease) -> &'static str {
 #[test]
 fn a_plain_backend_speaks_what_it_declares_unless_the_request_needs_otherwise() {
     on_worker(async {
-        let server = Server::start().await;
+        let server = Http2Server::start(100).await;
         for (protocol, want, expected) in [
             (BackendProtocol::Http, Want::Any, "HTTP/1.1"),
             (BackendProtocol::Http, Want::Http1, "HTTP/1.1"),
@@ -75,11 +78,10 @@ async fn tls_backend() -> (Worker, tokio::sync::mpsc::UnboundedReceiver<bool>) {
     let address = socket.local_addr().expect("an address");
     let (sender, handshakes) = tokio::sync::mpsc::unbounded_channel();
     tokio::task::spawn_local(async move {
-        let mut open = Vec::new();
         while let Ok((stream, _)) = socket.accept().await {
             let accepted = tls.accept(stream).await.unwrap_or_else(|error| panic!("a handshake: {error}"));
             sender.send(accepted.alpn_h2).ok();
-            open.push(accepted.transport);
+            tokio::task::spawn_local(serve(accepted.transport, 100, Rc::default(), Rc::default()));
         }
     });
     let mut worker = Worker::new();

@@ -61,6 +61,7 @@ bench: $(ENGINE) ## The gateway beside nginx, HAProxy and Envoy: CPU per request
 	@$(call require,h2load,Debian: apt-get install nghttp2-client)
 	@$(call require,nginx,Debian: apt-get install nginx)
 	@$(call require,haproxy,Debian: apt-get install haproxy)
+	@$(call require,taskset,Debian: apt-get install util-linux)
 	$(BIN)/python -m tests.bench $(BENCH_ARGUMENTS)
 
 .PHONY: bench-idle

@@ -377,10 +377,12 @@ async fn informational_responses_and_leave_to_send_come_before_the_response() {
 async fn a_connection_that_breaks_is_told_to_its_streams() {
     local(async {
         let (mut server, io) = server(&Http2Options::default());
+        tokio::task::spawn_local(async move {
+            let accepted = support::http2::accept(&mut server).await;
+            drop((accepted, server));
+        });
         let client = client(io).await;
         let mut request = client.open(&ask(Method::GET, "/"), BodyKind::Empty).unwrap();
-        let accepted = support::http2::accept(&mut server).await.unwrap().unwrap();
-        drop((accepted, server));
         let error = answer(&mut request).await.unwrap_err();
         assert!(matches!(error.kind, StreamErrorKind::Reset | StreamErrorKind::Io(_)), "{error:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;

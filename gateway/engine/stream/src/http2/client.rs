@@ -18,7 +18,8 @@ use super::send::Send;
 use super::{Http2Options, MAX_ERROR_RESETS, MAX_UNSEEN_RESETS, convert};
 use crate::{BodyKind, StreamError, StreamErrorKind};
 
-/// Begins HTTP/2 on `io`; ready when the server has said how many streams it takes. The future drives the connection: it has to be polled until it ends.
+/// Begins HTTP/2 on `io`; ready when the server has said how many streams it takes. The future that comes with the handle
+/// drives the connection: it has to be polled until it ends.
 pub async fn connect<IO>(
     io: IO,
     options: &Http2Options,

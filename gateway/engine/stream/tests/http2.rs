@@ -391,3 +391,17 @@ async fn a_connection_that_breaks_is_told_to_its_streams() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_connection_begins_once_the_server_has_spoken() {
+    local(async {
+        let (silent, peer) = tokio::io::duplex(4096);
+        let connecting = sekisho_stream::connect(silent, &Http2Options::default());
+        assert!(tokio::time::timeout(Duration::from_millis(20), connecting).await.is_err());
+        drop(peer);
+        let (leaving, peer) = tokio::io::duplex(4096);
+        drop(peer);
+        assert!(sekisho_stream::connect(leaving, &Http2Options::default()).await.is_err());
+    })
+    .await;
+}

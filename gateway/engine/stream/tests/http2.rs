@@ -396,12 +396,13 @@ async fn a_connection_that_breaks_is_told_to_its_streams() {
 async fn a_connection_begins_once_the_server_has_spoken() {
     local(async {
         let (silent, peer) = tokio::io::duplex(4096);
-        let connecting = sekisho_stream::connect(silent, &Http2Options::default());
+        let options = Http2Options::default();
+        let connecting = sekisho_stream::connect(silent, &options);
         assert!(tokio::time::timeout(Duration::from_millis(20), connecting).await.is_err());
         drop(peer);
         let (leaving, peer) = tokio::io::duplex(4096);
         drop(peer);
-        assert!(sekisho_stream::connect(leaving, &Http2Options::default()).await.is_err());
+        assert!(sekisho_stream::connect(leaving, &options).await.is_err());
     })
     .await;
 }

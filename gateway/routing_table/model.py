@@ -298,10 +298,7 @@ class Backend(Struct):
 
     key: str
     protocol: Literal["HTTP", "H2C", "WS"] = "HTTP"
-    """``HTTP``: HTTP/1.1, or HTTP/2 where TLS negotiates it or a gRPC request needs it.
-
-    ``H2C``: HTTP/2 by prior knowledge.
-    """
+    """``HTTP``: HTTP/1.1, and HTTP/2 for gRPC requests; ``H2C``: HTTP/2 always; ``WS``: HTTP/1.1."""
     tls: BackendTLS | None = None
     destination: Destination = Destination()
     failure: Failure | None = None

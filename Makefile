@@ -105,7 +105,7 @@ python:
 	  || { echo "$(PYTHON) cannot make virtual environments (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
 rust:
-	@$(call require,cargo,install Rust 1.85 or newer with rustup)
+	@$(call require,cargo,install Rust 1.88 or newer with rustup)
 	@$(call require,cc,a C compiler is needed to link the engine (Debian: apt-get install build-essential))
 
 cargo-components: rust

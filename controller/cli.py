@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         description="A Gateway API gateway: manifests in, live traffic through.",
         epilog="Start with 'sekisho demo', then 'sekisho up -f FILE'. 'sekisho COMMAND --help' has examples.",
     )
+    parser.add_argument("--version", action="version", version=f"sekisho {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_up(commands)
     _add_check(commands)
@@ -133,7 +134,13 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("method", metavar="METHOD", help="for example GET")
     parser.add_argument("url", metavar="URL", help="scheme and port choose the listener; https is TLS with that name")
     parser.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", help="may be repeated")
-    parser.add_argument("--from", dest="identity", default="", metavar="spiffe://…", help="the client's identity")
+    parser.add_argument(
+        "--from",
+        dest="identity",
+        default="",
+        metavar="spiffe://…",
+        help="the client's identity; no route of this release looks at it",
+    )
     _add_paths(parser, required=False)
     add_admin_option(parser, default=None)
     _add_output(parser)

@@ -120,7 +120,8 @@ def _routes(writer: Writer, started: Started) -> None:
         last_host = ""
         for route in shown:
             host = ", ".join(_hosts(route))
-            rows.append(_route_row(route, "" if host == last_host else host, started.sources))
+            source = _within(started.sources.get(object_of_route(route.key), route.key), started.paths)
+            rows.append(_route_row(route, "" if host == last_host else host, source))
             last_host = host
         writer.block(grid(rows))
     for route in () if writer.styled else shown:
@@ -138,14 +139,23 @@ def _hosts(route: Route) -> list[str]:
     return ["every host" if name == "*" else name for name in names] or ["no host"]
 
 
-def _route_row(route: Route, host: str, sources: Mapping[str, str]) -> list[Text]:
+def _within(place: str, paths: Iterable[str]) -> str:
+    """``shop.yaml:4`` for a file of a watched folder, whose name the last line has."""
+    file, _, line = place.rpartition(":")
+    for path in paths:
+        if file != path and Path(file).is_relative_to(path):
+            return f"{Path(file).relative_to(path)}:{line}"
+    return place
+
+
+def _route_row(route: Route, host: str, source: str) -> list[Text]:
     broken = route.failure is not None or any(share.failure is not None for share in route.backends)
     targets = describe.backends(route) or (_answer(route),)
     return [
         text((host, "title")),
         text("\n".join(describe.match(match) for match in route.matches[:4])),
         text(("→ ", "soft"), ("\n→ ".join(targets), "bad" if broken else "")),
-        text((sources.get(object_of_route(route.key), route.key), "where")),
+        text((source, "where")),
     ]
 
 

@@ -29,7 +29,7 @@ def write_explanation(writer: Writer, question: Question, answer: Answer) -> Non
             _route(tree, answer)
             _passed_over(tree, answer)
         case "no_listener":
-            tree.add(text("no listener is bound for this scheme, address and port; compare with sekisho status"))
+            tree.add(text("no listener has this scheme and port; a URL without a port means 80, or 443 with https"))
         case _:
             _nearest(tree, answer)
     writer.block(tree) if writer.styled else _plain(writer, tree)

@@ -28,7 +28,7 @@ def write_verdict(writer: Writer, report: StatusReport) -> None:
     errors = sum(problem.severity == "error" for problem in report.problems)
     warnings = len(report.problems) - errors
     if not report.problems:
-        writer.line(("ok", "good"), f": {len(report.objects)} objects, no problem")
+        writer.line(("ok", "good"), f": {counted(len(report.objects), 'object')}, no problem")
         return
     words = [counted(number, noun) for number, noun in ((errors, "error"), (warnings, "warning")) if number]
     if writer.styled:
@@ -65,7 +65,9 @@ def _object_rows(item: ObjectStatus) -> list[list[Text]]:
 
 
 def _part_name(part: Part) -> str:
-    return part.name if part.attached_routes is None else f"{part.name} ({part.attached_routes} attached)"
+    if part.attached_routes is None:
+        return part.name
+    return f"{part.name} ({counted(part.attached_routes, 'route')} attached)"
 
 
 def _marks(conditions: Iterable[Condition]) -> Text:

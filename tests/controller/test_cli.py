@@ -56,7 +56,7 @@ def test_check_shows_every_condition_as_it_would_be_written(
     fine = "Accepted=True Accepted, Programmed=True Programmed, ResolvedRefs=True ResolvedRefs"
     assert output.splitlines() == [
         f"Gateway/default/edge (shop.yaml:1): {fine}",
-        f"  http (1 attached): {fine}, Conflicted=False NoConflicts",
+        f"  http (1 route attached): {fine}, Conflicted=False NoConflicts",
         "HTTPRoute/default/shop (shop.yaml:8)",
         "  Gateway edge: Accepted=True Accepted, ResolvedRefs=True ResolvedRefs",
         "ok: 2 objects, no problem",
@@ -165,6 +165,10 @@ def test_without_a_running_gateway_the_command_says_so(
 
 def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "version")[:2] == (0, f"sekisho {__version__}\n")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"sekisho {__version__}\n"
     root = Path(cli.__file__).parent.parent
     assert f'version = "{__version__}"' in (root / "gateway/engine/Cargo.toml").read_text()
     assert f'version = "{__version__}"' in (root / "pyproject.toml").read_text()

@@ -62,6 +62,15 @@ def test_the_start_for_people_shows_the_same_facts() -> None:
     assert "\x1b[" in shown
 
 
+def test_people_see_a_route_s_file_as_the_watched_folder_has_it() -> None:
+    sources = {"HTTPRoute/default/shop": "deep/manifests/shop.yaml:4"}
+    shown = written(lambda writer: announce(writer, started(paths=("deep/manifests",), sources=sources)), styled=True)
+    assert "shop.yaml:4" in shown
+    assert "deep/manifests/shop.yaml" not in shown
+    alone = started(paths=("deep/manifests/shop.yaml",), sources=sources)
+    assert "deep/manifests/shop.yaml:4" in written(lambda writer: announce(writer, alone), styled=True)
+
+
 def test_a_port_that_cannot_be_bound_is_named_with_its_cause() -> None:
     error = "cannot bind 127.0.0.1:8080: another process listens there already"
     state = ListenerState(key=tables.LISTENER, bound=False, error=error)
@@ -196,6 +205,16 @@ def test_a_404_is_explained_by_its_nearest_misses() -> None:
     assert "path PathPrefix: wants '/cart', the request has '/carts'" in shown
 
 
+def test_a_url_that_no_listener_has_says_which_port_it_means() -> None:
+    answer = {"decision": "no_listener", "listener": None, "status": None, "code": ""}
+    shown = written(lambda writer: write_explanation(writer, Question(url="http://a/"), answer))
+    assert shown.splitlines() == [
+        "GET http://a/",
+        "  nothing listens there",
+        "  no listener has this scheme and port; a URL without a port means 80, or 443 with https",
+    ]
+
+
 REPORT = StatusReport(
     gateways=(GatewayVersion(name="standalone", version="2", wanted="3"),),
     objects=(
@@ -225,7 +244,7 @@ def test_a_report_shows_objects_parts_conditions_and_versions() -> None:
     assert written(lambda writer: write_report(writer, REPORT)).splitlines() == [
         "gateway standalone holds v2 of v3",
         "Gateway/default/edge (edge.yaml:1): Accepted=True Accepted",
-        "  http (3 attached): Programmed=False PortUnavailable, Conflicted=False NoConflicts",
+        "  http (3 routes attached): Programmed=False PortUnavailable, Conflicted=False NoConflicts",
         "error: shop.yaml:4: HTTPRoute default/shop: Service default/none does not exist → create it",
     ]
     styled = written(lambda writer: write_report(writer, REPORT), styled=True)
@@ -238,4 +257,5 @@ def test_the_verdict_counts_errors_and_warnings() -> None:
     both = StatusReport(problems=(PROBLEM, PROBLEM, warning))
     assert written(lambda writer: write_verdict(writer, both)) == "2 errors, 1 warning\n"
     assert written(lambda writer: write_verdict(writer, StatusReport(problems=(warning,)))) == "1 warning\n"
-    assert written(lambda writer: write_verdict(writer, StatusReport())) == "ok: 0 objects, no problem\n"
+    fine = StatusReport(objects=REPORT.objects)
+    assert written(lambda writer: write_verdict(writer, fine)) == "ok: 1 object, no problem\n"

@@ -14,6 +14,9 @@ import msgspec
 
 Status = Literal["True", "False", "Unknown"]
 
+MAX_MESSAGE = 32_768
+"""Characters of a message that an API server takes (Kubernetes ``metav1.Condition``)."""
+
 
 class ConditionType(StrEnum):
     """What a condition is about."""
@@ -91,19 +94,24 @@ class Problem(msgspec.Struct, frozen=True):
 
 def holds(type_: ConditionType, reason: ConditionReason, message: str, generation: int) -> Condition:
     """A condition that is True."""
-    return Condition(type_, "True", reason, message, generation)
+    return Condition(type_, "True", reason, _bounded(message), generation)
 
 
 def fails(type_: ConditionType, reason: ConditionReason, message: str, generation: int) -> Condition:
     """A condition that is False."""
-    return Condition(type_, "False", reason, message, generation)
+    return Condition(type_, "False", reason, _bounded(message), generation)
 
 
 def pending(message: str, generation: int) -> Condition:
     """``Programmed`` before the data plane has answered."""
-    return Condition(ConditionType.PROGRAMMED, "Unknown", ConditionReason.PENDING, message, generation)
+    return Condition(ConditionType.PROGRAMMED, "Unknown", ConditionReason.PENDING, _bounded(message), generation)
 
 
 def first_of(problems: tuple[Problem, ...]) -> tuple[ConditionReason, str]:
     """One reason and one message for several problems: the first reason, every message."""
     return problems[0].reason, "; ".join(dict.fromkeys(problem.message for problem in problems))
+
+
+def _bounded(message: str) -> str:
+    """A longer message would have an API server refuse the whole status."""
+    return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"

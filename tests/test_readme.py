@@ -1,0 +1,64 @@
+"""The lists in the README are those of the code: reason codes, features, settings, commands and options."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from controller import cli
+from controller.offline import Offline
+from controller.resources import GatewayLimits, GatewayParametersSpec, duration_ms
+from controller.translate.features import SUPPORTED_FEATURES
+from gateway.routing_table import model
+from gateway.routing_table.reasons import FLAGS
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+MANIFESTS = [block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if block.startswith("apiVersion:")]
+
+
+def table(header: str) -> list[list[str]]:
+    rows = README.partition(header)[2].partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip().strip("`") for cell in re.split(r"(?<!\\)\|", row.strip("|"))] for row in rows]
+
+
+def test_every_reason_code_is_there_with_its_flag() -> None:
+    codes = {row[0]: row[1] for row in table("| code | flag | status | meaning |")}
+    assert codes == {str(reason): flags for reason, flags in FLAGS.items()}
+
+
+def test_every_claimed_feature_is_there_and_no_other() -> None:
+    section = README.partition("Conformance features")[2].partition("## ")[0]
+    named = re.findall(r"`((?:BackendTLSPolicy|GRPCRoute|Gateway|HTTPRoute|ReferenceGrant)\w*)`", section)
+    assert sorted(named) == [feature.name for feature in SUPPORTED_FEATURES]
+
+
+def test_every_setting_is_there_with_its_default() -> None:
+    parameters = next(block for block in MANIFESTS if "kind: GatewayParameters" in block)
+    shown = msgspec.convert(yaml.safe_load(parameters)["spec"], GatewayParametersSpec)
+    defaults = model.Gateway(key="default/edge")
+    assert (shown.trusted_hops, shown.access_log) == (defaults.trusted_hops, defaults.access_log)
+    for field in GatewayLimits.__struct_fields__:
+        value = getattr(shown.limits, field)
+        if isinstance(value, str):
+            assert duration_ms(value) == getattr(defaults.limits, f"{field}_ms"), field
+        else:
+            assert value == getattr(defaults.limits, field), field
+
+
+def test_every_manifest_is_without_a_problem(tmp_path: Path) -> None:
+    for number, block in enumerate(MANIFESTS):
+        (tmp_path / f"{number}.yaml").write_text(block)
+    assert Offline([str(tmp_path)]).report().problems == ()
+
+
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_every_option_of_the_gateway_is_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    options = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+    shown = {row[0].split()[0] for row in table("| option of `up` and `demo` | default | |")}
+    assert shown == options - {"--directory"}

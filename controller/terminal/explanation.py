@@ -98,7 +98,7 @@ def _passed_over(tree: Tree, answer: Answer) -> None:
     missed = [item for item in answer.get("candidates") or () if not item["matched"]]
     if not missed:
         return
-    branch = tree.add(text(("more specific, but did not match", "soft")))
+    branch = tree.add(text(("tried before it, without a match", "soft")))
     for item in missed[:_MAX_PASSED_OVER]:
         branch.add(_missed(item))
     if len(missed) > _MAX_PASSED_OVER:

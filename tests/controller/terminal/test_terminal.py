@@ -179,7 +179,7 @@ def test_an_explanation_shows_route_filters_backends_and_what_was_passed_over() 
         "    backend Service/default/b/80 10%",
         "    timeout whole request 500 ms",
         "    retry 2 times on 503",
-        "  more specific, but did not match",
+        "  tried before it, without a match",
         "    HTTPRoute/default/shop/0 match 0",
         "      header x-canary: wants 'yes', the request has none",
     ]

@@ -18,6 +18,10 @@ from gateway.routing_table.model import Listener, ListenerState, Resources, Rout
 
 _MAX_ROUTES = 12
 _MAX_PROBLEMS = 20
+_SOURCES_FROM_WIDTH = 100
+"""In a narrower terminal, routes are shown without the files that they are from."""
+_WHOLE_TARGET = 40
+"""Up to this length, no target of a route is broken over lines; a sentence about a failure may be."""
 
 
 class Started(Struct, frozen=True, kw_only=True):
@@ -123,7 +127,9 @@ def _routes(writer: Writer, started: Started) -> None:
             source = _within(started.sources.get(object_of_route(route.key), route.key), started.paths)
             rows.append(_route_row(route, "" if host == last_host else host, source))
             last_host = host
-        writer.block(grid(rows))
+        columns = 4 if writer.width >= _SOURCES_FROM_WIDTH else 3
+        widest = max(len(line) for row in rows for line in row[2].plain.splitlines())
+        writer.block(grid([row[:columns] for row in rows], whole={2} if widest <= _WHOLE_TARGET else ()))
     for route in () if writer.styled else shown:
         target = "; ".join(describe.backends(route)) or _answer(route)
         matches = " or ".join(describe.match(match) for match in route.matches)

@@ -7,7 +7,7 @@ for markup, and control characters in it never reach the terminal.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import IO, Final
 
 from rich.console import Console, RenderableType
@@ -50,6 +50,11 @@ class Writer:
             width=width if self.styled else _PLAIN_WIDTH,
         )
 
+    @property
+    def width(self) -> int:
+        """Columns of the terminal; practically endless for everything else."""
+        return self._console.width
+
     def line(self, *parts: str | tuple[str, str]) -> None:
         """One line of text; a pair is a text and its style."""
         self._console.print(text(*parts), soft_wrap=True)
@@ -83,11 +88,11 @@ def printable(content: str) -> str:
     return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in content)
 
 
-def grid(rows: Sequence[Sequence[Text]]) -> Table:
-    """Columns without lines; long cells wrap."""
+def grid(rows: Sequence[Sequence[Text]], *, whole: Container[int] = ()) -> Table:
+    """Columns without lines; long cells wrap, but for those of the ``whole`` columns while there is room."""
     table = Table.grid(padding=(0, 3, 0, 0))
-    for _ in rows[0] if rows else ():
-        table.add_column(overflow="fold")
+    for number in range(len(rows[0]) if rows else 0):
+        table.add_column(overflow="ellipsis" if number in whole else "fold", no_wrap=number in whole)
     for row in rows:
         table.add_row(*row)
     return table

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from controller.terminal.announce import Changed, Started, announce, announce_change, change_in_words, problems
 from controller.terminal.curl import CurlLine
@@ -12,7 +13,7 @@ from controller.terminal.report import write_report, write_verdict
 from controller.terminal.writer import Writer, printable
 from gateway.admin.explain import Question
 from gateway.admin.status import Condition, GatewayVersion, ObjectStatus, Part, Problem, StatusReport
-from gateway.routing_table.model import ListenerState, Resources
+from gateway.routing_table.model import Failure, ListenerState, Resources
 from tests.support import small_tables as tables
 
 PROBLEM = Problem(
@@ -23,9 +24,9 @@ PROBLEM = Problem(
 )
 
 
-def written(write: Callable[[Writer], None], *, styled: bool = False) -> str:
+def written(write: Callable[[Writer], None], *, styled: bool = False, width: int = 120) -> str:
     file = io.StringIO()
-    write(Writer(file, styled=styled, width=120))
+    write(Writer(file, styled=styled, width=width))
     return file.getvalue()
 
 
@@ -69,6 +70,21 @@ def test_people_see_a_route_s_file_as_the_watched_folder_has_it() -> None:
     assert "deep/manifests/shop.yaml" not in shown
     alone = started(paths=("deep/manifests/shop.yaml",), sources=sources)
     assert "deep/manifests/shop.yaml:4" in written(lambda writer: announce(writer, alone), styled=True)
+
+
+def test_in_a_narrow_terminal_a_route_s_target_stays_in_one_piece() -> None:
+    table = tables.resources(tables.route("shop", "/a-path-that-is-far-too-long-for-the-room-that-there-is"))
+    shown = written(lambda writer: announce(writer, started(table=table)), styled=True, width=80)
+    assert "Service/default/shop/80" in shown
+    assert "shop.yaml:4" not in shown
+
+
+def test_a_route_that_fails_says_all_of_why_in_a_narrow_terminal() -> None:
+    why = Failure(status=500, code="filter_not_resolved", message="words " * 30 + "and the last one")
+    table = tables.resources(replace(tables.route(), failure=why))
+    shown = written(lambda writer: announce(writer, started(table=table)), styled=True, width=80)
+    assert shown.count("words") == 30
+    assert "…" not in shown
 
 
 def test_a_port_that_cannot_be_bound_is_named_with_its_cause() -> None:

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{Method, Version};
@@ -48,10 +48,12 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    pub fn open(sink: &Sink) -> Result<AccessLog, String> {
+    /// The receiver ends when the last line has been written, after the last handle is gone.
+    pub fn open(sink: &Sink) -> Result<(AccessLog, Receiver<()>), String> {
+        let (writing, written) = channel();
         let dropped = Arc::new(AtomicU64::new(0));
         let target: Box<dyn Write + Send> = match sink {
-            Sink::None => return Ok(AccessLog { queue: None, dropped }),
+            Sink::None => return Ok((AccessLog { queue: None, dropped }, written)),
             Sink::Stdout => Box::new(io::stdout()),
             Sink::File(path) => {
                 let file = OpenOptions::new().create(true).append(true).open(path);
@@ -61,9 +63,17 @@ impl AccessLog {
         let (queue, buffers) = sync_channel(QUEUED_BUFFERS);
         std::thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || write_all(target, &buffers))
+            .spawn(move || {
+                write_all(target, &buffers);
+                drop(writing);
+            })
             .map_err(|e| format!("access log: cannot start its thread: {e}"))?;
-        Ok(AccessLog { queue: Some(queue), dropped })
+        Ok((AccessLog { queue: Some(queue), dropped }, written))
+    }
+
+    /// This handle takes no more lines.
+    pub fn end(&mut self) {
+        self.queue = None;
     }
 
     pub fn enabled(&self) -> bool {

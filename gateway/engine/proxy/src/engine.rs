@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sekisho_table::{Applied, ListenerState, TableStore};
+use sekisho_table::{Applied, Listener, ListenerState, TableStore};
 use sekisho_tls::CertificateChecks;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -24,6 +24,8 @@ use crate::worker::{self, BackendReport, Command, Report};
 
 /// A worker that has not answered by then is taken to be gone.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The last lines of the access log may take this long to be written.
+const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_WORKERS: usize = 256;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -51,12 +53,14 @@ struct Control {
     workers: Vec<WorkerHandle>,
     bound: HashSet<SocketAddr>,
     draining: bool,
+    log: AccessLog,
+    /// Ends when the access log is written.
+    written: Receiver<()>,
 }
 
 /// The data plane of this process.
 pub struct Engine {
     control: Mutex<Control>,
-    log: AccessLog,
     total_connections: Arc<AtomicU32>,
 }
 
@@ -65,7 +69,7 @@ impl Engine {
         if options.workers == 0 || options.workers > MAX_WORKERS {
             return Err(format!("workers: {} is not between 1 and {MAX_WORKERS}", options.workers));
         }
-        let log = AccessLog::open(&Sink::parse(&options.access_log))?;
+        let (log, written) = AccessLog::open(&Sink::parse(&options.access_log))?;
         let total_connections = Arc::new(AtomicU32::new(0));
         let workers = (0..options.workers).map(|index| start_worker(index, &log, &total_connections));
         let control = Control {
@@ -74,8 +78,10 @@ impl Engine {
             workers: workers.collect::<Result<_, _>>()?,
             bound: HashSet::new(),
             draining: false,
+            log,
+            written,
         };
-        Ok(Engine { control: Mutex::new(control), log, total_connections })
+        Ok(Engine { control: Mutex::new(control), total_connections })
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
@@ -96,8 +102,11 @@ impl Engine {
     }
 
     pub fn statistics(&self) -> Vec<u8> {
-        let reports = self.control().collect();
-        render(&reports, &self.log)
+        let (reports, lost_lines) = {
+            let control = self.control();
+            (control.collect(), control.log.dropped())
+        };
+        render(&reports, lost_lines)
     }
 
     /// Stops accepting and asks every connection to finish; returns at once.
@@ -113,9 +122,10 @@ impl Engine {
         self.total_connections.load(Ordering::Relaxed).into()
     }
 
-    /// Ends the workers, and with them every connection.
+    /// Ends the workers, and with them every connection; what they had to log is written.
     pub fn close(&self) {
         let mut control = self.control();
+        control.draining = true;
         control.send(|| Command::Stop);
         for worker in &mut control.workers {
             if let Some(thread) = worker.thread.take() {
@@ -123,6 +133,10 @@ impl Engine {
                 let _ = thread.join();
             }
         }
+        control.bound.clear();
+        control.log.end();
+        // Nobody sends: either the writer is done, or its sink is stuck and its lines are lost.
+        let _ = control.written.recv_timeout(LOG_TIMEOUT);
     }
 }
 
@@ -183,10 +197,7 @@ impl Control {
         let compiled = self.compiled.clone();
         let gone: Vec<SocketAddr> =
             self.bound.iter().filter(|address| compiled.socket(**address).is_none()).copied().collect();
-        for address in gone {
-            self.bound.remove(&address);
-            self.send(|| Command::Unlisten(address));
-        }
+        self.close_sockets(&gone);
         for socket in compiled.sockets.iter() {
             if let Some(Err(error)) = &socket.tls {
                 errors.insert(socket.address, error.clone());
@@ -199,6 +210,18 @@ impl Control {
             }
         }
         errors
+    }
+
+    /// Waits until the addresses are free: another listener of the same update may want them, in part or under another
+    /// name.
+    fn close_sockets(&mut self, addresses: &[SocketAddr]) {
+        let (done, closed) = channel();
+        for address in addresses {
+            self.bound.remove(address);
+            self.send(|| Command::Unlisten(*address, done.clone()));
+        }
+        drop(done);
+        wait(&closed, self.workers.len() * addresses.len());
     }
 
     fn open(&mut self, address: SocketAddr) -> Result<(), String> {
@@ -216,11 +239,28 @@ impl Control {
         let listeners = self.compiled.table.listeners.values();
         listeners
             .map(|listener| {
-                let address = SocketAddr::new(listener.address, listener.bind_port);
-                let error = errors.get(&address).cloned().unwrap_or_default();
+                let error = self.listener_problem(listener, errors).unwrap_or_default();
                 ListenerState { key: listener.key.clone(), bound: error.is_empty(), error }
             })
             .collect()
+    }
+
+    fn listener_problem(&self, listener: &Listener, errors: &HashMap<SocketAddr, String>) -> Option<String> {
+        if self.draining {
+            return Some("the gateway is shutting down and accepts no more connections".to_owned());
+        }
+        let address = SocketAddr::new(listener.address, listener.bind_port);
+        errors.get(&address).cloned().or_else(|| self.tls_problem(listener, address))
+    }
+
+    /// Why TLS refuses every connection of a listener, although others of its socket are served.
+    fn tls_problem(&self, listener: &Listener, address: SocketAddr) -> Option<String> {
+        let socket = self.compiled.socket_plan(self.compiled.socket(address)?);
+        let Some(Ok(tls)) = &socket.tls else { return None };
+        let own = tls.problems().iter().filter(|(key, _)| *key == listener.key);
+        let reasons: Vec<&str> = own.map(|(_, reason)| reason.as_str()).collect();
+        // One certificate that can be used is enough.
+        (!reasons.is_empty() && reasons.len() >= listener.certificates.len()).then(|| reasons.join("; "))
     }
 
     fn collect(&self) -> Vec<Report> {
@@ -275,7 +315,7 @@ struct RouteLine<'a> {
     requests: u64,
 }
 
-fn render(reports: &[Report], log: &AccessLog) -> Vec<u8> {
+fn render(reports: &[Report], lost_lines: u64) -> Vec<u8> {
     let mut sum = Statistics::default();
     for report in reports {
         sum.merge(&report.statistics);
@@ -287,7 +327,7 @@ fn render(reports: &[Report], log: &AccessLog) -> Vec<u8> {
         backends: sum_backends(reports),
         listeners: sum.listeners.iter().map(|(key, requests)| ListenerLine { key, requests: *requests }).collect(),
         routes_hit: sum.routes.iter().map(|(route, requests)| RouteLine { route, requests: *requests }).collect(),
-        access_log_dropped: log.dropped(),
+        access_log_dropped: lost_lines,
         workers: reports.len(),
     };
     serde_json::to_vec(&report).unwrap_or_default()

@@ -20,6 +20,7 @@ use tokio::task::{JoinHandle, LocalSet};
 
 use crate::access_log::{AccessLog, FLUSH_BYTES};
 use crate::config::Compiled;
+use crate::exchange::MirrorLoad;
 use crate::listener;
 use crate::statistics::{Slot, Statistics};
 
@@ -30,8 +31,13 @@ const LOG_DELAY: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub enum Command {
     Configure(Arc<Compiled>, Sender<()>),
-    Listen { listener: StdListener, address: SocketAddr, connections: Arc<AtomicU32> },
-    Unlisten(SocketAddr),
+    Listen {
+        listener: StdListener,
+        address: SocketAddr,
+        connections: Arc<AtomicU32>,
+    },
+    /// Answered when the address is free again.
+    Unlisten(SocketAddr, Sender<()>),
     Collect(Sender<Report>),
     Drain,
     Stop,
@@ -111,6 +117,7 @@ pub struct Worker {
     log_buffer: RefCell<Vec<u8>>,
     log_flush_scheduled: Cell<bool>,
     draining: Cell<bool>,
+    pub mirrors: Rc<MirrorLoad>,
     connections: RefCell<ConnectionRegistry>,
     /// Connections of all workers together.
     pub total_connections: Arc<AtomicU32>,
@@ -135,6 +142,7 @@ impl Worker {
             log_buffer: RefCell::new(Vec::with_capacity(FLUSH_BYTES + 1024)),
             log_flush_scheduled: Cell::new(false),
             draining: Cell::new(false),
+            mirrors: Rc::default(),
             connections: RefCell::new(ConnectionRegistry::default()),
             total_connections,
             sockets: RefCell::new(HashMap::new()),
@@ -220,20 +228,31 @@ impl Worker {
         self.sockets.borrow_mut().insert(address, Accepting { socket, task });
     }
 
-    fn unlisten(&self, address: SocketAddr) {
-        if let Some(accepting) = self.sockets.borrow_mut().remove(&address) {
-            accepting.task.abort();
-            accepting.socket.closed.set(true);
+    async fn unlisten(&self, address: SocketAddr) {
+        let accepting = self.sockets.borrow_mut().remove(&address);
+        if let Some(Accepting { socket, task }) = accepting {
+            socket.closed.set(true);
+            task.abort();
+            // Says that it was cancelled; from here on its listening socket is closed.
+            let _ = task.await;
         }
         self.connections.borrow().wake_all();
     }
 
-    fn drain(&self) {
+    async fn drain(&self) {
         self.draining.set(true);
+        self.connections.borrow().wake_all();
         let addresses: Vec<SocketAddr> = self.sockets.borrow().keys().copied().collect();
         for address in addresses {
-            self.unlisten(address);
+            self.unlisten(address).await;
         }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // The last connections told their records when they were dropped with the worker.
+        self.flush_log();
     }
 }
 
@@ -312,15 +331,17 @@ pub fn run(
                     let _ = done.send(());
                 }
                 Command::Listen { listener, address, connections } => worker.listen(listener, address, connections),
-                Command::Unlisten(address) => worker.unlisten(address),
+                Command::Unlisten(address, done) => {
+                    worker.unlisten(address).await;
+                    let _ = done.send(());
+                }
                 Command::Collect(answer) => {
                     let _ = answer.send(worker.report());
                 }
-                Command::Drain => worker.drain(),
+                Command::Drain => worker.drain().await,
                 Command::Stop => break,
             }
         }
-        worker.flush_log();
     });
     Ok(())
 }

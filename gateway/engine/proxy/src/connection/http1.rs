@@ -5,11 +5,9 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::header::HeaderValue;
-use http::{Method, StatusCode, Version};
+use http::{StatusCode, Version};
+use sekisho_codec::Scheme;
 use sekisho_codec::http1::{HeadLimits, ParsedRequest};
-use sekisho_codec::{Headers, RequestHead, Scheme};
 use sekisho_stream::{BodyKind, Downstream, Http1, StreamError, StreamErrorKind};
 use sekisho_tls::Transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{ConnectionContext, tunnel};
 use crate::exchange::{self, Incoming, Record, Reply, Served};
 use crate::reason::Reason;
-use crate::watchdog::{Watchdog, after};
+use crate::watchdog::{Watchdog, after, earliest};
 
 /// A client that was answered early may take this long to notice before it is cut off.
 const LINGER: Duration = Duration::from_secs(2);
@@ -41,10 +39,11 @@ pub async fn serve(context: Rc<ConnectionContext>, connection: Http1<Transport>)
             Next::End => return,
         };
         first = false;
+        let version = incoming.head.version;
         match exchange::serve(&context, &mut down, &mut watchdog, incoming).await {
-            Served::Complete if !context.leaving() => {}
+            Served::Complete if !context.leaving() && is_persistent(&down) => {}
             Served::Complete | Served::Close => return linger(down).await,
-            Served::Abort => return,
+            Served::Abort => return abort(&down, version),
             Served::Upgraded(upgraded) => {
                 if let Downstream::Http1(connection) = down {
                     tunnel::run(&context, connection, *upgraded, watchdog).await;
@@ -52,6 +51,21 @@ pub async fn serve(context: Rc<ConnectionContext>, connection: Http1<Transport>)
                 return;
             }
         }
+    }
+}
+
+fn is_persistent(down: &Downstream<Transport>) -> bool {
+    matches!(down, Downstream::Http1(connection) if connection.is_persistent())
+}
+
+/// Ends a connection in the middle of an answer. To a client of HTTP/1.0 an ordinary end would say that the answer is
+/// complete; a reset does not.
+fn abort(down: &Downstream<Transport>, version: Version) {
+    if let Downstream::Http1(connection) = down
+        && version == Version::HTTP_10
+    {
+        // A socket that is already gone has nothing more to say to the client.
+        let _ = socket2::SockRef::from(connection.io().tcp()).set_linger(Some(Duration::ZERO));
     }
 }
 
@@ -104,9 +118,10 @@ async fn next_request(
             Some(begun) => after(begun, context.limits.request_head_timeout_ms),
             None => after(waiting_since, context.limits.connection_idle_timeout_ms),
         };
-        match watchdog.poll_expired(task, deadline) {
+        let silent = untouched && (!first || received == 0);
+        match watchdog.poll_expired(task, earliest(deadline, context.leave_by())) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(()) if untouched && !first => Poll::Ready(Next::End),
+            Poll::Ready(()) if silent => Poll::Ready(Next::End),
             Poll::Ready(()) => Poll::Ready(Next::Refused(Reason::RequestHeadTimeout, StatusCode::REQUEST_TIMEOUT)),
         }
     })
@@ -128,14 +143,7 @@ async fn refuse(
     watchdog: &mut Watchdog,
     reply: Reply,
 ) {
-    let head = RequestHead {
-        method: Method::GET,
-        scheme: Scheme::Http,
-        authority: HeaderValue::from_static(""),
-        target: Bytes::new(),
-        version: Version::HTTP_11,
-        headers: Headers::default(),
-    };
+    let head = exchange::unreadable(Version::HTTP_11);
     let record = Record::begin(context, &context.worker.config(), &head);
     exchange::refuse(context, down, watchdog, head, record, reply).await;
 }

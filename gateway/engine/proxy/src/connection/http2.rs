@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_util::stream::{FuturesUnordered, Stream};
-use http::StatusCode;
+use http::{StatusCode, Version};
 use sekisho_codec::Scheme;
 use sekisho_stream::{Downstream, Http1, Http2Exchange, Http2Options, Http2Server};
 use sekisho_tls::Transport;
@@ -18,7 +18,7 @@ use sekisho_tls::Transport;
 use super::ConnectionContext;
 use crate::exchange::{self, Incoming, Record, Reply};
 use crate::reason::Reason;
-use crate::watchdog::{Watchdog, after, earliest};
+use crate::watchdog::{Watchdog, after};
 
 type Exchanges = FuturesUnordered<Pin<Box<dyn Future<Output = ()>>>>;
 
@@ -31,8 +31,10 @@ pub async fn serve(context: Rc<ConnectionContext>, connection: Http1<Transport>)
         exchanges: FuturesUnordered::new(),
         watchdog: Watchdog::default(),
         idle_since: Instant::now(),
+        left: false,
         leave_by: None,
         served: false,
+        refused: 0,
         context,
     };
     poll_fn(|task| connection.poll(task)).await;
@@ -56,39 +58,69 @@ struct Connection {
     exchanges: Exchanges,
     watchdog: Watchdog,
     idle_since: Instant,
-    /// Set once the connection has been told to leave.
+    /// GOAWAY has been said.
+    left: bool,
+    /// When a connection that left is cut off.
     leave_by: Option<Instant>,
     /// A first request has come: from here on the connection may idle longer.
     served: bool,
+    /// Requests refused for their heads, as far as they are recorded.
+    refused: u64,
 }
 
 impl Connection {
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<()> {
-        if self.context.leaving() && self.leave_by.is_none() {
+        if self.context.leaving() {
             self.leave();
         }
         loop {
-            self.poll_exchanges(task);
-            match self.poll_accept(task) {
-                Accept::More => {}
-                Accept::Waiting => break,
-                Accept::Ended => return Poll::Ready(()),
+            if self.poll_streams(task).is_ready() {
+                return Poll::Ready(());
             }
+            if self.watchdog.poll_expired(task, self.deadline()).is_pending() {
+                return Poll::Pending;
+            }
+            // Time is up: for a connection that left, at once; for an idle one, by leaving.
+            if self.left {
+                return Poll::Ready(());
+            }
+            self.leave();
         }
-        if self.watchdog.poll_expired(task, self.deadline()).is_pending() {
-            return Poll::Pending;
-        }
-        // Time is up: for a connection told to leave, at once; for an idle one, by leaving.
-        if self.leave_by.is_some() {
-            return Poll::Ready(());
-        }
-        self.leave();
-        self.poll(task)
     }
 
     fn leave(&mut self) {
+        if std::mem::replace(&mut self.left, true) {
+            return;
+        }
         self.connection.graceful_shutdown();
-        self.leave_by = after(Instant::now(), self.context.limits.drain_timeout_ms);
+        let bound = || after(Instant::now(), self.context.limits.drain_timeout_ms);
+        self.leave_by = if self.context.leaving() { self.context.leave_by() } else { bound() };
+    }
+
+    /// Ready when the connection has ended.
+    fn poll_streams(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.poll_exchanges(task);
+            let accept = self.poll_accept(task);
+            self.record_refused();
+            match accept {
+                Accept::More => {}
+                Accept::Waiting => return Poll::Pending,
+                Accept::Ended => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Requests that the stream layer answered itself are logged and counted like any other.
+    fn record_refused(&mut self) {
+        while self.refused < self.connection.refused() {
+            self.refused += 1;
+            self.served = true;
+            let config = self.context.worker.config();
+            let mut record = Record::begin(&self.context, &config, &exchange::unreadable(Version::HTTP_2));
+            record.answered(StatusCode::BAD_REQUEST, Reason::RequestMalformed);
+            record.settle();
+        }
     }
 
     fn poll_exchanges(&mut self, task: &mut Context<'_>) {
@@ -128,10 +160,12 @@ impl Connection {
     }
 
     fn deadline(&self) -> Option<Instant> {
+        if self.left {
+            return self.leave_by;
+        }
         let limits = &self.context.limits;
         let idle_bound = if self.served { limits.connection_idle_timeout_ms } else { limits.request_head_timeout_ms };
-        let idle = if self.exchanges.is_empty() { after(self.idle_since, idle_bound) } else { None };
-        earliest(idle, self.leave_by)
+        if self.exchanges.is_empty() { after(self.idle_since, idle_bound) } else { None }
     }
 }
 

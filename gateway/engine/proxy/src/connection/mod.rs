@@ -4,11 +4,12 @@ mod http1;
 mod http2;
 mod tunnel;
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sekisho_codec::Scheme;
 use sekisho_filter::edge::forwarded::Forwarding;
@@ -17,6 +18,7 @@ use sekisho_table::Limits;
 use sekisho_tls::Transport;
 use tokio::net::TcpStream;
 
+use crate::watchdog::after;
 use crate::worker::{ListeningSocket, Registration, Worker};
 
 /// What every request of a connection shares.
@@ -33,12 +35,24 @@ pub struct ConnectionContext {
     pub access_log: bool,
     pub trusted_hops: u32,
     pub forwarding: Forwarding,
+    /// When the connection learnt that it should end.
+    told_to_leave: Cell<Option<Instant>>,
 }
 
 impl ConnectionContext {
     /// The connection should end after what it is doing: the process drains or its listener is gone.
     pub fn leaving(&self) -> bool {
         self.worker.draining() || self.socket.closed.get()
+    }
+
+    /// When what the connection is doing must have ended; `None` while it may stay.
+    pub fn leave_by(&self) -> Option<Instant> {
+        if !self.leaving() {
+            return None;
+        }
+        let since = self.told_to_leave.get().unwrap_or_else(Instant::now);
+        self.told_to_leave.set(Some(since));
+        after(since, self.limits.drain_timeout_ms)
     }
 }
 
@@ -76,7 +90,11 @@ async fn establish(
         None => {
             let mut connection = Http1::new(Transport::Tcp(stream));
             // Looking takes in what has arrived; HTTP/1 finds it in the same buffer.
-            let preface = poll_fn(|task| connection.poll_preface(task));
+            let preface = poll_fn(|task| match connection.poll_preface(task) {
+                // Nothing was asked for yet: a drain need not wait for the head's bound.
+                Poll::Pending if worker.draining() || socket.closed.get() => Poll::Ready(Err(())),
+                preface => preface.map_err(|_| ()),
+            });
             let protocol = bounded(limits.request_head_timeout_ms, preface).await?.ok()?;
             (connection, protocol, None, false)
         }
@@ -89,8 +107,19 @@ async fn establish(
     };
     drop(config);
     let forwarding = Forwarding::new(trusted_hops, remote.ip(), if tls { Scheme::Https } else { Scheme::Http });
-    let context =
-        ConnectionContext { worker, socket, remote, local, tls, sni, limits, access_log, trusted_hops, forwarding };
+    let context = ConnectionContext {
+        worker,
+        socket,
+        remote,
+        local,
+        tls,
+        sni,
+        limits,
+        access_log,
+        trusted_hops,
+        forwarding,
+        told_to_leave: Cell::new(None),
+    };
     Some((context, connection, protocol))
 }
 

@@ -11,7 +11,7 @@ use sekisho_tls::Transport;
 use super::ConnectionContext;
 use crate::exchange::Upgraded;
 use crate::reason::Reason;
-use crate::watchdog::{Watchdog, after};
+use crate::watchdog::{Watchdog, after, earliest};
 
 /// An upgraded connection is idle like a connection, not like a request: WebSockets live long.
 pub async fn run(context: &ConnectionContext, down: Http1<Transport>, upgraded: Upgraded, mut watchdog: Watchdog) {
@@ -28,9 +28,13 @@ pub async fn run(context: &ConnectionContext, down: Http1<Transport>, upgraded: 
         if ended.is_ready() {
             return Poll::Ready(());
         }
-        let deadline = after(activity, context.limits.connection_idle_timeout_ms);
-        watchdog.poll_expired(task, deadline).map(|()| record.reason = Reason::StreamIdleTimeout)
+        let (idle, leave) = (after(activity, context.limits.connection_idle_timeout_ms), context.leave_by());
+        watchdog.poll_expired(task, earliest(idle, leave)).map(|()| {
+            let told = leave.is_some_and(|leave| leave <= Instant::now());
+            record.reason = if told { Reason::RequestTimeout } else { Reason::StreamIdleTimeout };
+        })
     })
     .await;
+    record.settle();
     (record.bytes_received, record.bytes_sent) = moved;
 }

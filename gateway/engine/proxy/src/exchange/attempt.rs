@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use sekisho_stream::{Downstream, ReceivedResponse, StreamError, StreamErrorKind};
+use sekisho_stream::{ReceivedResponse, StreamError, StreamErrorKind};
 use sekisho_upstream::{Backend, EndpointHandle, Lease, OpenError, Want};
 
 use super::decide::Forward;
@@ -22,6 +22,9 @@ use crate::watchdog::after;
 /// A backend that does not know 100-continue gets the content after this long.
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Informational answers passed on for one request; a backend with more to say never comes to the point.
+const MAX_INTERIM: u32 = 64;
+
 /// What came of all attempts.
 // Moved once; a box would cost every request an allocation.
 #[allow(clippy::large_enum_variant)]
@@ -34,7 +37,11 @@ pub enum Outcome {
 /// Why one attempt brought no answer.
 enum Miss {
     Open(OpenError),
-    Stream { error: StreamError, reused: bool },
+    /// `stale`: a connection that had served before was lost before the first byte of an answer.
+    Stream {
+        error: StreamError,
+        stale: bool,
+    },
     Expired(Reason),
     ClientGone,
 }
@@ -92,25 +99,33 @@ impl<'a> Attempts<'a> {
                     }
                 }
             };
-            if !self.again(exchange, upload, failed).await {
+            let Some(wait) = self.again(exchange, upload, failed) else {
                 return outcome;
+            };
+            if let Outcome::Answer { opened, .. } = outcome {
+                // An answer without content leaves its connection fit for another request.
+                opened.release(self.backend);
             }
-            upload.restart();
+            match pause(exchange, wait).await {
+                Ok(()) => upload.restart(),
+                Err(Miss::ClientGone) => return Outcome::ClientGone,
+                Err(miss) => return Outcome::Failed(explain(&miss)),
+            }
         }
     }
 
-    /// Waits for the next attempt's turn; false when there is none.
-    async fn again(&mut self, exchange: &mut Exchange<'_>, upload: &Upload, failed: Failed) -> bool {
+    /// How long to wait for the next attempt; `None` when there is none.
+    fn again(&mut self, exchange: &mut Exchange<'_>, upload: &Upload, failed: Failed) -> Option<Duration> {
         let policy = self.forward.plan.retry.as_ref();
         let replayable = upload.replayable();
         let Next::Again { after, counted } =
             retry::decide(policy, failed, &exchange.head.method, replayable, self.tries)
         else {
-            return false;
+            return None;
         };
         let now = Instant::now();
         if exchange.request_deadline.is_some_and(|deadline| deadline <= now + after) {
-            return false;
+            return None;
         }
         if counted {
             self.tries.counted += 1;
@@ -119,11 +134,7 @@ impl<'a> Attempts<'a> {
         }
         exchange.record.retries += 1;
         self.backend.count_retry();
-        if !after.is_zero() {
-            tokio::time::sleep(after).await;
-            exchange.activity = Instant::now();
-        }
-        true
+        Some(after)
     }
 
     fn classify(&mut self, miss: Miss) -> Option<Failed> {
@@ -132,12 +143,12 @@ impl<'a> Attempts<'a> {
                 self.avoid = error.endpoint().cloned();
                 error.endpoint().is_some().then_some(Failed::Connect)
             }
-            Miss::Stream { error, reused } => {
-                self.fresh = reused;
+            Miss::Stream { error, stale } => {
+                self.fresh |= stale;
                 Some(match error.kind {
                     StreamErrorKind::Refused => Failed::Refused,
                     StreamErrorKind::Protocol(_) | StreamErrorKind::HeadTooLarge => Failed::Reset,
-                    _ if reused => Failed::Stale,
+                    _ if stale => Failed::Stale,
                     _ => Failed::Reset,
                 })
             }
@@ -152,13 +163,13 @@ impl<'a> Attempts<'a> {
         upload: &mut Upload,
     ) -> Result<(Opened, ReceivedResponse), Miss> {
         let lease = self.lease(exchange).await?;
-        let reused = lease.reused;
+        let stale = lease.reused;
         let record = &mut exchange.record;
         record.upstream_host = Some(lease.endpoint.label().clone());
         record.upstream_started.get_or_insert_with(Instant::now);
         self.avoid = Some(lease.endpoint.handle().clone());
         let request = OpenRequest { head: &exchange.head, body: exchange.body, upgrade: exchange.upgrade.as_ref() };
-        let mut opened = Opened::new(lease, &request).map_err(|error| Miss::Stream { error, reused })?;
+        let mut opened = Opened::new(lease, &request).map_err(|error| Miss::Stream { error, stale })?;
         let answer = self.answer(exchange, &mut opened, upload).await?;
         Ok((opened, answer))
     }
@@ -182,7 +193,8 @@ impl<'a> Attempts<'a> {
             if let Poll::Ready(result) = open.as_mut().poll(task) {
                 return Poll::Ready(result.map_err(Miss::Open));
             }
-            exchange.poll_interrupted(task, self.deadline, false).map(Err)
+            // What a look at the connection reads is there when the upload begins.
+            exchange.poll_interrupted(task, self.deadline, true).map(Err)
         })
         .await
     }
@@ -194,7 +206,7 @@ impl<'a> Attempts<'a> {
         opened: &mut Opened,
         upload: &mut Upload,
     ) -> Result<ReceivedResponse, Miss> {
-        let reused = opened.reused;
+        let mut interim = 0;
         let method = exchange.head.method.clone();
         let mut patience = upload.is_waiting().then(|| Box::pin(tokio::time::sleep(CONTINUE_PATIENCE)));
         poll_fn(|task| {
@@ -216,7 +228,12 @@ impl<'a> Attempts<'a> {
                 _ => {}
             }
             while let Poll::Ready(result) = opened.up.poll_response(task, &method, &UPSTREAM_HEAD) {
+                interim += 1;
                 match result {
+                    Ok(answer) if is_interim(answer.head.status) && interim > MAX_INTERIM => {
+                        let kind = StreamErrorKind::Protocol("the backend sends informational answers without end");
+                        return Poll::Ready(Err(Miss::Stream { error: StreamError::new(kind), stale: false }));
+                    }
                     Ok(answer) if answer.head.status == StatusCode::CONTINUE => {
                         // The client is told when its content is asked for, with the next turn of the upload.
                         upload.go_ahead();
@@ -224,8 +241,14 @@ impl<'a> Attempts<'a> {
                     }
                     Ok(answer) if is_interim(answer.head.status) => exchange.down.send_informational(&answer.head),
                     Ok(answer) => return Poll::Ready(Ok(answer)),
-                    Err(error) => return Poll::Ready(Err(Miss::Stream { error, reused })),
+                    Err(error) => {
+                        let stale = opened.is_stale(error);
+                        return Poll::Ready(Err(Miss::Stream { error, stale }));
+                    }
                 }
+            }
+            if interim > 0 && matches!(exchange.down.poll_flush(task), Poll::Ready(Err(_))) {
+                return Poll::Ready(Err(Miss::ClientGone));
             }
             exchange.poll_interrupted(task, self.deadline, upload.received_all()).map(Err)
         })
@@ -241,9 +264,7 @@ impl Exchange<'_> {
         attempt_deadline: Option<Instant>,
         request_read: bool,
     ) -> Poll<Miss> {
-        // On HTTP/1 a look at the connection reads from it, which is the upload's to do while it lasts.
-        let looks = request_read || matches!(self.down, Downstream::Http2(_));
-        if looks && self.down.poll_closed(task).is_ready() {
+        if self.poll_client_gone(task, request_read).is_ready() {
             return Poll::Ready(Miss::ClientGone);
         }
         let deadline = self.deadline(attempt_deadline);
@@ -251,6 +272,25 @@ impl Exchange<'_> {
             .poll_expired(task, deadline)
             .map(|()| Miss::Expired(self.expired(Instant::now(), attempt_deadline)))
     }
+}
+
+/// Waits for the next attempt's turn, no shorter than the rule's back-off.
+async fn pause(exchange: &mut Exchange<'_>, wait: Duration) -> Result<(), Miss> {
+    if wait.is_zero() {
+        return Ok(());
+    }
+    let mut turn = pin!(tokio::time::sleep(wait));
+    // To wait for a turn is not to be idle.
+    exchange.activity = Instant::now() + wait;
+    let outcome = poll_fn(|task| {
+        if turn.as_mut().poll(task).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        exchange.poll_interrupted(task, None, true).map(Err)
+    })
+    .await;
+    exchange.activity = Instant::now();
+    outcome
 }
 
 fn is_interim(status: StatusCode) -> bool {

@@ -53,7 +53,11 @@ pub fn decide<'a>(
     record: &mut Record,
 ) -> Result<Forward<'a>, Reply> {
     let compiled = &config.compiled;
-    let socket = compiled.socket(context.socket.address).ok_or_else(not_found)?;
+    let socket = record.socket.ok_or_else(not_found)?;
+    if compiled.socket_plan(socket).tls.is_some() != context.tls {
+        // The listener changed its protocol since this connection was accepted.
+        return Err(Reply::new(StatusCode::MISDIRECTED_REQUEST, Reason::MisdirectedRequest));
+    }
     normalize(head)?;
     apply_edge_rules(context, head, record);
     let authority = head.authority.clone();

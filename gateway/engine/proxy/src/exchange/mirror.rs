@@ -23,11 +23,55 @@ use crate::worker::ActiveConfig;
 /// A mirror that has not ended by then is cut off.
 const LIFETIME: Duration = Duration::from_secs(60);
 
+/// Mirrors under way at once on one worker; where their backend does not keep up, requests go without.
+const MOST_RUNNING: u32 = 1024;
+/// Most that is queued for all mirrors of a worker together.
+const MOST_QUEUED: usize = 64 * 1024 * 1024;
+/// What a piece costs besides its bytes: a flood of tiny ones must not pass below the bounds.
+const PIECE_COST: usize = 64;
+
+/// What the mirrors of one worker hold.
+#[derive(Debug, Default)]
+pub struct MirrorLoad {
+    running: Cell<u32>,
+    queued: Cell<usize>,
+}
+
+/// One mirror's share of the load, given back when its task ends.
+#[derive(Debug)]
+struct Share {
+    load: Rc<MirrorLoad>,
+    queued: Rc<Cell<usize>>,
+}
+
+impl Share {
+    fn take(load: &Rc<MirrorLoad>) -> Option<Share> {
+        if load.running.get() >= MOST_RUNNING {
+            return None;
+        }
+        load.running.set(load.running.get() + 1);
+        Some(Share { load: load.clone(), queued: Rc::default() })
+    }
+
+    fn release(&self, cost: usize) {
+        self.queued.set(self.queued.get().saturating_sub(cost));
+        self.load.queued.set(self.load.queued.get().saturating_sub(cost));
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.release(self.queued.get());
+        self.load.running.set(self.load.running.get() - 1);
+    }
+}
+
 /// The sending half of one mirror's queue.
 #[derive(Debug)]
 pub struct MirrorFeed {
     queue: Option<UnboundedSender<Piece>>,
     queued: Rc<Cell<usize>>,
+    load: Rc<MirrorLoad>,
     limit: usize,
 }
 
@@ -37,16 +81,15 @@ impl MirrorFeed {
         let Some(queue) = &self.queue else {
             return;
         };
-        let size = size(piece);
-        if self.queued.get() + size > self.limit {
+        let cost = cost(piece);
+        let (queued, in_all) = (self.queued.get() + cost, self.load.queued.get() + cost);
+        if queued > self.limit || in_all > MOST_QUEUED || queue.send(piece.clone()).is_err() {
             // The mirror sees its queue end early and breaks off, rather than sending a cut request as whole.
             self.queue = None;
             return;
         }
-        self.queued.set(self.queued.get() + size);
-        if queue.send(piece.clone()).is_err() {
-            self.queue = None;
-        }
+        self.queued.set(queued);
+        self.load.queued.set(in_all);
     }
 
     /// The request is complete.
@@ -58,11 +101,17 @@ impl MirrorFeed {
     }
 }
 
-fn size(piece: &Piece) -> usize {
-    match piece {
+fn cost(piece: &Piece) -> usize {
+    let size = match piece {
         Piece::Data(data) => data.len(),
         Piece::Trailers(trailers) => trailers.iter().map(|(n, v)| n.as_str().len() + v.len()).sum(),
-    }
+    };
+    size + PIECE_COST
+}
+
+/// The mark that [`MirrorFeed::finish`] leaves.
+fn is_end(piece: &Piece) -> bool {
+    matches!(piece, Piece::Data(data) if data.is_empty())
 }
 
 /// What a mirror sends, apart from the content.
@@ -71,6 +120,7 @@ pub struct Copy<'a> {
     pub body: BodyKind,
     pub buffer_bytes: usize,
     pub connect_timeout: Duration,
+    pub load: &'a Rc<MirrorLoad>,
 }
 
 /// Starts the mirrors whose fraction this request falls into.
@@ -82,26 +132,28 @@ pub fn start(mirrors: &[PlannedMirror], config: &ActiveConfig, copy: &Copy<'_>, 
         let Some(backend) = config.backends.get(mirror.backend as usize) else {
             continue;
         };
-        feeds.push(launch(backend.clone(), copy));
+        if let Some(share) = Share::take(copy.load) {
+            feeds.push(launch(backend.clone(), copy, share));
+        }
     }
 }
 
-fn launch(backend: Rc<Backend>, copy: &Copy<'_>) -> MirrorFeed {
+fn launch(backend: Rc<Backend>, copy: &Copy<'_>, share: Share) -> MirrorFeed {
     let (sender, receiver) = unbounded_channel();
-    let queued = Rc::new(Cell::new(0));
+    let (queued, load) = (share.queued.clone(), share.load.clone());
     let mirror = Mirror {
         backend,
         head: copy.head.clone(),
         body: copy.body,
         connect_timeout: copy.connect_timeout,
         content: receiver,
-        queued: queued.clone(),
+        share,
     };
     tokio::task::spawn_local(async move {
         // Neither a failure nor a cut-off matters to anybody but the mirror's own backend counters.
         let _ = tokio::time::timeout(LIFETIME, mirror.run()).await;
     });
-    MirrorFeed { queue: Some(sender), queued, limit: copy.buffer_bytes }
+    MirrorFeed { queue: Some(sender), queued, load, limit: copy.buffer_bytes }
 }
 
 struct Mirror {
@@ -110,7 +162,7 @@ struct Mirror {
     body: BodyKind,
     connect_timeout: Duration,
     content: UnboundedReceiver<Piece>,
-    queued: Rc<Cell<usize>>,
+    share: Share,
 }
 
 impl Mirror {
@@ -138,11 +190,10 @@ impl Mirror {
     async fn send_content(&mut self, up: &mut Upstream<Transport>) -> Option<()> {
         loop {
             let piece = self.content.recv().await?;
-            let size = size(&piece);
-            if size == 0 {
+            if is_end(&piece) {
                 break;
             }
-            self.queued.set(self.queued.get().saturating_sub(size));
+            self.share.release(cost(&piece));
             poll_fn(|context| up.poll_send_ready(context)).await.ok()?;
             up.send(piece).ok()?;
             // The queue may stay empty for long: what there is goes out now, but nobody waits for it.

@@ -1,8 +1,8 @@
 //! One request and its response, in the order things happen.
 //!
 //! [`decide`] says what is to be done (pure), [`attempt`] sends it to a backend and waits for the
-//! head of an answer, [`retry`] says whether to try again (pure), [`pump`] moves the content, and
-//! [`record`] is told last.
+//! head of an answer, [`retry`] says whether to try again (pure), [`relay`] passes the answer on while
+//! [`pump`] moves the content, and [`record`] is told last.
 
 mod attempt;
 pub mod decide;
@@ -10,29 +10,33 @@ mod mirror;
 mod open;
 mod pump;
 mod record;
+mod relay;
 mod reply;
 mod respond;
 mod retry;
 
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, EXPECT, HeaderName, HeaderValue};
+use http::{Method, StatusCode, Version};
 use sekisho_codec::http1::HeadLimits;
-use sekisho_codec::{Headers, RequestHead};
-use sekisho_stream::{BodyKind, Downstream, Http1, ReceivedResponse, ResponseOptions};
+use sekisho_codec::{Headers, RequestHead, Scheme};
+use sekisho_stream::{BodyKind, Downstream, Http1, ResponseOptions};
 use sekisho_tls::Transport;
 use sekisho_upstream::LeaseGuard;
 
 use crate::connection::ConnectionContext;
 use crate::reason::Reason;
-use crate::watchdog::{Watchdog, after};
+use crate::watchdog::{Watchdog, after, earliest};
 use crate::worker::ActiveConfig;
 use attempt::{Attempts, Outcome};
 use decide::Forward;
 use mirror::MirrorFeed;
-use pump::{Download, Fault, Sides, Upload};
+pub use mirror::MirrorLoad;
+use pump::Upload;
 pub use record::Record;
 pub use reply::Reply;
 
@@ -73,9 +77,24 @@ pub struct Upgraded {
     pub _in_flight: LeaseGuard,
 }
 
-/// `application/grpc` and its variants.
+/// `application/grpc` and its variants; `application/grpc-web` is another protocol.
 pub fn is_grpc(headers: &Headers) -> bool {
-    headers.get(&CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+    const TYPE: &[u8] = b"application/grpc";
+    let Some(value) = headers.get(&CONTENT_TYPE) else { return false };
+    let Some((kind, rest)) = value.as_bytes().split_at_checked(TYPE.len()) else { return false };
+    kind.eq_ignore_ascii_case(TYPE) && matches!(rest.first(), None | Some(b'+' | b';' | b' ' | b'\t'))
+}
+
+/// Stands in the record for a head that could not be read.
+pub fn unreadable(version: Version) -> RequestHead {
+    RequestHead {
+        method: Method::GET,
+        scheme: Scheme::Http,
+        authority: HeaderValue::from_static(""),
+        target: Bytes::new(),
+        version,
+        headers: Headers::default(),
+    }
 }
 
 /// Serves one request.
@@ -167,7 +186,7 @@ impl Exchange<'_> {
         let outcome = attempts.run(&mut self, &mut upload).await;
         match outcome {
             Outcome::Answer { opened, answer } if answer.head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                self.switch_protocols(opened, answer, forward).await
+                self.switch_protocols(opened, answer, upload.is_done(), forward).await
             }
             Outcome::Answer { opened, answer } => {
                 upload.forget();
@@ -178,9 +197,8 @@ impl Exchange<'_> {
                 self.reply_unread(reply, !whole).await
             }
             Outcome::ClientGone => {
-                self.record.answered(StatusCode::from_u16(499).unwrap_or_default(), Reason::DownstreamDisconnected);
-                respond::abort(self.down);
-                Served::Abort
+                self.record.status = record::CLIENT_CLOSED_REQUEST;
+                self.broken(Reason::DownstreamDisconnected)
             }
         }
     }
@@ -194,85 +212,24 @@ impl Exchange<'_> {
             body: self.body,
             buffer_bytes: self.context.limits.mirror_buffer_bytes as usize,
             connect_timeout: Duration::from_millis(self.context.limits.connect_timeout_ms),
+            load: &self.context.worker.mirrors,
         };
         mirror::start(&forward.plan.mirrors, config, &copy, &mut self.feeds);
         mirror::start(&forward.share.mirrors, config, &copy, &mut self.feeds);
     }
 
-    /// Sends the backend's answer down, while the rest of the request may still go up.
-    async fn relay(
-        mut self,
-        attempts: Attempts<'_>,
-        mut opened: open::Opened,
-        answer: ReceivedResponse,
-        mut upload: Upload,
-        forward: &Forward<'_>,
-    ) -> Served {
-        let ReceivedResponse { mut head, kind, .. } = answer;
-        forward.filter_response(&mut head);
-        self.record.answered(head.status, Reason::ViaUpstream);
-        if self.record.grpc {
-            self.record.note_grpc_status(&head.headers);
-        }
-        let keep_alive = self.keeps_alive();
-        let options = response_options(&self.head, keep_alive, None);
-        if self.down.start_response(&head, kind, &options).is_err() {
-            return self.broken(Reason::DownstreamDisconnected);
-        }
-        let mut download = Download::new(kind);
-        match self.pump(&mut opened, &mut upload, &mut download, attempts.deadline()).await {
-            Ok(()) => {}
-            Err(Broken::Fault(Fault::Downstream(_))) => return self.broken(Reason::DownstreamDisconnected),
-            Err(Broken::Fault(Fault::Upstream(error))) => {
-                self.record.upstream_failure = Some(error.text().into());
-                return self.broken(Reason::UpstreamReset);
-            }
-            Err(Broken::Expired(reason)) => return self.broken(reason),
-        }
-        self.record.upstream_duration = self.record.upstream_started.map(|started| started.elapsed());
-        let whole = upload.received_all();
-        if upload.is_done() {
-            opened.release(attempts.backend);
-        }
-        self.end(keep_alive, whole)
-    }
-
     fn end(&mut self, keep_alive: bool, request_read: bool) -> Served {
         // With the rest of a request unread, an HTTP/1 connection is closed by its owner. An HTTP/2 stream that is
         // dropped tells the client NO_ERROR once the answer is out (RFC 9113, 8.1); a reset here would overtake it.
+        self.record.settle();
         if keep_alive && request_read { Served::Complete } else { Served::Close }
     }
 
     fn broken(&mut self, reason: Reason) -> Served {
         self.record.reason = reason;
+        self.record.settle();
         respond::abort(self.down);
         Served::Abort
-    }
-
-    async fn switch_protocols(
-        mut self,
-        opened: open::Opened,
-        answer: ReceivedResponse,
-        forward: &Forward<'_>,
-    ) -> Served {
-        let ReceivedResponse { mut head, kind, upgrade } = answer;
-        if self.upgrade.is_none() {
-            // An answer 101 that nobody asked for.
-            return self.reply(Reply::new(StatusCode::BAD_GATEWAY, Reason::UpstreamProtocolError)).await;
-        }
-        forward.filter_response(&mut head);
-        self.record.answered(head.status, Reason::ViaUpstream);
-        let Some((up, in_flight)) = opened.into_http1() else {
-            return Served::Abort;
-        };
-        let options = response_options(&self.head, true, upgrade.as_ref());
-        if self.down.start_response(&head, kind, &options).is_err() {
-            return self.broken(Reason::DownstreamDisconnected);
-        }
-        if respond::flush(self.down, self.watchdog, self.deadline(None)).await.is_err() {
-            return self.broken(Reason::DownstreamDisconnected);
-        }
-        Served::Upgraded(Box::new(Upgraded { up, record: self.record, _in_flight: in_flight }))
     }
 
     async fn reply(self, reply: Reply) -> Served {
@@ -282,6 +239,9 @@ impl Exchange<'_> {
 
     /// Sends an answer of the gateway's own. `unread`: some of the request is still on its way.
     async fn reply_unread(mut self, reply: Reply, unread: bool) -> Served {
+        // What ran out before does not shorten the time to say so.
+        self.request_deadline = None;
+        self.activity = Instant::now();
         self.record.answered(reply.status, reply.reason);
         let message = reply.message(&self.head.method, self.record.grpc);
         self.record.grpc_status = message.grpc_status;
@@ -303,9 +263,8 @@ impl Exchange<'_> {
 
     /// The next moment at which waiting ends, whatever the reason.
     fn deadline(&self, attempt: Option<Instant>) -> Option<Instant> {
-        use crate::watchdog::earliest;
         let idle = after(self.activity, self.context.limits.stream_idle_timeout_ms);
-        earliest(earliest(self.request_deadline, attempt), idle)
+        earliest(earliest(self.request_deadline, attempt), earliest(idle, self.context.leave_by()))
     }
 
     /// Which of the deadlines it was.
@@ -315,43 +274,20 @@ impl Exchange<'_> {
             Reason::RequestTimeout
         } else if passed(attempt) {
             Reason::UpstreamRequestTimeout
+        } else if passed(self.context.leave_by()) {
+            Reason::RequestTimeout
         } else {
             Reason::StreamIdleTimeout
         }
     }
 
-    async fn pump(
-        &mut self,
-        opened: &mut open::Opened,
-        upload: &mut Upload,
-        download: &mut Download,
-        attempt_deadline: Option<Instant>,
-    ) -> Result<(), Broken> {
-        std::future::poll_fn(|task| {
-            let mut sides = Sides {
-                down: self.down,
-                up: &mut opened.up,
-                feeds: &mut self.feeds,
-                record: &mut self.record,
-                activity: &mut self.activity,
-            };
-            match upload.poll(task, &mut sides) {
-                std::task::Poll::Ready(Err(Fault::Upstream(_))) => upload.stop(),
-                std::task::Poll::Ready(Err(fault)) => return std::task::Poll::Ready(Err(Broken::Fault(fault))),
-                _ => {}
-            }
-            match download.poll(task, &mut sides) {
-                std::task::Poll::Ready(Ok(())) => return std::task::Poll::Ready(Ok(())),
-                std::task::Poll::Ready(Err(fault)) => return std::task::Poll::Ready(Err(Broken::Fault(fault))),
-                std::task::Poll::Pending => {}
-            }
-            let deadline = self.deadline(attempt_deadline);
-            if self.watchdog.poll_expired(task, deadline).is_ready() {
-                return std::task::Poll::Ready(Err(Broken::Expired(self.expired(Instant::now(), attempt_deadline))));
-            }
-            std::task::Poll::Pending
-        })
-        .await
+    /// Ready when the client gave the exchange up. `request_read`: nothing of the request is left to be read.
+    fn poll_client_gone(&mut self, task: &mut Context<'_>, request_read: bool) -> Poll<()> {
+        // On HTTP/1 a look at the connection reads from it, which is the upload's to do while it lasts.
+        if request_read || matches!(self.down, Downstream::Http2(_)) {
+            return self.down.poll_closed(task);
+        }
+        Poll::Pending
     }
 }
 
@@ -361,9 +297,4 @@ fn response_options<'h>(
     upgrade: Option<&'h HeaderValue>,
 ) -> ResponseOptions<'h> {
     ResponseOptions { method: &head.method, version: head.version, keep_alive, upgrade }
-}
-
-enum Broken {
-    Fault(Fault),
-    Expired(Reason),
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use http::header::HeaderValue;
 use sekisho_codec::RequestHead;
-use sekisho_stream::{BodyKind, Http1, StreamError, Upstream};
+use sekisho_stream::{BodyKind, Http1, Http2Client, StreamError, StreamErrorKind, Upstream};
 use sekisho_tls::Transport;
 use sekisho_upstream::{Backend, Connection, Lease, LeaseGuard};
 
@@ -20,21 +20,34 @@ pub struct Opened {
     pub up: Upstream<Transport>,
     pub endpoint: LeaseGuard,
     /// The connection carried requests before this one.
-    pub reused: bool,
+    reused: bool,
+    /// The connection of an HTTP/2 stream.
+    shared: Option<Http2Client>,
 }
 
 impl Opened {
     /// Queues the head on the leased connection.
     pub fn new(lease: Lease, request: &OpenRequest<'_>) -> Result<Opened, StreamError> {
         let Lease { connection, endpoint, reused } = lease;
-        let up = match connection {
+        let (up, shared) = match connection {
             Connection::Http1(mut connection) => {
                 connection.start_request(request.head, request.body, request.upgrade)?;
-                Upstream::Http1(connection)
+                (Upstream::Http1(connection), None)
             }
-            Connection::Http2(client) => Upstream::Http2(client.open(request.head, request.body)?),
+            Connection::Http2(client) => (Upstream::Http2(client.open(request.head, request.body)?), Some(client)),
         };
-        Ok(Opened { up, endpoint, reused })
+        Ok(Opened { up, endpoint, reused, shared })
+    }
+
+    /// `error` came before the first byte of an answer, from a connection that had served before and is gone: the
+    /// backend may well have closed it before the request arrived.
+    pub fn is_stale(&self, error: StreamError) -> bool {
+        let lost = match &self.shared {
+            None => error.kind != StreamErrorKind::Truncated,
+            // A stream may also be reset alone, and then the backend has seen it.
+            Some(connection) => connection.is_closed(),
+        };
+        self.reused && lost
     }
 
     /// Gives a connection that can carry another request back to its pool; any other is closed.

@@ -13,6 +13,9 @@ use sekisho_tls::Transport;
 use super::mirror::MirrorFeed;
 use super::record::Record;
 
+/// Most pieces kept for another attempt: a content of many tiny ones costs more than its bytes.
+const MOST_REPLAY_PIECES: usize = 1024;
+
 /// Which side broke.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
@@ -184,7 +187,7 @@ impl Upload {
         if let Piece::Data(data) = piece {
             replay.bytes += data.len();
         }
-        if replay.bytes > replay.limit {
+        if replay.bytes > replay.limit || replay.pieces.len() >= MOST_REPLAY_PIECES {
             self.replay = None;
         } else {
             replay.pieces.push(piece.clone());

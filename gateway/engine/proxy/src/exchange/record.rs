@@ -12,7 +12,7 @@ use http::header::{HeaderValue, USER_AGENT};
 use http::{HeaderName, Method, StatusCode, Version};
 use sekisho_codec::{Headers, RequestHead};
 use sekisho_filter::edge::traceparent::TraceId;
-use sekisho_router::{ListenerId, RouteId};
+use sekisho_router::{ListenerId, RouteId, SocketId};
 
 use super::GRPC_STATUS;
 use crate::access_log::Line;
@@ -21,12 +21,19 @@ use crate::reason::Reason;
 use crate::statistics::{Protocol, Sample, SeriesKey};
 use crate::worker::ActiveConfig;
 
+/// What nginx made the usual status of a request whose client did not wait for the answer.
+pub const CLIENT_CLOSED_REQUEST: u16 = 499;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 pub struct Record {
     context: Rc<ConnectionContext>,
     config: Rc<ActiveConfig>,
     started: Instant,
+    /// The exchange came to an end of its own: what the record says is the whole story.
+    settled: bool,
+    /// The socket in the configuration of this request, while it has one.
+    pub socket: Option<SocketId>,
     method: Method,
     target: Bytes,
     authority: HeaderValue,
@@ -60,6 +67,8 @@ impl Record {
             context: context.clone(),
             config: config.clone(),
             started: Instant::now(),
+            settled: false,
+            socket: config.compiled.socket(context.socket.address),
             method: head.method.clone(),
             target: head.target.clone(),
             authority: head.authority.clone(),
@@ -100,6 +109,20 @@ impl Record {
         self.reason = reason;
     }
 
+    /// From here on dropping the record is no accident.
+    pub fn settle(&mut self) {
+        self.settled = true;
+    }
+
+    /// The connection ended under the exchange, because its client left or its time to leave was over.
+    fn cut_off(&mut self) {
+        let overstayed = self.context.leave_by().is_some_and(|leave| leave <= Instant::now());
+        self.reason = if overstayed { Reason::RequestTimeout } else { Reason::DownstreamDisconnected };
+        if self.status == 0 {
+            self.status = CLIENT_CLOSED_REQUEST;
+        }
+    }
+
     /// Reads `grpc-status` from trailers, or from a head that ends the stream.
     pub fn note_grpc_status(&mut self, headers: &Headers) {
         if let Some(value) = headers.get(&GRPC_STATUS) {
@@ -108,8 +131,7 @@ impl Record {
     }
 
     fn sample(&self, duration: Duration) -> Sample {
-        let compiled = &self.config.compiled;
-        let socket = compiled.socket(self.context.socket.address).map_or(0, |id| id.0 as usize);
+        let socket = self.socket.map_or(0, |id| id.0 as usize);
         Sample {
             key: SeriesKey {
                 gateway: self.config.gateway(socket),
@@ -171,6 +193,9 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if !self.settled {
+            self.cut_off();
+        }
         let duration = self.started.elapsed();
         let slot = self.config.slot(self.backend);
         self.context.worker.statistics.borrow_mut().record(slot, self.sample(duration));

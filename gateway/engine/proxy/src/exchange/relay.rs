@@ -1,0 +1,131 @@
+//! Passing a backend's answer on: its content, or the protocol it switches to.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Instant;
+
+use http::StatusCode;
+use sekisho_stream::{ReceivedResponse, StreamError, StreamErrorKind};
+
+use super::attempt::Attempts;
+use super::decide::Forward;
+use super::open::Opened;
+use super::pump::{Download, Fault, Sides, Upload};
+use super::reply::Reply;
+use super::{Exchange, Served, Upgraded, respond, response_options};
+use crate::reason::Reason;
+
+/// Why an answer did not come through whole.
+enum Broken {
+    Fault(Fault),
+    Expired(Reason),
+}
+
+impl Exchange<'_> {
+    /// Sends the backend's answer down, while the rest of the request may still go up.
+    pub(super) async fn relay(
+        mut self,
+        attempts: Attempts<'_>,
+        mut opened: Opened,
+        answer: ReceivedResponse,
+        mut upload: Upload,
+        forward: &Forward<'_>,
+    ) -> Served {
+        let ReceivedResponse { mut head, kind, .. } = answer;
+        forward.filter_response(&mut head);
+        self.record.answered(head.status, Reason::ViaUpstream);
+        self.record.upstream_failure = None;
+        if self.record.grpc {
+            self.record.note_grpc_status(&head.headers);
+        }
+        let keep_alive = self.keeps_alive();
+        let options = response_options(&self.head, keep_alive, None);
+        if self.down.start_response(&head, kind, &options).is_err() {
+            return self.broken(Reason::DownstreamDisconnected);
+        }
+        let mut download = Download::new(kind);
+        match self.pump(&mut opened, &mut upload, &mut download, attempts.deadline()).await {
+            Ok(()) => {}
+            Err(Broken::Fault(Fault::Downstream(_))) => return self.broken(Reason::DownstreamDisconnected),
+            Err(Broken::Fault(Fault::Upstream(error))) => {
+                self.record.upstream_failure = Some(error.text().into());
+                return self.broken(Reason::UpstreamReset);
+            }
+            Err(Broken::Expired(reason)) => return self.broken(reason),
+        }
+        self.record.upstream_duration = self.record.upstream_started.map(|started| started.elapsed());
+        let whole = upload.received_all();
+        if upload.is_done() {
+            opened.release(attempts.backend);
+        }
+        self.end(keep_alive, whole)
+    }
+
+    async fn pump(
+        &mut self,
+        opened: &mut Opened,
+        upload: &mut Upload,
+        download: &mut Download,
+        attempt_deadline: Option<Instant>,
+    ) -> Result<(), Broken> {
+        poll_fn(|task| {
+            let mut sides = Sides {
+                down: self.down,
+                up: &mut opened.up,
+                feeds: &mut self.feeds,
+                record: &mut self.record,
+                activity: &mut self.activity,
+            };
+            match upload.poll(task, &mut sides) {
+                Poll::Ready(Err(Fault::Upstream(_))) => upload.stop(),
+                Poll::Ready(Err(fault)) => return Poll::Ready(Err(Broken::Fault(fault))),
+                _ => {}
+            }
+            match download.poll(task, &mut sides) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(fault)) => return Poll::Ready(Err(Broken::Fault(fault))),
+                Poll::Pending => {}
+            }
+            // A backend may be silent for long, as in a watch: a client that left must not keep it.
+            if self.poll_client_gone(task, upload.received_all()).is_ready() {
+                let gone = StreamError::new(StreamErrorKind::Reset);
+                return Poll::Ready(Err(Broken::Fault(Fault::Downstream(gone))));
+            }
+            let deadline = self.deadline(attempt_deadline);
+            if self.watchdog.poll_expired(task, deadline).is_ready() {
+                return Poll::Ready(Err(Broken::Expired(self.expired(Instant::now(), attempt_deadline))));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// `request_sent`: the backend has the request whole, so what the client sends next is of the new protocol.
+    pub(super) async fn switch_protocols(
+        mut self,
+        opened: Opened,
+        answer: ReceivedResponse,
+        request_sent: bool,
+        forward: &Forward<'_>,
+    ) -> Served {
+        let ReceivedResponse { mut head, kind, upgrade } = answer;
+        if self.upgrade.is_none() || !request_sent {
+            // An answer 101 that nobody asked for, or that came too early.
+            return self.reply(Reply::new(StatusCode::BAD_GATEWAY, Reason::UpstreamProtocolError)).await;
+        }
+        forward.filter_response(&mut head);
+        self.record.answered(head.status, Reason::ViaUpstream);
+        self.record.upstream_failure = None;
+        let Some((up, in_flight)) = opened.into_http1() else {
+            return self.reply(Reply::new(StatusCode::BAD_GATEWAY, Reason::UpstreamProtocolError)).await;
+        };
+        let options = response_options(&self.head, true, upgrade.as_ref());
+        if self.down.start_response(&head, kind, &options).is_err() {
+            return self.broken(Reason::DownstreamDisconnected);
+        }
+        if respond::flush(self.down, self.watchdog, self.deadline(None)).await.is_err() {
+            return self.broken(Reason::DownstreamDisconnected);
+        }
+        Served::Upgraded(Box::new(Upgraded { up, record: self.record, _in_flight: in_flight }))
+    }
+}

@@ -1,0 +1,10 @@
+//! The data plane in one process: an engine with a table, raw clients in front and backends written here behind.
+
+mod control;
+mod disconnects;
+mod drain;
+mod http2;
+mod relaying;
+mod retries;
+mod support;
+mod upgrades;

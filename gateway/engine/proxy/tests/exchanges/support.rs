@@ -26,11 +26,19 @@ pub struct Setup {
     pub protocol: &'static str,
     pub backends: Vec<SocketAddr>,
     pub mirror: Option<SocketAddr>,
+    pub workers: usize,
 }
 
 impl Setup {
     pub fn with(backends: &[SocketAddr]) -> Self {
-        Self { limits: json!({}), route: json!({}), protocol: "HTTP", backends: backends.to_vec(), mirror: None }
+        Self {
+            limits: json!({}),
+            route: json!({}),
+            protocol: "HTTP",
+            backends: backends.to_vec(),
+            mirror: None,
+            workers: 1,
+        }
     }
 
     pub fn limits(mut self, limits: Value) -> Self {
@@ -50,6 +58,11 @@ impl Setup {
 
     pub fn mirror(mut self, address: SocketAddr) -> Self {
         self.mirror = Some(address);
+        self
+    }
+
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
         self
     }
 
@@ -97,7 +110,7 @@ impl Gateway {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = std::env::temp_dir().join(format!("sekisho-exchanges-{}-{number}.log", std::process::id()));
         let options: EngineOptions =
-            serde_json::from_value(json!({"workers": 1, "access_log": log.to_str()})).expect("options");
+            serde_json::from_value(json!({"workers": setup.workers, "access_log": log.to_str()})).expect("options");
         let gateway =
             Gateway { engine: Arc::new(Engine::start(&options).expect("an engine")), address: free_address(), log };
         let applied = gateway.apply(&setup.resources(gateway.address));

@@ -183,5 +183,11 @@ def _of_conditions(
             message=f"{condition.type}={condition.status} ({condition.reason}): {condition.message}",
             object=f"{name}, {part}" if part else name,
             source=item.source,
-            remedy=_PORT_REMEDY if condition.reason == "PortUnavailable" else "",
+            remedy=_remedy(condition),
         )
+
+
+def _remedy(condition: ReportedCondition) -> str:
+    """An offset helps where the machine refused a port; where Gateways want the same one, it moves them all alike."""
+    refused = condition.type == _CONSEQUENCE and condition.reason == "PortUnavailable"
+    return _PORT_REMEDY if refused else ""

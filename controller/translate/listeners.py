@@ -95,7 +95,7 @@ def _port_problem(port: int, bind_port: int) -> Problem | None:
         return None
     return Problem(
         ConditionReason.PORT_UNAVAILABLE,
-        f"port {port} with the port offset {bind_port - port} is {bind_port}, beyond {_MAX_PORT}",
+        f"port {port} with the port offset {bind_port - port} is {bind_port}, beyond {_MAX_PORT}: choose a smaller one",
     )
 
 

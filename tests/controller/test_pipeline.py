@@ -103,6 +103,16 @@ def test_a_port_that_cannot_be_bound_suggests_the_offset_once(folder: Folder) ->
     assert "--port-offset" in problem.remedy
 
 
+def test_a_port_that_an_older_gateway_has_is_not_answered_with_an_offset(folder: Folder) -> None:
+    folder.write(SHOP)
+    younger = SHOP.partition("---")[0].replace("name: edge", "name: second")
+    folder.write(younger, "younger.yaml")
+    (problem,) = folder.pipeline.answer(acknowledged(folder)).problems
+    assert problem.object == "Gateway default/second, listener http"
+    assert "use another port or address, or move the listener to that Gateway" in problem.message
+    assert "--port-offset" not in problem.message + problem.remedy
+
+
 def test_what_the_engine_refuses_is_a_problem_of_its_object(folder: Folder) -> None:
     folder.write(SHOP)
     rejection = Rejection(kind="routes", key="HTTPRoute/default/shop/0", reason="not today")

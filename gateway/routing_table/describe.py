@@ -101,7 +101,7 @@ def _path_modifier(modifier: PathModifier | None) -> str:
 
 def backend(share: WeightedBackend, total_weight: int) -> str:
     """``Service/shop/cart/80 90%``, or what is answered in its place."""
-    target = share.backend or "nothing"
+    target = share.backend or "none"
     if share.failure is not None:
         target = f"{target} (answers {share.failure.status}: {share.failure.message or share.failure.code})"
     if share.weight == total_weight:

@@ -73,4 +73,4 @@ def test_a_backend_s_share_is_in_percent_and_a_failure_says_what_is_answered() -
     assert describe.backend(WeightedBackend(backend="Service/a/b/80", weight=1), 3) == "Service/a/b/80 33.3%"
     failure = Failure(status=500, code="backend_not_found", message="Service a/b does not exist")
     words = describe.backend(WeightedBackend(weight=1, failure=failure), 2)
-    assert words == "nothing (answers 500: Service a/b does not exist) 50%"
+    assert words == "none (answers 500: Service a/b does not exist) 50%"

@@ -29,7 +29,7 @@ class EngineMissingError(SekishoError):
     def __init__(self, cause: str) -> None:
         super().__init__(
             f"the engine (gateway._engine) cannot be loaded: {cause}",
-            "install the wheel, or build the engine in a source tree with 'make build'",
+            "install the wheel, or build the engine in a source tree with 'make demo' or 'make test'",
         )
 
 

@@ -6,6 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
+from gateway.errors import EngineMissingError
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -34,3 +36,17 @@ def test_lock_files_name_no_place_to_download_from() -> None:
         assert "://" not in locked
         assert "--index-url" not in locked
         assert "--find-links" not in locked
+
+
+def test_the_advice_where_the_engine_is_missing_names_what_builds_it_into_the_environment() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    advised = re.findall(r"'make (\w+)'", EngineMissingError("no such module").remedy)
+    assert advised
+    assert all(re.search(rf"^{target}: \$\(ENGINE\)", makefile, re.MULTILINE) for target in advised)
+
+
+def test_the_package_index_is_shown_the_readme_and_the_licence() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (ROOT / project["readme"]).is_file()
+    assert project["license"] in (ROOT / "README.md").read_text()
+    assert all((ROOT / name).is_file() for name in project["license-files"])

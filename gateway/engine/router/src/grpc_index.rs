@@ -1,4 +1,4 @@
-//! The gRPC candidates of one hostname, found by service and method (field-notes 1.2).
+//! The gRPC candidates of one hostname, found by service and method (Gateway API: `GRPCRouteRule.matches`).
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Values by hostname, looked up from the most specific to the least (field-notes 1.1, 1.7).
+//! Values by hostname, looked up from the most specific to the least (Gateway API: `HTTPRouteSpec.hostnames`, `Listener.hostname`).
 //!
 //! Exact beats wildcard, a longer wildcard beats a shorter one, and `*` or the empty name comes last. A
 //! wildcard stands for one label or more: `*.example.com` covers `a.b.example.com` and not `example.com`.

@@ -1,7 +1,7 @@
 //! Which of two candidates of one hostname is tried first.
 //!
-//! Field-notes 1.1 and 1.2. The specification leaves regular expressions to implementations: here they come
-//! between exact and prefix, a longer pattern first.
+//! Gateway API: `HTTPRouteRule.matches` and `GRPCRouteRule.matches`. The specification leaves regular expressions to
+//! implementations: here they come between exact and prefix, a longer pattern first.
 
 use std::cmp::Reverse;
 

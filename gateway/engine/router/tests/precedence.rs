@@ -1,4 +1,5 @@
-//! Which route takes a request: the rules of the specification as tables (field-notes 1.1, 1.2, 1.4, 1.7 to 1.9).
+//! Which route takes a request: the rules of the Gateway API as tables (`HTTPRouteRule.matches`,
+//! `GRPCRouteRule.matches`, `HTTPPathMatch`, `HTTPHeaderMatch`, and the hostnames of routes and listeners).
 
 mod support;
 

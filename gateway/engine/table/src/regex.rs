@@ -1,4 +1,4 @@
-//! Regular expressions of bounded size (field-notes 8: regex compile DoS).
+//! Regular expressions of bounded size: a pattern must not cost more memory than it is worth.
 //!
 //! Owns the bounds and the full-match rule; every pattern of a table goes through here, both when it
 //! is validated and when the router compiles it.

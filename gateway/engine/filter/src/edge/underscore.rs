@@ -1,4 +1,4 @@
-//! Header names with underscores (field-notes 8).
+//! Header names with underscores.
 //!
 //! Many servers read `X_User` and `X-User` as one name (RFC 3875, 4.1.18). A name with an underscore is dropped
 //! where it would shadow another header of the request or one that only the gateway may vouch for.

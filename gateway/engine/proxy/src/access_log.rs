@@ -61,10 +61,11 @@ impl AccessLog {
             }
         };
         let (queue, buffers) = sync_channel(QUEUED_BUFFERS);
+        let lost = dropped.clone();
         std::thread::Builder::new()
             .name("access-log".into())
             .spawn(move || {
-                write_all(target, &buffers);
+                write_all(target, &buffers, &lost);
                 drop(writing);
             })
             .map_err(|e| format!("access log: cannot start its thread: {e}"))?;
@@ -95,16 +96,21 @@ impl AccessLog {
         }
         let full = std::mem::replace(buffer, Vec::with_capacity(FLUSH_BYTES + 1024));
         if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) = queue.try_send(full) {
-            let lines = lost.iter().filter(|byte| **byte == b'\n').count() as u64;
-            self.dropped.fetch_add(lines, Ordering::Relaxed);
+            count_lines(&lost, &self.dropped);
         }
     }
 }
 
-fn write_all(mut target: Box<dyn Write + Send>, buffers: &Receiver<Vec<u8>>) {
+fn count_lines(buffer: &[u8], dropped: &AtomicU64) {
+    let lines = buffer.iter().filter(|byte| **byte == b'\n').count() as u64;
+    dropped.fetch_add(lines, Ordering::Relaxed);
+}
+
+fn write_all(mut target: Box<dyn Write + Send>, buffers: &Receiver<Vec<u8>>, dropped: &AtomicU64) {
     while let Ok(buffer) = buffers.recv() {
         // A sink that fails (disk full, closed pipe) loses lines but must not end the thread.
         if target.write_all(&buffer).and_then(|()| target.flush()).is_err() {
+            count_lines(&buffer, dropped);
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -300,6 +306,8 @@ fn civil_date(days: i64) -> (i64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::RecvTimeoutError;
+
     use super::*;
 
     fn stamp(seconds: u64) -> String {
@@ -328,5 +336,16 @@ mod tests {
         let line = format!("\"{}\"", String::from_utf8(out).expect("utf-8"));
         let back: String = serde_json::from_str(&line).expect("valid JSON");
         assert_eq!(back, "a\"b\\c\n\u{7f}\u{fffd}\u{e9}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn lines_that_a_full_disk_does_not_take_are_counted() {
+        let (mut log, written) = AccessLog::open(&Sink::File("/dev/full".to_owned())).expect("opened");
+        let dropped = log.dropped.clone();
+        log.submit(&mut b"one\ntwo\n".to_vec());
+        log.end();
+        assert_eq!(written.recv_timeout(Duration::from_secs(5)), Err(RecvTimeoutError::Disconnected));
+        assert_eq!(dropped.load(Ordering::Relaxed), 2);
     }
 }

@@ -203,3 +203,51 @@ impl Mirror {
         poll_fn(|context| up.poll_flush(context)).await.ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn feed(load: &Rc<MirrorLoad>, limit: usize) -> (MirrorFeed, UnboundedReceiver<Piece>, Share) {
+        let share = Share::take(load).expect("room for a mirror");
+        let (sender, receiver) = unbounded_channel();
+        let (queued, load) = (share.queued.clone(), share.load.clone());
+        (MirrorFeed { queue: Some(sender), queued, load, limit }, receiver, share)
+    }
+
+    fn pieces_taken(size: usize, limit: usize) -> usize {
+        let (mut feed, mut receiver, _share) = feed(&Rc::default(), limit);
+        for _ in 0..10_000 {
+            feed.send(&Piece::Data(Bytes::from(vec![b'x'; size])));
+        }
+        std::iter::from_fn(|| receiver.try_recv().ok()).count()
+    }
+
+    #[test]
+    fn tiny_pieces_do_not_pass_below_the_bound() {
+        assert_eq!(pieces_taken(936, 10_000), 10);
+        assert_eq!(pieces_taken(1, 10_000), 10_000 / (1 + PIECE_COST));
+    }
+
+    #[test]
+    fn a_mirror_that_ends_gives_back_its_share() {
+        let load = Rc::default();
+        let (mut feed, receiver, share) = feed(&load, 10_000);
+        feed.send(&Piece::Data(Bytes::from_static(b"hello")));
+        assert_eq!((load.running.get(), load.queued.get()), (1, 5 + PIECE_COST));
+        drop((receiver, share));
+        feed.send(&Piece::Data(Bytes::from_static(b"too late")));
+        assert_eq!((load.running.get(), load.queued.get()), (0, 0));
+    }
+
+    #[test]
+    fn mirrors_that_do_not_end_are_bounded_in_number() {
+        let load = Rc::default();
+        let shares: Vec<_> = std::iter::from_fn(|| Share::take(&load)).take(2 * MOST_RUNNING as usize).collect();
+        assert_eq!(shares.len(), MOST_RUNNING as usize);
+        drop(shares);
+        assert!(Share::take(&load).is_some());
+    }
+}

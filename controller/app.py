@@ -100,6 +100,7 @@ class Standalone:
                 paths=self._settings.paths,
                 sources={item.key: item.source for item in self._report.objects},
                 problems=self._problems,
+                left_alone=self._report.left_alone,
                 curl=await asyncio.to_thread(
                     curl_lines, self._gateway.agent.table, self._explain, authority=self._authority
                 ),
@@ -134,6 +135,7 @@ class Standalone:
             ),
             objects=report.objects,
             problems=self._problems,
+            left_alone=report.left_alone,
         )
 
     # --- changes --------------------------------------------------------------------------------

@@ -227,7 +227,7 @@ def _check(arguments: argparse.Namespace, writer: Writer) -> int:
     from controller.offline import Offline  # noqa: PLC0415
 
     report = Offline(arguments.paths).report()
-    shown = StatusReport(objects=report.objects, problems=report.problems)
+    shown = StatusReport(objects=report.objects, problems=report.problems, left_alone=report.left_alone)
     if arguments.output == "json":
         writer.json(msgspec.json.encode(shown))
     else:

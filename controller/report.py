@@ -6,6 +6,7 @@ not change is not looked at again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, assert_never
 
@@ -52,6 +53,7 @@ class Report:
     def __init__(self) -> None:
         self._entries: dict[Key, _Entry] = {}
         self._other: tuple[Problem, ...] = ()
+        self._left_alone: dict[str, int] = {}
 
     def update(
         self,
@@ -70,7 +72,9 @@ class Report:
             for key, texts in notices.items()
             for text in texts
         )
-        self._other = (*(_from_source(problem) for problem in source_problems), *warnings)
+        found = tuple(source_problems)
+        self._other = (*(_from_source(problem) for problem in found if problem.severity != "notice"), *warnings)
+        self._left_alone = dict(Counter(_kind(problem) for problem in found if problem.severity == "notice"))
 
     def _entry(self, key: Key, status: Status, place: str) -> _Entry:
         known = self._entries.get(key)
@@ -89,6 +93,11 @@ class Report:
         """What could not be read first, then what could not be honoured."""
         return (*self._other, *(problem for entry in self._entries.values() for problem in entry.problems))
 
+    @property
+    def left_alone(self) -> dict[str, int]:
+        """How many objects there are of each kind that a gateway has nothing to do with."""
+        return self._left_alone
+
     def sources(self) -> dict[str, str]:
         """``file:line`` by the object's key in the report."""
         return {entry.reported.key: entry.place for entry in self._entries.values() if entry.place}
@@ -96,6 +105,10 @@ class Report:
 
 def _rank(key: Key) -> tuple[int, Key]:
     return _ORDER.get(key.kind, len(_ORDER)), key
+
+
+def _kind(notice: SourceProblem) -> str:
+    return notice.object.partition(" ")[0]
 
 
 def _from_source(problem: SourceProblem) -> Problem:

@@ -16,7 +16,7 @@ from controller.resources.diagnose import Finding, diagnose
 from controller.resources.kinds import unread_kind
 from controller.resources.metadata import ObjectMeta, Resource
 from controller.resources.problem import Problem
-from controller.resources.registry import REGISTRY
+from controller.resources.registry import BY_KIND, REGISTRY
 from controller.resources.rules import rule_findings
 from controller.resources.schema import DNS_LABEL_PATTERN
 from controller.resources.secret import Secret
@@ -76,12 +76,18 @@ def parse(document: object, *, place: str = "") -> ParseResult:
 
 
 def describe(document: dict[str, Any]) -> str:
-    """``Kind namespace/name`` of a document, as far as it says."""
+    """``Kind namespace/name`` of a document, as far as it says; with the namespace that it gets where it names none."""
     metadata = document.get("metadata")
     fields = metadata if isinstance(metadata, dict) else {}
-    names = [value for value in (fields.get("namespace"), fields.get("name")) if isinstance(value, str) and value]
-    kind = document.get("kind")
-    return " ".join(part for part in (kind if isinstance(kind, str) else "", "/".join(names)) if part)[:400]
+    kind, namespace, name = (
+        value if isinstance(value, str) else ""
+        for value in (document.get("kind"), fields.get("namespace"), fields.get("name"))
+    )
+    known = BY_KIND.get(kind)
+    if known is not None and name:
+        namespace = (namespace or DEFAULT_NAMESPACE) if known.namespaced else ""
+    names = "/".join(part for part in (namespace, name) if part)
+    return " ".join(part for part in (kind, names) if part)[:400]
 
 
 def _decode(document: dict[str, Any], type_: type[Resource]) -> tuple[Resource | None, Iterable[Finding]]:

@@ -6,11 +6,16 @@ from typing import Literal
 
 import msgspec
 
+Severity = Literal["error", "warning", "notice"]
+
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """One finding. An error keeps its object (or document) from being used, a warning does not."""
+    """One finding. An error keeps its object (or document) from being used, a warning does not.
 
-    severity: Literal["error", "warning"]
+    A notice is no fault: the object is of a kind that a gateway has nothing to do with.
+    """
+
+    severity: Severity
     message: str
     remedy: str = ""
     object: str = ""

@@ -18,6 +18,7 @@ from gateway.routing_table.model import Listener, ListenerState, Resources, Rout
 
 _MAX_ROUTES = 12
 _MAX_PROBLEMS = 20
+_MAX_KINDS = 8
 _SOURCES_FROM_WIDTH = 100
 """In a narrower terminal, routes are shown without the files that they are from."""
 _WHOLE_TARGET = 40
@@ -38,6 +39,8 @@ class Started(Struct, frozen=True, kw_only=True):
     curl: tuple[CurlLine, ...]
     admin_url: str
     notice: str = ""
+    left_alone: Mapping[str, int] = {}
+    """How many objects of kinds that a gateway has nothing to do with."""
 
 
 class Changed(Struct, frozen=True, kw_only=True):
@@ -65,6 +68,7 @@ def announce(writer: Writer, started: Started) -> None:
         if writer.styled:
             writer.heading("Problems")
         problems(writer, started.problems)
+    left_alone(writer, started.left_alone)
     _try(writer, started.curl)
     _closing(writer, started)
 
@@ -185,6 +189,16 @@ def problems(writer: Writer, found: Iterable[Problem]) -> None:
             writer.line(f"{problem.severity}: {place}{': ' if place else ''}{problem.message}{remedy}")
     if len(listed) > _MAX_PROBLEMS:
         writer.line((f"  and {counted(len(listed) - _MAX_PROBLEMS, 'more problem')}; see sekisho status", "soft"))
+
+
+def left_alone(writer: Writer, kinds: Mapping[str, int]) -> None:
+    """``3 objects of other kinds left alone: Deployment, Job``, where there are any."""
+    if not kinds:
+        return
+    shown = ", ".join(sorted(kinds)[:_MAX_KINDS]) + (", …" if len(kinds) > _MAX_KINDS else "")
+    if writer.styled:
+        writer.line()
+    writer.line((f"{counted(sum(kinds.values()), 'object')} of other kinds left alone: {shown}", "soft"))
 
 
 def _try(writer: Writer, lines: Sequence[CurlLine]) -> None:

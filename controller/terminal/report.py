@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
-from controller.terminal.announce import problems
+from controller.terminal.announce import left_alone, problems
 from controller.terminal.writer import Writer, counted, grid, text
 from gateway.admin.status import Condition, ObjectStatus, Part, StatusReport
 
@@ -21,6 +21,7 @@ def write_report(writer: Writer, report: StatusReport) -> None:
         if writer.styled:
             writer.heading("Problems")
         problems(writer, report.problems)
+    left_alone(writer, report.left_alone)
 
 
 def write_verdict(writer: Writer, report: StatusReport) -> None:

@@ -81,3 +81,5 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     gateways: tuple[GatewayVersion, ...] = ()
     objects: tuple[ObjectStatus, ...] = ()
     problems: tuple[Problem, ...] = ()
+    left_alone: dict[str, int] = {}
+    """Objects of kinds that a gateway has nothing to do with: how many of each."""

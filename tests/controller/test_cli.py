@@ -81,6 +81,20 @@ def test_check_fails_on_a_warning_too(manifests: Path, capsys: pytest.CaptureFix
     assert "colour" in output
 
 
+def test_check_leaves_objects_of_other_kinds_alone(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    others = "".join(
+        f"---\napiVersion: {version}\nkind: {kind}\nmetadata: {{name: {name}}}\n"
+        for version, kind, name in (("apps/v1", "Deployment", "a"), ("apps/v1", "Deployment", "b"), ("v1", "Pod", "c"))
+    )
+    manifests.write_text(GOOD + others)
+    status, output, _ = run(capsys, "check", "-f", str(manifests))
+    assert status == 0
+    assert output.splitlines()[-2:] == [
+        "3 objects of other kinds left alone: Deployment, Pod",
+        "ok: 2 objects, no problem",
+    ]
+
+
 def test_check_as_json_is_one_document(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, output, _ = run(capsys, "check", "-f", str(manifests), "--output", "json")
     document = json.loads(output)

@@ -230,20 +230,39 @@ def test_a_known_kind_of_another_version_is_an_error_that_names_the_versions() -
 @pytest.mark.parametrize(
     ("kind", "message", "remedy"),
     [
-        ("HttpRoutes", "is unknown", "did you mean HTTPRoute? known kinds: BackendTLSPolicy, "),
-        ("Teapot", "is unknown", "known kinds: BackendTLSPolicy, "),
-        ("Ingress", "is not served yet", "write an HTTPRoute instead"),
-        ("Deployment", "means nothing to a gateway", "nothing to do"),
+        ("example.com/v1/HttpRoutes", "is unknown", "did you mean HTTPRoute? known kinds: BackendTLSPolicy, "),
+        (f"{GATEWAY_API}/Teapot", "is unknown", "known kinds: BackendTLSPolicy, "),
+        ("networking.k8s.io/v1/Ingress", "is not served yet", "write an HTTPRoute instead"),
+        (f"{GATEWAY_API}alpha2/ListenerSet", "is not served yet", "add its listeners to the Gateway"),
     ],
 )
-def test_kinds_that_are_not_read_are_a_warning(kind: str, message: str, remedy: str) -> None:
-    result = parse({"apiVersion": "example.com/v1", "kind": kind, "metadata": {"name": "a"}})
+def test_kinds_that_one_expects_to_be_served_and_are_not_are_a_warning(kind: str, message: str, remedy: str) -> None:
+    api_version, _, kind = kind.rpartition("/")
+    result = parse({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}})
     assert result.resource is None
     (problem,) = result.problems
     assert problem.severity == "warning"
     assert message in problem.message
     assert problem.remedy.startswith(remedy)
     assert problem.object == f"{kind} a"
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind"),
+    [("apps/v1", "Deployment"), ("v1", "Pod"), ("batch/v1", "Job"), ("example.com/v1", "Teapot")],
+)
+def test_kinds_that_are_none_of_a_gateway_s_business_are_a_notice(api_version: str, kind: str) -> None:
+    result = parse({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}})
+    assert result.resource is None
+    assert [problem.severity for problem in result.problems] == ["notice"]
+
+
+def test_a_problem_names_its_object_with_the_namespace_that_it_gets() -> None:
+    metadata = {"name": "a"}
+    (problem,) = parse({"apiVersion": GATEWAY_API, "kind": "HTTPRoute", "metadata": metadata, "spec": 1}).problems
+    assert problem.object == "HTTPRoute default/a"
+    (problem,) = parse({"apiVersion": GATEWAY_API, "kind": "GatewayClass", "metadata": metadata, "spec": 1}).problems
+    assert problem.object == "GatewayClass a"
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ def test_problems_name_file_and_line_of_each_object(folder: Folder) -> None:
     folder.write("a.yaml", "\n" + text)
     problems = folder.source().load().problems
     assert [problem.place.removeprefix(f"{folder.root}/") for problem in problems] == ["a.yaml:5", "a.yaml:7"]
-    assert {problem.severity for problem in problems} == {"warning"}
+    assert [problem.severity for problem in problems] == ["notice", "warning"]
 
 
 def test_a_warning_lets_go_of_what_the_file_no_longer_defines(folder: Folder) -> None:

@@ -114,6 +114,13 @@ def test_a_problem_is_one_line_with_place_object_and_remedy() -> None:
     )
 
 
+def test_the_start_says_once_what_was_left_alone() -> None:
+    kinds = {f"Kind{number}": 2 for number in range(9)}
+    shown = written(lambda writer: announce(writer, started(left_alone=kinds)))
+    assert shown.count("18 objects of other kinds left alone: Kind0, Kind1, ") == 1
+    assert "Kind7, …\n" in shown
+
+
 def test_long_lines_are_never_wrapped_for_programs() -> None:
     long = Problem(message="x" * 500)
     assert written(lambda writer: problems(writer, [long])).count("\n") == 1

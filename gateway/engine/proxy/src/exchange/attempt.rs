@@ -92,7 +92,7 @@ impl<'a> Attempts<'a> {
                 Err(Miss::ClientGone) => return Outcome::ClientGone,
                 Err(miss) => {
                     exchange.record.upstream_failure = miss.in_words();
-                    let reply = explain(&miss);
+                    let reply = explain(&miss, upload.received_all());
                     match self.classify(miss) {
                         Some(failed) => (failed, Outcome::Failed(reply)),
                         None => return Outcome::Failed(reply),
@@ -109,7 +109,7 @@ impl<'a> Attempts<'a> {
             match pause(exchange, wait).await {
                 Ok(()) => upload.restart(),
                 Err(Miss::ClientGone) => return Outcome::ClientGone,
-                Err(miss) => return Outcome::Failed(explain(&miss)),
+                Err(miss) => return Outcome::Failed(explain(&miss, true)),
             }
         }
     }
@@ -118,11 +118,16 @@ impl<'a> Attempts<'a> {
     fn again(&mut self, exchange: &mut Exchange<'_>, upload: &Upload, failed: Failed) -> Option<Duration> {
         let policy = self.forward.plan.retry.as_ref();
         let replayable = upload.replayable();
+        let untried = self.backend.endpoints().len() > 1 + self.tries.transparent as usize;
         let Next::Again { after, counted } =
             retry::decide(policy, failed, &exchange.head.method, replayable, self.tries)
         else {
             return None;
         };
+        if failed == Failed::Connect && !counted && !untried {
+            // Nobody asked to dial a dead endpoint twice.
+            return None;
+        }
         let now = Instant::now();
         if exchange.request_deadline.is_some_and(|deadline| deadline <= now + after) {
             return None;
@@ -305,8 +310,8 @@ fn client_fault(error: &StreamError) -> Miss {
     }
 }
 
-/// The answer to the client when nothing more is tried.
-fn explain(miss: &Miss) -> Reply {
+/// The answer to the client when nothing more is tried. `request_read`: the client did its part.
+fn explain(miss: &Miss, request_read: bool) -> Reply {
     let (status, reason) = match miss {
         Miss::Open(OpenError::NoEndpoints) => (StatusCode::SERVICE_UNAVAILABLE, Reason::NoHealthyUpstream),
         Miss::Open(OpenError::Tls { .. }) => (StatusCode::SERVICE_UNAVAILABLE, Reason::UpstreamTlsFailed),
@@ -318,6 +323,7 @@ fn explain(miss: &Miss) -> Reply {
             _ => (StatusCode::BAD_GATEWAY, Reason::UpstreamReset),
         },
         Miss::Expired(Reason::RequestMalformed) => (StatusCode::BAD_REQUEST, Reason::RequestMalformed),
+        Miss::Expired(reason @ Reason::StreamIdleTimeout) if !request_read => (StatusCode::REQUEST_TIMEOUT, *reason),
         Miss::Expired(reason) => (StatusCode::GATEWAY_TIMEOUT, *reason),
         Miss::ClientGone => (StatusCode::BAD_REQUEST, Reason::DownstreamDisconnected),
     };

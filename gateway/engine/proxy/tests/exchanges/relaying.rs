@@ -204,3 +204,52 @@ fn a_connection_from_before_its_listener_asked_for_tls_is_not_served_any_more() 
     client.send(GET);
     assert_eq!(client.response().0, 421);
 }
+
+#[test]
+fn silence_is_laid_at_the_door_of_the_side_that_is_silent() {
+    let backend = Backend::start(|mut peer, _| {
+        peer.rest();
+    });
+    let setup = Setup::with(&[backend.address]).limits(json!({"stream_idle_timeout_ms": 200}));
+    let gateway = Gateway::start(&setup);
+    let mut client = gateway.client();
+    client.send(GET);
+    assert_eq!(client.response().0, 504);
+    client.send(b"POST / HTTP/1.1\r\nhost: shop.test\r\ncontent-length: 10\r\n\r\nhello");
+    assert_eq!(client.response().0, 408);
+    for line in gateway.log(2) {
+        assert_eq!(line["response_code_details"], "stream_idle_timeout");
+    }
+}
+
+#[test]
+fn what_a_backend_sends_beyond_its_answer_is_nobodys_answer() {
+    let backend = Backend::start(|mut peer, _| {
+        while peer.read_head().is_some() {
+            peer.send(format!("{OK}HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil").as_bytes());
+        }
+    });
+    let gateway = Gateway::start(&Setup::with(&[backend.address]));
+    let mut client = gateway.client();
+    for _ in 0..5 {
+        client.send(GET);
+        assert_eq!(client.response().2, "ok");
+    }
+    assert_eq!(backend.connections(), 5);
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_and_recorded_one_by_one() {
+    let backend = Backend::answering(|head, _| {
+        let path = head.split(' ').nth(1).expect("a path");
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{path}", path.len())
+    });
+    let gateway = Gateway::start(&Setup::with(&[backend.address]));
+    let mut client = gateway.client();
+    let all: String = (0..20).map(|n| format!("GET /{n} HTTP/1.1\r\nhost: shop.test\r\n\r\n")).collect();
+    client.send(all.as_bytes());
+    for n in 0..20 {
+        assert_eq!(client.response().2, format!("/{n}"));
+    }
+    gateway.log(20);
+}

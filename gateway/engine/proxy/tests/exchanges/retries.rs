@@ -238,3 +238,26 @@ fn content_that_waits_for_leave_is_sent_to_the_attempt_that_asks_for_it() {
     let (status, _, content) = client.response();
     assert_eq!((status, content.as_str()), (200, "hello"));
 }
+
+#[test]
+fn without_a_rule_only_other_endpoints_are_tried() {
+    let dead = [crate::support::free_address(), crate::support::free_address()];
+    let gateway = Gateway::start(&Setup::with(&dead[..1]));
+    let mut client = gateway.client();
+    client.send(GET);
+    assert_eq!(client.response().0, 503);
+    assert_eq!(gateway.statistics()["backends"][0]["connect_failures"], 1);
+
+    let backend = Backend::answering(|_, _| OK.to_owned());
+    let gateway = Gateway::start(&Setup::with(&[dead[0], backend.address]));
+    for _ in 0..20 {
+        let mut client = gateway.client();
+        client.send(GET);
+        assert_eq!(client.response().0, 200);
+    }
+    let gateway = Gateway::start(&Setup::with(&dead));
+    let mut client = gateway.client();
+    client.send(GET);
+    assert_eq!(client.response().0, 503);
+    assert_eq!(gateway.statistics()["backends"][0]["connect_failures"], 2);
+}

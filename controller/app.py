@@ -53,7 +53,8 @@ class Standalone:
         # 1. Traffic: the last good table is served from here on.
         self._gateway = GatewayApp(settings.gateway)
         # 2. Everything that makes the next table.
-        self._source = ManifestSource(settings.paths)
+        state = settings.gateway.state_dir
+        self._source = ManifestSource(settings.paths, without=() if state is None else (state,))
         self._pipeline = Pipeline(settings.translation, regex_problem)
         held = self._gateway.agent.state.version
         self._publisher = Publisher(self._gateway.agent, int(held) if held.isdecimal() else 0)

@@ -38,15 +38,19 @@ class Listing(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-def list_manifests(paths: Sequence[Path]) -> Listing:
-    """Find the files that ``paths`` name: files as they are, folders with all that is below them."""
+def list_manifests(paths: Sequence[Path], *, without: Sequence[Path] = ()) -> Listing:
+    """Find the files that ``paths`` name: files as they are, folders with all that is below them.
+
+    Folders of ``without`` are passed over where they are below one of the paths.
+    """
+    passed_over = frozenset(os.path.realpath(folder) for folder in without)
     files: dict[str, Path] = {}
     folders: set[str] = set()
     problems: list[Problem] = []
     for path in paths:
         # Path.is_dir raises where a folder above may not be entered; to a reader, that is a missing file too.
         if os.path.isdir(path):  # noqa: PTH112
-            for folder, found in _walk(path, problems):
+            for folder, found in _walk(path, passed_over, problems):
                 folders.add(os.path.abspath(folder))  # noqa: PTH100  # without following links
                 for identity, file in found:
                     files.setdefault(identity, file)
@@ -90,7 +94,9 @@ def decode(content: bytes) -> str:
         raise UnreadableFileError(f"it is not UTF-8 text (line {line})", "save it as UTF-8") from None
 
 
-def _walk(root: Path, problems: list[Problem]) -> Iterator[tuple[str, list[tuple[str, Path]]]]:
+def _walk(
+    root: Path, passed_over: frozenset[str], problems: list[Problem]
+) -> Iterator[tuple[str, list[tuple[str, Path]]]]:
     """Each folder with its manifest files, in order, up to somewhat more than the bound.
 
     Links to files are followed, links to folders are not: they may lead in a circle.
@@ -106,9 +112,9 @@ def _walk(root: Path, problems: list[Problem]) -> Iterator[tuple[str, list[tuple
             message = f"the folder cannot be listed: {(error.strerror or str(error)).lower()}"
             problems.append(_problem(Path(folder), message, "check its permissions"))
             continue
-        below = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-        waiting.extend(reversed(below))
         real = os.path.realpath(folder)
+        below = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+        waiting.extend(entry.path for entry in reversed(below) if f"{real}/{entry.name}" not in passed_over)
         found = [
             (os.path.realpath(entry.path) if entry.is_symlink() else f"{real}/{entry.name}", Path(entry.path))
             for entry in entries

@@ -58,12 +58,17 @@ class ManifestSource:
         self,
         paths: Sequence[str | Path],
         *,
+        without: Sequence[Path] = (),
         stdin: BinaryIO | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Read from ``paths``, in that order. ``now`` is the clock that the files are dated by."""
+        """Read from ``paths``, in that order, passing over the folders ``without``.
+
+        ``now`` is the clock that the files are dated by.
+        """
         self._paths = [Path(path) for path in paths if str(path) != STANDARD_INPUT]
         self._reads_input = len(self._paths) != len(paths)
+        self._without = tuple(without)
         self._stdin = stdin
         self._now = now
         self._input = _UNSEEN
@@ -106,7 +111,7 @@ class ManifestSource:
 
     def reload(self) -> Change | None:
         """Look at every file again; None if nothing changed."""
-        listing = list_manifests(self._paths)
+        listing = list_manifests(self._paths, without=self._without)
         before = self._files
         self._files = {path: self._look_at(path, before.get(path, _UNSEEN)) for path in listing.files}
         self._folders = listing.folders

@@ -185,6 +185,15 @@ def test_the_last_table_is_served_before_the_manifests_are_read(tmp_path: Path) 
         assert int(running.get("/healthz/ready").json()["version"]) == 2
 
 
+def test_a_state_directory_below_a_watched_folder_is_not_read_as_manifests(tmp_path: Path) -> None:
+    arguments = ("-f", str(tmp_path), "--access-log", "none", "--state-dir", str(tmp_path / "state"))
+    with up(tmp_path, *arguments):
+        pass
+    assert (tmp_path / "state" / "table.json").exists()
+    with up(tmp_path, *arguments) as running:
+        assert running.get("/status").json().get("problems", []) == []
+
+
 def test_a_damaged_state_file_is_said_and_the_manifests_are_served(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()

@@ -47,6 +47,17 @@ def test_files_of_a_folder_and_below_are_read(folder: Folder) -> None:
     assert change.problems == ()
 
 
+def test_a_folder_that_is_to_be_left_out_is_passed_over_with_all_below_it(folder: Folder) -> None:
+    folder.write("a.yaml", config_map("a"))
+    folder.write("state/table.json", "{} not a manifest")
+    folder.write("state/deep/b.yaml", config_map("b"))
+    (folder.root / "link").symlink_to(folder.root / "state")
+    for state in (folder.root / "state", folder.root / "link"):
+        change = ManifestSource([folder.root], without=[state]).load()
+        assert texts(change) == {"a": "x"}
+        assert change.problems == ()
+
+
 def test_a_file_named_itself_is_read_whatever_its_name(folder: Folder) -> None:
     path = folder.write("routes.txt", config_map("a"))
     assert texts(ManifestSource([path, str(path), folder.root / "missing" / ".." / "routes.txt"]).load()) == {"a": "x"}

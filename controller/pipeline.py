@@ -11,12 +11,14 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from controller.config import TranslationSettings
-from controller.report import Report
+from controller.report import ListenerUrls, Report
 from controller.resources import Problem
 from controller.sources import Change
 from controller.status import with_applied
 from controller.store import Key, Store
 from controller.translate import STANDALONE_TABLE, Options, Translation, Translator
+from controller.translate.names import listener_of
+from gateway.routing_table import describe
 from gateway.routing_table.model import Applied, Resources
 
 logger = logging.getLogger(__name__)
@@ -70,5 +72,13 @@ class Pipeline:
         """The report once the data plane has answered with the state it is in."""
         translation = self._translation
         statuses = with_applied(translation.statuses, self.table, applied)
-        self._report.update(statuses, self._places, self._source_problems, translation.notices)
+        self._report.update(statuses, self._places, self._source_problems, translation.notices, self._listener_urls())
         return self._report
+
+    def _listener_urls(self) -> Mapping[Key, ListenerUrls]:
+        urls: dict[Key, dict[str, tuple[str, ...]]] = {}
+        for listener in self.table.listeners:
+            gateway, name = listener_of(listener.key)
+            of_gateway = urls.setdefault(gateway, {})
+            of_gateway[name] = (*of_gateway.get(name, ()), describe.listener_url(listener))
+        return urls

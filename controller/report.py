@@ -38,11 +38,17 @@ _CONSEQUENCE: Final = "Programmed"
 """Follows from the other conditions of the same thing: no news where one of those fails already."""
 
 
+ListenerUrls = Mapping[str, tuple[str, ...]]
+"""Where clients reach the listeners of one Gateway, by their names."""
+_NO_URLS: Final[ListenerUrls] = {}
+
+
 class _Entry(Struct, frozen=True):
     """An object as it was reported last, and what that was made from."""
 
     status: Status
     place: str
+    urls: ListenerUrls
     reported: ObjectStatus
     problems: tuple[Problem, ...]
 
@@ -61,12 +67,15 @@ class Report:
         places: Mapping[Key, str],
         source_problems: Iterable[SourceProblem],
         notices: Mapping[Key, tuple[str, ...]],
+        urls: Mapping[Key, ListenerUrls],
     ) -> None:
-        """Takes over the state of everything."""
+        """Takes over the state of everything. ``urls``: for each Gateway that has listeners in a table."""
         # Sorting thousands of keys costs more than all the rest, and few changes add or remove an object.
         same = statuses.keys() == self._entries.keys()
         order = tuple(self._entries) if same else sorted(statuses, key=_rank)
-        self._entries = {key: self._entry(key, statuses[key], places.get(key, "")) for key in order}
+        self._entries = {
+            key: self._entry(key, statuses[key], places.get(key, ""), urls.get(key, _NO_URLS)) for key in order
+        }
         warnings = (
             Problem(message=text, object=str(key), source=places.get(key, ""), severity="warning")
             for key, texts in notices.items()
@@ -76,12 +85,13 @@ class Report:
         self._other = (*(_from_source(problem) for problem in found if problem.severity != "notice"), *warnings)
         self._left_alone = dict(Counter(_kind(problem) for problem in found if problem.severity == "notice"))
 
-    def _entry(self, key: Key, status: Status, place: str) -> _Entry:
+    def _entry(self, key: Key, status: Status, place: str, urls: ListenerUrls) -> _Entry:
         known = self._entries.get(key)
-        if known is not None and known.place == place and (known.status is status or known.status == status):
+        same = known is not None and known.place == place and known.urls == urls
+        if known is not None and same and (known.status is status or known.status == status):
             return known
-        reported = object_status(key, status, place)
-        return _Entry(status, place, reported, tuple(_problems(str(key), reported)))
+        reported = object_status(key, status, place, urls)
+        return _Entry(status, place, urls, reported, tuple(_problems(str(key), reported)))
 
     @property
     def objects(self) -> tuple[ObjectStatus, ...]:
@@ -122,21 +132,26 @@ def _from_source(problem: SourceProblem) -> Problem:
     )
 
 
-def object_status(key: Key, status: Status, place: str) -> ObjectStatus:
+def object_status(key: Key, status: Status, place: str, urls: ListenerUrls = _NO_URLS) -> ObjectStatus:
     """One object with its parts."""
-    conditions, parts = _conditions_and_parts(status)
+    conditions, parts = _conditions_and_parts(status, urls)
     return ObjectStatus(
         kind=key.kind, namespace=key.namespace, name=key.name, source=place, conditions=conditions, parts=parts
     )
 
 
-def _conditions_and_parts(status: Status) -> tuple[tuple[ReportedCondition, ...], tuple[Part, ...]]:
+def _conditions_and_parts(status: Status, urls: ListenerUrls) -> tuple[tuple[ReportedCondition, ...], tuple[Part, ...]]:
     match status:
         case GatewayClassStatus():
             return _reported(status.conditions), ()
         case GatewayStatus():
             return _reported(status.conditions), tuple(
-                Part(name=item.name, conditions=_reported(item.conditions), attached_routes=item.attached_routes)
+                Part(
+                    name=item.name,
+                    conditions=_reported(item.conditions),
+                    attached_routes=item.attached_routes,
+                    urls=urls.get(item.name, ()),
+                )
                 for item in status.listeners
             )
         case RouteStatus():

@@ -68,7 +68,8 @@ def _object_rows(item: ObjectStatus) -> list[list[Text]]:
 def _part_name(part: Part) -> str:
     if part.attached_routes is None:
         return part.name
-    return f"{part.name} ({counted(part.attached_routes, 'route')} attached)"
+    where = f" {' '.join(part.urls)}" if part.urls else ""
+    return f"{part.name}{where} ({counted(part.attached_routes, 'route')} attached)"
 
 
 def _marks(conditions: Iterable[Condition]) -> Text:

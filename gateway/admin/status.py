@@ -35,6 +35,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     conditions: tuple[Condition, ...] = ()
     attached_routes: int | None = None
+    urls: tuple[str, ...] = ()
+    """Where clients reach a listener; empty for one that nothing serves."""
 
 
 class ObjectStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -56,7 +56,7 @@ def test_check_shows_every_condition_as_it_would_be_written(
     fine = "Accepted=True Accepted, Programmed=True Programmed, ResolvedRefs=True ResolvedRefs"
     assert output.splitlines() == [
         f"Gateway/default/edge (shop.yaml:1): {fine}",
-        f"  http (1 route attached): {fine}, Conflicted=False NoConflicts",
+        f"  http http://127.0.0.1:8080 (1 route attached): {fine}, Conflicted=False NoConflicts",
         "HTTPRoute/default/shop (shop.yaml:8)",
         "  Gateway edge: Accepted=True Accepted, ResolvedRefs=True ResolvedRefs",
         "ok: 2 objects, no problem",

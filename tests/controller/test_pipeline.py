@@ -86,6 +86,19 @@ def test_every_object_tells_where_it_stands(folder: Folder) -> None:
     }
 
 
+def test_a_listener_tells_where_it_is_reached_at_each_of_its_addresses(folder: Folder) -> None:
+    addresses = "{addresses: [{value: 127.0.0.2}, {value: '::1'}], gatewayClassName: sekisho, "
+    folder.write(SHOP)
+    folder.write(
+        SHOP.replace("spec:\n  gatewayClassName: sekisho\n  listeners", f"spec:\n  {addresses}listeners").replace(
+            "protocol: HTTP}]", "protocol: HTTP}]}"
+        )
+    )
+    report = folder.pipeline.answer(acknowledged(folder))
+    (part,) = next(item.parts for item in report.objects if item.kind == "Gateway")
+    assert part.urls == ("http://127.0.0.2:8080", "http://[::1]:8080")
+
+
 def test_a_reference_to_nothing_is_one_problem_with_file_and_line(folder: Folder) -> None:
     folder.write(SHOP.replace("name: shop, port: 80", "name: none, port: 80"))
     (problem,) = folder.pipeline.answer(acknowledged(folder)).problems

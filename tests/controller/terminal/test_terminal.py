@@ -251,6 +251,7 @@ REPORT = StatusReport(
                 Part(
                     name="http",
                     attached_routes=3,
+                    urls=("http://127.0.0.1:8080",),
                     conditions=(
                         Condition(type="Programmed", status="False", reason="PortUnavailable"),
                         Condition(type="Conflicted", status="False", reason="NoConflicts"),
@@ -267,10 +268,12 @@ def test_a_report_shows_objects_parts_conditions_and_versions() -> None:
     assert written(lambda writer: write_report(writer, REPORT)).splitlines() == [
         "gateway standalone holds v2 of v3",
         "Gateway/default/edge (edge.yaml:1): Accepted=True Accepted",
-        "  http (3 routes attached): Programmed=False PortUnavailable, Conflicted=False NoConflicts",
+        "  http http://127.0.0.1:8080 (3 routes attached): "
+        "Programmed=False PortUnavailable, Conflicted=False NoConflicts",
         "error: shop.yaml:4: HTTPRoute default/shop: Service default/none does not exist → create it",
     ]
     styled = written(lambda writer: write_report(writer, REPORT), styled=True)
+    assert "http://127.0.0.1:8080" in styled
     assert "Programmed: PortUnavailable" in styled
     assert "Conflicted" not in styled
 

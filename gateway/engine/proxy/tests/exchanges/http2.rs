@@ -16,13 +16,13 @@ use tokio::task::JoinHandle;
 
 use crate::support::{Backend, Gateway, PATIENCE, Setup, until};
 
-fn on_runtime(test: impl Future<Output = ()>) {
+pub fn on_runtime(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async { tokio::time::timeout(PATIENCE, test).await.expect("in time") });
 }
 
 /// A client's connection, and the task that ends with it.
-async fn connect(address: SocketAddr) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
+pub async fn connect(address: SocketAddr) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
     let stream = TcpStream::connect(address).await.expect("connect");
     let (client, connection) = h2::client::handshake(stream).await.expect("a handshake");
     (client.ready().await.expect("ready"), tokio::spawn(connection))
@@ -39,7 +39,7 @@ fn grpc() -> Request<()> {
 type Respond = h2::server::SendResponse<Bytes>;
 
 /// An HTTP/2 backend that hands each request to `serve`, with its number; tells the reason of each reset it sees.
-fn backend(
+pub fn backend(
     serve: impl Fn(Respond, u32) -> Option<h2::SendStream<Bytes>> + Send + 'static,
 ) -> (SocketAddr, Receiver<()>) {
     let (told, resets) = channel();

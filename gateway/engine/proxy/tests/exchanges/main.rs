@@ -1,5 +1,6 @@
 //! The data plane in one process: an engine with a table, raw clients in front and backends written here behind.
 
+mod chaos;
 mod control;
 mod disconnects;
 mod drain;

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import base64
 import datetime
+import fcntl
 import os
+import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -29,7 +33,10 @@ from controller.terminal.writer import Writer
 from gateway.config import GatewaySettings
 
 BACKENDS: Final = {"shop-v1": 3001, "shop-v2": 3002, "greeter": 3003, "chat": 3004}
-"""Where the quickstart's manifests expect the sample backends."""
+"""Where the quickstart's manifests expect the sample backends, unless a demo has had to move them."""
+_Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+_PORT_FIELD: Final = re.compile(r"(?m)^([ -]*port: )(\d{1,5})\b")
+_MOST_DEMOS: Final = 9
 _NAMES: Final = ("*.localhost", "shop.localhost", "greeter.localhost", "chat.localhost", "localhost")
 _DAYS: Final = 30
 _CERTIFICATE_MANIFEST: Final = """\
@@ -47,28 +54,84 @@ data:
 
 def run_demo(directory: Path, translation: TranslationSettings, gateway: GatewaySettings, writer: Writer) -> int:
     """Runs the demo to its end; the exit status."""
-    manifests = prepare(directory)
-    settings = StandaloneSettings(paths=(str(manifests),), translation=translation, gateway=gateway)
+    with _own_directory(directory) as own:
+        manifests = prepare(own)
+        settings = StandaloneSettings(paths=(str(manifests),), translation=translation, gateway=gateway)
 
-    async def program() -> int:
-        backends = _sample_backends()
-        backends.start()
+        async def program() -> int:
+            backends = sample_backends(own)
+            backends.start()
+            try:
+                return await Standalone(settings, writer, authority=own / "certificate.pem").run()
+            finally:
+                await backends.close()
+
+        return run_until_done(program)
+
+
+@contextmanager
+def _own_directory(wanted: Path) -> Iterator[Path]:
+    """``wanted``, or ``wanted-2`` and so on while demos run in those before it: each has manifests of its own."""
+    for number in range(1, _MOST_DEMOS + 1):
+        directory = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(directory / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            return await Standalone(settings, writer, authority=directory / "certificate.pem").run()
+            if _locked(lock):
+                yield directory
+                return
         finally:
-            await backends.close()
+            os.close(lock)
+    raise SampleBackendError(f"{_MOST_DEMOS} demos run beside {wanted}", "stop one, or choose another --directory")
 
-    return run_until_done(program)
 
-
-def _sample_backends() -> RunningBackends:
+def _locked(lock: int) -> bool:
     try:
-        return RunningBackends(BACKENDS)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def sample_backends(directory: Path) -> RunningBackends:
+    """The backends, and the manifests in agreement with where they listen."""
+    ports = directory / "ports.json"
+    before = _written_ports(ports)
+    try:
+        backends = RunningBackends(before)
     except OSError as error:
-        ports = f"{min(BACKENDS.values())} to {max(BACKENDS.values())}"
         raise SampleBackendError(
-            f"a sample backend cannot be started: {error.strerror}", f"free the ports {ports} of 127.0.0.1"
+            f"a sample backend cannot be started: {error.strerror}", "check that 127.0.0.1 may be listened on"
         ) from error
+    if backends.ports != before:
+        _move_ports(directory / "manifests", {port: backends.ports[name] for name, port in before.items()})
+        ports.write_bytes(msgspec.json.encode(backends.ports))
+    return backends
+
+
+def _written_ports(path: Path) -> dict[str, int]:
+    """The ports that the manifests were last given; a person may have written others since, which stay."""
+    try:
+        ports = msgspec.json.decode(path.read_bytes(), type=dict[str, _Port])
+    except (OSError, msgspec.DecodeError):
+        return dict(BACKENDS)
+    return ports if ports.keys() == BACKENDS.keys() else dict(BACKENDS)
+
+
+def _move_ports(manifests: Path, moved: Mapping[int, int]) -> None:
+    """Writes other ports into the quickstart's own files, and leaves everything else in them as it is."""
+
+    def new(found: re.Match[str]) -> str:
+        return f"{found[1]}{moved.get(int(found[2]), found[2])}"
+
+    for path in sorted(manifests / name for name in _quickstart_names()):
+        text = path.read_text()
+        if (changed := _PORT_FIELD.sub(new, text)) != text:
+            path.write_text(changed)
+
+
+def _quickstart_names() -> list[str]:
+    return [item.name for item in files("controller.examples").joinpath("quickstart").iterdir()]
 
 
 def prepare(directory: Path) -> Path:

@@ -7,9 +7,10 @@ there to be looked at through the gateway, not to be copied.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 
 from hypercorn.asyncio import serve
@@ -150,11 +151,16 @@ def _bytes_message(data: bytes | None) -> Message:
 
 
 class RunningBackends:
-    """Sample backends on ports of loopback, in the caller's event loop."""
+    """Sample backends on ports of loopback, in the caller's event loop.
 
-    def __init__(self, ports: dict[str, int]) -> None:
-        """Binds at once, so that a taken port is an ``OSError`` here."""
-        self._sockets = {name: _bind(port) for name, port in ports.items()}
+    Where a port is taken, a free one stands in for it.
+    """
+
+    def __init__(self, ports: Mapping[str, int]) -> None:
+        """Binds at once; what else goes wrong than a taken port is an ``OSError`` here."""
+        self._sockets = {name: _bind_or_stand_in(port) for name, port in ports.items()}
+        self.ports: dict[str, int] = {name: bound.getsockname()[1] for name, bound in self._sockets.items()}
+        """Where each of them listens."""
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -171,9 +177,20 @@ class RunningBackends:
             self._tasks.append(asyncio.create_task(serving, name=f"backend-{name}"))
 
     async def close(self) -> None:
-        """Stops them all."""
+        """Stops them all, started or not."""
+        for bound in self._sockets.values():
+            bound.close()
         self._stop.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _bind_or_stand_in(port: int) -> socket.socket:
+    try:
+        return _bind(port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return _bind(0)
 
 
 def _bind(port: int) -> socket.socket:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from controller.demo import prepare, self_signed
-from controller.examples.backends import greeting_name, grpc_frame
+from controller.demo import BACKENDS, prepare, sample_backends, self_signed
+from controller.examples.backends import RunningBackends, greeting_name, grpc_frame
 from controller.offline import Offline
 from tests.support.ports import free_port
 from tests.support.processes import ManagedProcess
@@ -70,13 +70,9 @@ def test_a_malformed_greeting_is_refused(frame: bytes) -> None:
 
 
 def test_the_curl_lines_that_are_printed_work_as_they_are(tmp_path: Path) -> None:
-    command = sekisho_command("demo", "--admin", f"127.0.0.1:{free_port()}", "--access-log", "none")
-    demo = ManagedProcess(command, tmp_path / "output.log", directory=tmp_path)
-    demo.start()
+    demo = Demo(tmp_path, "output.log")
     try:
-        eventually(lambda: "watching" in demo.output() or demo.exit_code is not None, within=15, what="the demo")
-        lines = [line.removeprefix("try: ") for line in demo.output().splitlines() if line.startswith("try: ")]
-        assert len(lines) == 3, demo.output()
+        lines = demo.curl_lines()
         plain, secure, grpc = (shell(line, tmp_path) for line in lines)
         assert json.loads(plain)["backend"] in {"shop-v1", "shop-v2"}
         assert json.loads(secure)["headers"]["x-forwarded-proto"] == "https"
@@ -85,7 +81,57 @@ def test_the_curl_lines_that_are_printed_work_as_they_are(tmp_path: Path) -> Non
         assert b"Hello world, this is greeter" in grpc
         assert b"grpc-status: 0" in grpc
     finally:
-        demo.stop()
+        demo.process.stop()
+
+
+async def test_sample_backends_find_free_ports_and_the_manifests_follow(tmp_path: Path) -> None:
+    manifests = prepare(tmp_path)
+    shop = manifests / "shop.yaml"
+    shop.write_text("# mine: port 3001\n" + shop.read_text().replace("- port: 3002", "- port: 3999"))
+    before = shop.read_text()
+    strangers = RunningBackends(BACKENDS)
+    first = sample_backends(tmp_path)
+    assert not set(first.ports.values()) & {*BACKENDS.values(), *strangers.ports.values()}
+    after = before
+    for name in ("shop-v1", "shop-v2"):
+        after = after.replace(f"port: {BACKENDS[name]}", f"port: {first.ports[name]}")
+    assert shop.read_text() == after
+    assert "port: 3999" in after
+    await first.close()
+    second = sample_backends(tmp_path)
+    assert second.ports == first.ports
+    assert shop.read_text() == after
+    await second.close()
+    await strangers.close()
+
+
+def test_two_demos_run_side_by_side(tmp_path: Path) -> None:
+    demos = [Demo(tmp_path, f"{number}.log", "--port-offset", str(20_000 + 1000 * number)) for number in (1, 2)]
+    try:
+        for demo in demos:
+            lines = demo.curl_lines()
+            assert json.loads(shell(lines[0], tmp_path))["backend"] in {"shop-v1", "shop-v2"}
+            assert b"Hello world, this is greeter" in shell(lines[2], tmp_path)
+    finally:
+        for demo in demos:
+            demo.process.stop()
+
+
+class Demo:
+    """A running demo."""
+
+    def __init__(self, directory: Path, log: str, *arguments: str) -> None:
+        admin = f"127.0.0.1:{free_port()}"
+        command = sekisho_command("demo", "--admin", admin, "--access-log", "none", *arguments)
+        self.process = ManagedProcess(command, directory / log, directory=directory)
+        self.process.start()
+
+    def curl_lines(self) -> list[str]:
+        process = self.process
+        eventually(lambda: "watching" in process.output() or process.exit_code is not None, within=15, what="the demo")
+        lines = [line.removeprefix("try: ") for line in process.output().splitlines() if line.startswith("try: ")]
+        assert len(lines) == 3, process.output()
+        return lines
 
 
 def shell(command: str, directory: Path) -> bytes:

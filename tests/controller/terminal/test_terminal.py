@@ -265,11 +265,11 @@ REPORT = StatusReport(
 
 
 def test_a_report_shows_objects_parts_conditions_and_versions() -> None:
+    unbound = "Programmed=False PortUnavailable, Conflicted=False NoConflicts"
     assert written(lambda writer: write_report(writer, REPORT)).splitlines() == [
         "gateway standalone holds v2 of v3",
         "Gateway/default/edge (edge.yaml:1): Accepted=True Accepted",
-        "  http http://127.0.0.1:8080 (3 routes attached): "
-        "Programmed=False PortUnavailable, Conflicted=False NoConflicts",
+        f"  http http://127.0.0.1:8080 (3 routes attached): {unbound}",
         "error: shop.yaml:4: HTTPRoute default/shop: Service default/none does not exist → create it",
     ]
     styled = written(lambda writer: write_report(writer, REPORT), styled=True)

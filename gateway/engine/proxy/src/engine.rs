@@ -165,20 +165,24 @@ impl Control {
         if applied.error.is_empty() {
             let compiled = Compiled::build(self.store.table().clone(), &self.compiled, outcome.touched);
             self.compiled = Arc::new(compiled);
-            self.configure();
+            applied.error = self.configure();
         }
         let errors = self.bind_sockets();
         applied.listeners = self.listener_states(&errors);
         applied
     }
 
-    /// Hands the configuration to every worker and waits until each has taken it over.
-    fn configure(&mut self) {
+    /// Hands the configuration to every worker and waits until each has taken it over; a sentence when one has not.
+    fn configure(&mut self) -> String {
         let (done, acknowledged) = channel();
         let compiled = self.compiled.clone();
         self.send(|| Command::Configure(compiled.clone(), done.clone()));
         drop(done);
-        wait(&acknowledged, self.workers.len());
+        let (asked, answered) = (self.workers.len(), wait(&acknowledged, self.workers.len()).len());
+        if answered == asked {
+            return String::new();
+        }
+        format!("{answered} of {asked} workers took the table over; the others have ended, restart the gateway")
     }
 
     fn send(&self, command: impl Fn() -> Command) {

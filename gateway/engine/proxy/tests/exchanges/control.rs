@@ -38,7 +38,9 @@ fn an_engine_that_was_closed_still_answers() {
     let gateway = Gateway::start(&setup);
     gateway.engine.close();
     gateway.engine.close();
-    assert_eq!(gateway.apply(&setup.resources(gateway.address))["listeners"][0]["bound"], false);
+    let applied = gateway.apply(&setup.resources(gateway.address));
+    assert_eq!(applied["listeners"][0]["bound"], false);
+    assert!(applied["error"].as_str().is_some_and(|error| error.starts_with("0 of 1 workers")), "{applied}");
     assert_eq!(gateway.statistics()["workers"], 0);
     assert_eq!(gateway.engine.active(), 0);
 }

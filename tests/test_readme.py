@@ -1,4 +1,4 @@
-"""The lists in the README are those of the code: reason codes, features, settings, commands and options."""
+"""The README is held to the code: reason codes, features, settings, commands, options and manifests."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from controller.resources import GatewayLimits, GatewayParametersSpec, duration_
 from controller.translate.features import SUPPORTED_FEATURES
 from gateway.routing_table import model
 from gateway.routing_table.reasons import FLAGS
+from tests.support.backends.http1 import Http1Backend
+from tests.support.edge import Edge
+from tests.support.ports import free_port
+from tests.support.sekisho import Sekisho
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 MANIFESTS = [block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if block.startswith("apiVersion:")]
@@ -28,6 +32,14 @@ def table(header: str) -> list[list[str]]:
 def test_every_reason_code_is_there_with_its_flag() -> None:
     codes = {row[0]: row[1] for row in table("| code | flag | status | meaning |")}
     assert codes == {str(reason): flags for reason, flags in FLAGS.items()}
+
+
+def test_reserved_codes_are_those_that_the_engine_never_gives() -> None:
+    engine = Path(__file__).parent.parent / "gateway" / "engine" / "proxy" / "src"
+    given = {name for path in engine.rglob("*.rs") for name in re.findall(r"Reason::([A-Z]\w+)", path.read_text())}
+    reserved = {row[0] for row in table("| code | flag | status | meaning |") if row[3].startswith("reserved")}
+    assert reserved
+    assert not {code.title().replace("_", "") for code in reserved} & given
 
 
 def test_every_claimed_feature_is_there_and_no_other() -> None:
@@ -53,6 +65,14 @@ def test_every_manifest_is_without_a_problem(tmp_path: Path) -> None:
     for number, block in enumerate(MANIFESTS):
         (tmp_path / f"{number}.yaml").write_text(block)
     assert Offline([str(tmp_path)]).report().problems == ()
+
+
+def test_the_first_manifest_of_the_readme_serves(tmp_path: Path) -> None:
+    port = free_port()
+    with Http1Backend("app") as app:
+        text = MANIFESTS[0].replace("8080", str(port)).replace("3000", str(app.port))
+        with Sekisho(tmp_path, text) as sekisho:
+            assert Edge(sekisho, port, 0).curl("http://anything.example.com/").report.backend == "app"
 
 
 @pytest.mark.parametrize("command", ["up", "demo"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
@@ -31,6 +30,7 @@ from controller.resources.schema import (
     Violation,
 )
 from controller.resources.selector import LabelSelector
+from gateway.routing_table.validate import is_ip_address
 
 _METADATA_KEY = re.compile(METADATA_KEY_PATTERN)
 _ADDRESS_HOSTNAME = re.compile(r"^(?:\*\.)?[a-z0-9]+(?:-+[a-z0-9]+)*(?:\.[a-z0-9]+(?:-+[a-z0-9]+)*)*\Z")
@@ -116,7 +116,7 @@ class GatewaySpecAddress(Struct, frozen=True, kw_only=True):
         """The value has the form its type asks for."""
         if not self.value:
             return
-        if self.type == "IPAddress" and not _is_ip_address(self.value):
+        if self.type == "IPAddress" and not is_ip_address(self.value):
             yield Violation(
                 "value", f"{self.value!r} is not an IP address", "write an IPv4 or IPv6 address without brackets"
             )
@@ -235,11 +235,3 @@ class Gateway(Resource, frozen=True, kw_only=True):
     kind: ClassVar[str] = "Gateway"
 
     spec: GatewaySpec
-
-
-def _is_ip_address(value: str) -> bool:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        return False
-    return "%" not in value

@@ -60,10 +60,10 @@ def list_manifests(paths: Sequence[Path], *, without: Sequence[Path] = ()) -> Li
                 files.setdefault(os.path.realpath(path), path)
             else:
                 remedy = "check the path; it is read as soon as it is there"
-                problems.append(_problem(path, "there is no such file or folder", remedy))
+                problems.append(file_problem(path, "there is no such file or folder", remedy))
         if len(files) > MAX_FILES:
             remedy = "name a folder that holds manifests only"
-            problems.append(_problem(path, f"more than {MAX_FILES} manifest files; the rest is left out", remedy))
+            problems.append(file_problem(path, f"more than {MAX_FILES} manifest files; the rest is left out", remedy))
             break
     return Listing(tuple(files.values())[:MAX_FILES], frozenset(folders), tuple(problems))
 
@@ -110,7 +110,7 @@ def _walk(
                 entries = sorted((entry for entry in listed if entry.name[0] != "."), key=lambda entry: entry.name)
         except OSError as error:
             message = f"the folder cannot be listed: {(error.strerror or str(error)).lower()}"
-            problems.append(_problem(Path(folder), message, "check its permissions"))
+            problems.append(file_problem(Path(folder), message, "check its permissions"))
             continue
         real = os.path.realpath(folder)
         below = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -132,5 +132,6 @@ def _existing(path: Path) -> str:
     return folder
 
 
-def _problem(path: Path, message: str, remedy: str) -> Problem:
+def file_problem(path: Path, message: str, remedy: str) -> Problem:
+    """What keeps a file or folder from being read."""
     return Problem(severity="error", message=message, remedy=remedy, place=str(path))

@@ -22,7 +22,14 @@ import msgspec
 import watchfiles
 
 from controller.resources import Problem, Resource
-from controller.sources.files import MAX_FILE_BYTES, UnreadableFileError, decode, list_manifests, read_text
+from controller.sources.files import (
+    MAX_FILE_BYTES,
+    UnreadableFileError,
+    decode,
+    file_problem,
+    list_manifests,
+    read_text,
+)
 from controller.sources.reading import EMPTY, Placed, Reading, read_manifest
 from controller.sources.source import Change
 from controller.store import Key
@@ -202,7 +209,7 @@ def _taken(reading: Reading, seen: _Seen, signature: tuple[int, int, int] | None
 
 
 def _kept(seen: _Seen, path: Path, error: UnreadableFileError, signature: tuple[int, int, int] | None) -> _Seen:
-    problem = Problem(severity="error", message=error.message, remedy=error.remedy, place=str(path))
+    problem = file_problem(path, error.message, error.remedy)
     return msgspec.structs.replace(seen, signature=signature, problems=(problem,))
 
 

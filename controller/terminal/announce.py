@@ -64,10 +64,7 @@ def announce(writer: Writer, started: Started) -> None:
         problems(writer, (Problem(message=started.notice, severity="warning"),))
     _listening(writer, started)
     _routes(writer, started)
-    if started.problems:
-        if writer.styled:
-            writer.heading("Problems")
-        problems(writer, started.problems)
+    problem_section(writer, started.problems)
     left_alone(writer, started.left_alone)
     _try(writer, started.curl)
     _closing(writer, started)
@@ -171,6 +168,13 @@ def _route_row(route: Route, host: str, source: str) -> list[Text]:
 
 def _answer(route: Route) -> str:
     return "; ".join(describe.filter_(step) for step in route.filters) or "answers 500: no backend"
+
+
+def problem_section(writer: Writer, found: Sequence[Problem]) -> None:
+    """All problems under their heading, where there are any."""
+    if found and writer.styled:
+        writer.heading("Problems")
+    problems(writer, found)
 
 
 def problems(writer: Writer, found: Iterable[Problem]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
-from controller.terminal.announce import left_alone, problems
+from controller.terminal.announce import left_alone, problem_section
 from controller.terminal.writer import Writer, counted, grid, text
 from gateway.admin.status import Condition, ObjectStatus, Part, StatusReport
 
@@ -17,10 +17,7 @@ def write_report(writer: Writer, report: StatusReport) -> None:
         _styled(writer, report)
     else:
         _plain(writer, report)
-    if report.problems:
-        if writer.styled:
-            writer.heading("Problems")
-        problems(writer, report.problems)
+    problem_section(writer, report.problems)
     left_alone(writer, report.left_alone)
 
 

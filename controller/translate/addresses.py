@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from controller.resources import GatewaySpecAddress
 from controller.translate.conditions import ConditionReason, Problem
-from controller.translate.hostnames import is_ip_address
+from gateway.routing_table.validate import is_ip_address
 
 
 def bound_addresses(wanted: Sequence[GatewaySpecAddress], default: str) -> tuple[str, ...] | Problem:

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from controller.resources import Endpoint, EndpointPort, EndpointSlice, Service, ServicePort, XBackend
 from controller.store import Key
 from controller.translate.graph import Reads, Stage
-from controller.translate.hostnames import hostname_problem, is_ip_address
+from controller.translate.hostnames import hostname_problem
 from controller.translate.indexes import SLICES
 from controller.translate.stages import Rank
 from gateway.routing_table import model
+from gateway.routing_table.validate import is_ip_address
 
 MAX_PORT = 65535
 

@@ -29,24 +29,11 @@ from controller.translate.hostnames import hostname_problem
 from controller.translate.matches import METHODS
 from controller.translate.rules import Rule
 from gateway.routing_table import model
+from gateway.routing_table.validate import FRAMING_HEADERS
 
 _ONCE = ("RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite", "CORS")
 _REPLACEMENT = re.compile(r"/[!\"$->@-~]*\Z")
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+\Z")
-_FRAMING = frozenset(
-    {
-        "connection",
-        "content-length",
-        "http2-settings",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""Headers that frame a message or belong to one connection: the gateway writes them itself."""
 
 
 def http_filters(rule: Rule, filters: Sequence[HTTPRouteFilter], *, prefix: bool) -> tuple[model.Filter, ...]:
@@ -129,7 +116,7 @@ def _header_changes(
     malformed = [name for name in actions if not _TOKEN.match(name)]
     if malformed:
         rule.drop(f"{malformed[0]!r} is not a header name")
-    framing = [name for name in actions if name in _FRAMING]
+    framing = [name for name in actions if name in FRAMING_HEADERS]
     if framing:
         rule.drop(f"the header {framing[0]} cannot be modified: the gateway frames messages itself")
     if "host" in actions:

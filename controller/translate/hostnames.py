@@ -6,9 +6,10 @@ for one or more labels, so ``*.example.com`` covers ``a.b.example.com`` but not 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Sequence
+
+from gateway.routing_table.validate import is_ip_address
 
 ANY = "*"
 """Stands for every host in the routing table."""
@@ -25,15 +26,6 @@ def hostname_problem(name: str) -> str:
     if len(name) > _MAX_LENGTH or not all(map(_LABEL.match, plain.split("."))):
         return f"{name!r} is not a DNS name in lower case"
     return ""
-
-
-def is_ip_address(text: str) -> bool:
-    """Whether a text is an IP address that can be dialled or bound, so without a zone."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return "%" not in text
 
 
 def intersect(listener: str, route: Sequence[str]) -> tuple[str, ...]:

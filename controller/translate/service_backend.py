@@ -19,10 +19,11 @@ from controller.translate.certificates import CERTIFICATE
 from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.endpoints import external_host
 from controller.translate.graph import Reads
-from controller.translate.hostnames import hostname_problem, is_ip_address
+from controller.translate.hostnames import hostname_problem
 from controller.translate.names import backend_key
 from gateway.routing_table import model
 from gateway.routing_table.reasons import Reason
+from gateway.routing_table.validate import is_ip_address
 
 Protocol = Literal["HTTP", "H2C", "WS"]
 

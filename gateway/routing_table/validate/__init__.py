@@ -9,7 +9,9 @@ looked at here: what a certificate holds, and whether a regular expression compi
 
 from __future__ import annotations
 
+from gateway.routing_table.validate.filters import FRAMING_HEADERS
+from gateway.routing_table.validate.names import is_ip_address
 from gateway.routing_table.validate.references import dangling, references
 from gateway.routing_table.validate.resources import problem
 
-__all__ = ["dangling", "problem", "references"]
+__all__ = ["FRAMING_HEADERS", "dangling", "is_ip_address", "problem", "references"]

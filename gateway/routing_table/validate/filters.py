@@ -39,11 +39,10 @@ _MAX_FILTERS: Final = 64
 _MAX_HEADERS: Final = 256
 _MAX_ORIGINS: Final = 256
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*\Z")
-_RESERVED: Final = frozenset(
+FRAMING_HEADERS: Final = frozenset(
     {
         "connection",
         "content-length",
-        "host",
         "http2-settings",
         "keep-alive",
         "proxy-connection",
@@ -54,6 +53,7 @@ _RESERVED: Final = frozenset(
     }
 )
 """Fields that frame a message or belong to one connection: the engine alone writes them."""
+_RESERVED: Final = FRAMING_HEADERS | {"host"}
 
 
 def filters(steps: tuple[Filter, ...]) -> Problems:

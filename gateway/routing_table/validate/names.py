@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from ipaddress import ip_address
 from typing import Final, TypeVar
 
 Problems = Iterator[str]
@@ -100,6 +101,15 @@ def hostname(name: str) -> Problems:
 def pattern_hostname(name: str) -> Problems:
     """A hostname whose first label may be ``*``."""
     yield from hostname(name.removeprefix("*."))
+
+
+def is_ip_address(text: str) -> bool:
+    """Whether a text is an IP address that can be dialled or bound, so without a zone."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def header_name(name: str) -> Problems:

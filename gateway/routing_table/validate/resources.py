@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 from typing import Final, assert_never
 
 from gateway.routing_table.model import (
@@ -27,6 +26,7 @@ from gateway.routing_table.validate.names import (
     duration,
     each,
     hostname,
+    is_ip_address,
     key,
     pattern_hostname,
     port,
@@ -76,16 +76,8 @@ def _problems(resource: Judged) -> Iterator[str]:
 
 def _endpoint(endpoint: Endpoint) -> Problems:
     yield from at("port", port(endpoint.port))
-    if not _is_address(endpoint.address):
+    if not is_ip_address(endpoint.address):
         yield from at("address", hostname(endpoint.address))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return "%" not in text
 
 
 def _backend(backend: Backend) -> Problems:
@@ -124,7 +116,7 @@ def _limits(limits: Limits) -> Problems:
 
 
 def _listener(listener: Listener) -> Problems:
-    if not _is_address(listener.address):
+    if not is_ip_address(listener.address):
         yield f"address: {listener.address!r} is not an IP address"
     yield from at("port", port(listener.port))
     yield from at("bind_port", port(listener.bind_port))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.translate.hostnames import ANY, hostname_problem, intersect, is_ip_address, overlap
+from controller.translate.hostnames import ANY, hostname_problem, intersect, overlap
 
 labels = st.sampled_from(["a", "b", "example", "com"])
 hostnames = st.builds(
@@ -60,8 +60,3 @@ def test_names_that_are_hostnames(name: str) -> None:
 )
 def test_names_that_are_not(name: str) -> None:
     assert hostname_problem(name)
-
-
-def test_an_address_with_a_zone_cannot_be_dialled() -> None:
-    assert is_ip_address("fe80::1")
-    assert not is_ip_address("fe80::1%eth0")

@@ -7,7 +7,6 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
@@ -136,8 +135,8 @@ pub struct Line<'a> {
     pub forwarded_for: Option<&'a [u8]>,
     pub request_id: &'a [u8],
     pub trace_id: &'a str,
-    pub remote: SocketAddr,
-    pub local: SocketAddr,
+    pub remote: &'a str,
+    pub local: &'a str,
     pub server_name: Option<&'a str>,
     pub gateway: &'a str,
     pub listener: &'a str,
@@ -172,8 +171,8 @@ impl Line<'_> {
         optional_text(out, "x_forwarded_for", self.forwarded_for);
         text(out, "request_id", self.request_id);
         text(out, "trace_id", self.trace_id.as_bytes());
-        address(out, "downstream_remote_address", self.remote);
-        address(out, "downstream_local_address", self.local);
+        text(out, "downstream_remote_address", self.remote.as_bytes());
+        text(out, "downstream_local_address", self.local.as_bytes());
         optional_text(out, "requested_server_name", self.server_name.map(str::as_bytes));
         named(out, "gateway", self.gateway);
         named(out, "listener", self.listener);
@@ -233,14 +232,6 @@ fn named(out: &mut Vec<u8>, name: &str, value: &str) {
 fn null(out: &mut Vec<u8>, name: &str) {
     key(out, name);
     out.extend_from_slice(b"null");
-}
-
-fn address(out: &mut Vec<u8>, name: &str, value: SocketAddr) {
-    key(out, name);
-    out.push(b'"');
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{value}");
-    out.push(b'"');
 }
 
 /// JSON string escaping; bytes that are not UTF-8 become U+FFFD, so a line is always valid JSON.

@@ -38,7 +38,8 @@ pub enum Downstream<IO> {
 /// The server's side of an exchange.
 #[allow(clippy::large_enum_variant)]
 pub enum Upstream<IO> {
-    Http1(Http1<IO>),
+    /// Boxed: it moves between a pool and its exchanges.
+    Http1(Box<Http1<IO>>),
     Http2(Http2Request),
 }
 

@@ -58,7 +58,7 @@ async fn an_exchange_over_http_1() {
     local(async {
         let (mut asking, peer) = pair(4096);
         asking.start_request(&ask(Method::POST, "/x"), BodyKind::Length(8), None).unwrap();
-        let asked = spawn_local(question(Upstream::Http1(asking)));
+        let asked = spawn_local(question(Upstream::Http1(Box::new(asking))));
         let mut connection = Http1::new(peer);
         let parsed = support::request(&mut connection).await.unwrap();
         assert_eq!((BodyKind::from(parsed.framing), parsed.head.version), (BodyKind::Length(8), Version::HTTP_11));

@@ -30,7 +30,8 @@ pub enum Want {
 
 #[allow(clippy::large_enum_variant, reason = "a box would cost an allocation for each exchange")]
 pub enum Connection {
-    Http1(Http1<Transport>),
+    /// Boxed: it changes hands several times in an exchange.
+    Http1(Box<Http1<Transport>>),
     Http2(Http2Client),
 }
 
@@ -122,7 +123,7 @@ impl Backend {
 
     /// Puts a connection back for the next exchange; one that cannot be reused is closed.
     #[inline]
-    pub fn release(&self, connection: Http1<Transport>, guard: LeaseGuard) {
+    pub fn release(&self, connection: Box<Http1<Transport>>, guard: LeaseGuard) {
         if connection.is_reusable() {
             guard.handle().put_idle(connection);
         }
@@ -166,7 +167,7 @@ impl Backend {
     async fn connect_http1(&self, endpoint: &Rc<EndpointState>) -> Result<(Connection, bool), Failure> {
         let transport = dial(endpoint, &self.spec.transport, AlpnOffer::Http1).await?;
         self.count_opened();
-        Ok((Connection::Http1(Http1::new(transport)), false))
+        Ok((Connection::Http1(Box::new(Http1::new(transport))), false))
     }
 
     async fn connect_http2(&self, endpoint: &Rc<EndpointState>) -> Result<(Connection, bool), Failure> {

@@ -33,7 +33,7 @@ pub struct EndpointState {
 }
 
 struct Idle {
-    connection: Http1<Transport>,
+    connection: Box<Http1<Transport>>,
     /// The sweep during which it became idle: no clock is read for each request.
     since: u32,
 }
@@ -77,7 +77,7 @@ impl EndpointState {
 
     /// Takes the most recently used connection that is still open.
     #[inline]
-    pub(crate) fn take_idle(&self) -> Option<Http1<Transport>> {
+    pub(crate) fn take_idle(&self) -> Option<Box<Http1<Transport>>> {
         let mut idle = self.idle.borrow_mut();
         // Looked at in its place: a connection is several hundred bytes to move.
         while !is_open(&mut idle.last_mut()?.connection) {
@@ -87,7 +87,7 @@ impl EndpointState {
     }
 
     #[inline]
-    pub(crate) fn put_idle(self: &Rc<Self>, connection: Http1<Transport>) {
+    pub(crate) fn put_idle(self: &Rc<Self>, connection: Box<Http1<Transport>>) {
         let mut idle = self.idle.borrow_mut();
         if self.retired.get() || idle.len() >= self.shared.max_idle_per_endpoint {
             return;

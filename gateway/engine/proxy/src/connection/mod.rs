@@ -26,7 +26,9 @@ pub struct ConnectionContext {
     pub worker: Rc<Worker>,
     pub socket: Rc<ListeningSocket>,
     pub remote: SocketAddr,
-    pub local: SocketAddr,
+    /// The addresses as every access-log line of the connection writes them.
+    pub remote_text: Box<str>,
+    pub local_text: Box<str>,
     pub tls: bool,
     /// The name the client asked for in TLS, lower case.
     pub sni: Option<Rc<str>>,
@@ -111,7 +113,8 @@ async fn establish(
         worker,
         socket,
         remote,
-        local,
+        remote_text: remote.to_string().into(),
+        local_text: local.to_string().into(),
         tls,
         sni,
         limits,

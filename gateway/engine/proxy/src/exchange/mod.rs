@@ -72,7 +72,7 @@ pub enum Served {
 
 /// What an upgrade leaves to its tunnel. The record is told when the tunnel ends.
 pub struct Upgraded {
-    pub up: Http1<Transport>,
+    pub up: Box<Http1<Transport>>,
     pub record: Record,
     pub _in_flight: LeaseGuard,
 }
@@ -121,9 +121,27 @@ pub async fn serve(
         activity,
         request_deadline: None,
     };
-    match decide::decide(&config, context, &mut exchange.head, &mut exchange.record) {
+    let step = match decide::decide(&config, context, &mut exchange.head, &mut exchange.record) {
         Ok(forward) => exchange.forward(&config, &forward).await,
-        Err(reply) => exchange.reply(reply).await,
+        Err(reply) => exchange.reply(reply).await.into(),
+    };
+    match step {
+        Step::Served(served) => served,
+        Step::Upgrade(up, in_flight) => {
+            Served::Upgraded(Box::new(Upgraded { up, record: exchange.record, _in_flight: in_flight }))
+        }
+    }
+}
+
+/// How far an exchange has come. It is passed on by reference until then: its state is large.
+enum Step {
+    Served(Served),
+    Upgrade(Box<Http1<Transport>>, LeaseGuard),
+}
+
+impl From<Served> for Step {
+    fn from(served: Served) -> Self {
+        Self::Served(served)
     }
 }
 
@@ -137,7 +155,7 @@ pub async fn refuse(
     reply: Reply,
 ) {
     let activity = record.started();
-    let exchange = Exchange {
+    let mut exchange = Exchange {
         context,
         down,
         watchdog,
@@ -175,7 +193,7 @@ impl Exchange<'_> {
         self.keep_alive && !self.context.leaving()
     }
 
-    async fn forward(mut self, config: &ActiveConfig, forward: &Forward<'_>) -> Served {
+    async fn forward(&mut self, config: &ActiveConfig, forward: &Forward<'_>) -> Step {
         self.request_deadline = after(self.activity, forward.plan.request_timeout_ms);
         self.start_mirrors(config, forward);
         if self.expect_continue {
@@ -183,22 +201,22 @@ impl Exchange<'_> {
         }
         let mut upload = Upload::new(self.body, self.context.limits.replay_buffer_bytes as usize, self.expect_continue);
         let mut attempts = Attempts::new(forward, &config.backends[forward.backend as usize]);
-        let outcome = attempts.run(&mut self, &mut upload).await;
+        let outcome = attempts.run(self, &mut upload).await;
         match outcome {
             Outcome::Answer { opened, answer } if answer.head.status == StatusCode::SWITCHING_PROTOCOLS => {
                 self.switch_protocols(opened, answer, upload.is_done(), forward).await
             }
             Outcome::Answer { opened, answer } => {
                 upload.forget();
-                self.relay(attempts, opened, answer, upload, forward).await
+                self.relay(&attempts, opened, answer, upload, forward).await.into()
             }
             Outcome::Failed(reply) => {
                 let whole = upload.received_all();
-                self.reply_unread(reply, !whole).await
+                self.reply_unread(reply, !whole).await.into()
             }
             Outcome::ClientGone => {
                 self.record.status = record::CLIENT_CLOSED_REQUEST;
-                self.broken(Reason::DownstreamDisconnected)
+                self.broken(Reason::DownstreamDisconnected).into()
             }
         }
     }
@@ -232,13 +250,13 @@ impl Exchange<'_> {
         Served::Abort
     }
 
-    async fn reply(self, reply: Reply) -> Served {
+    async fn reply(&mut self, reply: Reply) -> Served {
         let unread = !self.body.is_empty();
         self.reply_unread(reply, unread).await
     }
 
     /// Sends an answer of the gateway's own. `unread`: some of the request is still on its way.
-    async fn reply_unread(mut self, reply: Reply, unread: bool) -> Served {
+    async fn reply_unread(&mut self, reply: Reply, unread: bool) -> Served {
         // What ran out before does not shorten the time to say so.
         self.request_deadline = None;
         self.activity = Instant::now();

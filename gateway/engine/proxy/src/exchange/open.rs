@@ -58,7 +58,7 @@ impl Opened {
     }
 
     /// The connection itself, after an upgrade.
-    pub fn into_http1(self) -> Option<(Http1<Transport>, LeaseGuard)> {
+    pub fn into_http1(self) -> Option<(Box<Http1<Transport>>, LeaseGuard)> {
         match self.up {
             Upstream::Http1(connection) => Some((connection, self.endpoint)),
             Upstream::Http2(_) => None,

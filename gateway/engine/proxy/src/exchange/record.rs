@@ -3,6 +3,7 @@
 //! Telling happens when the record is dropped: whatever ends an exchange, it is logged and counted
 //! last, and exactly once.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
@@ -148,9 +149,12 @@ impl Record {
     }
 
     /// The peer, or the client behind trusted hops, whose port nobody knows.
-    fn remote(&self) -> SocketAddr {
-        let peer = self.context.remote;
-        if self.client == peer.ip() { peer } else { SocketAddr::new(self.client, 0) }
+    fn remote(&self) -> Cow<'_, str> {
+        if self.client == self.context.remote.ip() {
+            Cow::Borrowed(&self.context.remote_text)
+        } else {
+            Cow::Owned(SocketAddr::new(self.client, 0).to_string())
+        }
     }
 
     fn log(&self, duration: Duration) {
@@ -176,8 +180,8 @@ impl Record {
             forwarded_for: self.forwarded_for.as_ref().map(HeaderValue::as_bytes),
             request_id: self.request_id.as_ref().map_or(b"", |id| id.as_bytes()),
             trace_id: self.trace_id.as_ref().map_or("", TraceId::as_str),
-            remote: self.remote(),
-            local: self.context.local,
+            remote: &self.remote(),
+            local: &self.context.local_text,
             server_name: self.context.sni.as_deref(),
             gateway: listener.map_or("", |listener| &listener.gateway),
             listener: listener.map_or("", |listener| &listener.key),

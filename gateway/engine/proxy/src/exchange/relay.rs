@@ -12,7 +12,7 @@ use super::decide::Forward;
 use super::open::Opened;
 use super::pump::{Download, Fault, Sides, Upload};
 use super::reply::Reply;
-use super::{Exchange, Served, Upgraded, respond, response_options};
+use super::{Exchange, Served, Step, respond, response_options};
 use crate::reason::Reason;
 
 /// Why an answer did not come through whole.
@@ -24,8 +24,8 @@ enum Broken {
 impl Exchange<'_> {
     /// Sends the backend's answer down, while the rest of the request may still go up.
     pub(super) async fn relay(
-        mut self,
-        attempts: Attempts<'_>,
+        &mut self,
+        attempts: &Attempts<'_>,
         mut opened: Opened,
         answer: ReceivedResponse,
         mut upload: Upload,
@@ -102,30 +102,30 @@ impl Exchange<'_> {
 
     /// `request_sent`: the backend has the request whole, so what the client sends next is of the new protocol.
     pub(super) async fn switch_protocols(
-        mut self,
+        &mut self,
         opened: Opened,
         answer: ReceivedResponse,
         request_sent: bool,
         forward: &Forward<'_>,
-    ) -> Served {
+    ) -> Step {
         let ReceivedResponse { mut head, kind, upgrade } = answer;
         if self.upgrade.is_none() || !request_sent {
             // An answer 101 that nobody asked for, or that came too early.
-            return self.reply(Reply::new(StatusCode::BAD_GATEWAY, Reason::UpstreamProtocolError)).await;
+            return self.reply(Reply::new(StatusCode::BAD_GATEWAY, Reason::UpstreamProtocolError)).await.into();
         }
         forward.filter_response(&mut head);
         self.record.answered(head.status, Reason::ViaUpstream);
         self.record.upstream_failure = None;
         let Some((up, in_flight)) = opened.into_http1() else {
-            return self.reply(Reply::new(StatusCode::BAD_GATEWAY, Reason::UpstreamProtocolError)).await;
+            return self.reply(Reply::new(StatusCode::BAD_GATEWAY, Reason::UpstreamProtocolError)).await.into();
         };
         let options = response_options(&self.head, true, upgrade.as_ref());
         if self.down.start_response(&head, kind, &options).is_err() {
-            return self.broken(Reason::DownstreamDisconnected);
+            return self.broken(Reason::DownstreamDisconnected).into();
         }
         if respond::flush(self.down, self.watchdog, self.deadline(None)).await.is_err() {
-            return self.broken(Reason::DownstreamDisconnected);
+            return self.broken(Reason::DownstreamDisconnected).into();
         }
-        Served::Upgraded(Box::new(Upgraded { up, record: self.record, _in_flight: in_flight }))
+        Step::Upgrade(up, in_flight)
     }
 }

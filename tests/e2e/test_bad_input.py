@@ -76,7 +76,7 @@ CASES: dict[str, Bad] = {
     "not an object": Bad("- just\n- a list\n", ("bad.yaml",)),
     "no kind": Bad("apiVersion: v1\nmetadata: {name: x}\n", ("bad.yaml", "kind")),
     "no name": Bad(f"apiVersion: {GATEWAY_API}\nkind: HTTPRoute\nspec: {{}}\n", ("bad.yaml", "name")),
-    "unknown kind": Bad([manifest("example.com/v1", "Gadget", "x")], ("bad.yaml", "Gadget"), harmless=True),
+    "unknown kind": Bad([manifest(GATEWAY_API, "Gadget", "x")], ("bad.yaml", "Gadget"), harmless=True),
     "unknown version": Bad([manifest("gateway.networking.k8s.io/v9", "HTTPRoute", "x")], ("bad.yaml", "v9")),
     "unknown field": Bad([route(hostnamez=["x"])], ("bad.yaml", "hostnamez", "hostnames"), harmless=True),
     "wrong type": Bad([route(hostnames="bad.example.com")], ("bad.yaml", "HTTPRoute", "default/bad", "hostnames")),

@@ -88,8 +88,23 @@ def _convert(kind: str, value: str) -> Any:
     return value
 
 
+class WithHeaders:
+    """Asks a message for its headers by name, in any case."""
+
+    headers: Pairs
+
+    def values(self, name: str) -> list[str]:
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+    def header(self, name: str) -> str | None:
+        """The header's only value; ``None`` when absent."""
+        values = self.values(name)
+        assert len(values) < 2, f"{name} came {len(values)} times: {values}"
+        return values[0] if values else None
+
+
 @dataclass
-class Received:
+class Received(WithHeaders):
     """One request as the backend saw it."""
 
     backend: str
@@ -130,15 +145,6 @@ class Received:
     def body(self) -> bytes:
         """The beginning of the body."""
         return bytes(self._kept)
-
-    def values(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key.lower() == name.lower()]
-
-    def header(self, name: str) -> str | None:
-        """The header's only value; ``None`` when absent."""
-        values = self.values(name)
-        assert len(values) < 2, f"{name} came {len(values)} times: {values}"
-        return values[0] if values else None
 
     @property
     def orders(self) -> Orders:

@@ -19,7 +19,7 @@ import h2.exceptions
 import h2.settings
 from hyperframe.frame import Frame
 
-from tests.support.backends.exchange import Pairs, Received
+from tests.support.backends.exchange import Pairs, Received, WithHeaders
 
 LARGE_WINDOW = 1 << 24
 FRAME_HEAD_BYTES = 9
@@ -27,7 +27,7 @@ GOAWAY_TYPE = 7
 
 
 @dataclass
-class Http2Response:
+class Http2Response(WithHeaders):
     """What came back on one stream."""
 
     status: int = 0
@@ -37,11 +37,6 @@ class Http2Response:
     trailers: Pairs = field(default_factory=list)
     ended: bool = False
     reset_code: int | None = None
-
-    def header(self, name: str) -> str | None:
-        values = [value for key, value in self.headers if key == name]
-        assert len(values) < 2, f"{name} came {len(values)} times: {values}"
-        return values[0] if values else None
 
     @property
     def done(self) -> bool:

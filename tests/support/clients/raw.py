@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from tests.support.backends.exchange import Received
+from tests.support.backends.exchange import Received, WithHeaders
 
 
 @dataclass
-class RawResponse:
+class RawResponse(WithHeaders):
     """One response of HTTP/1.1."""
 
     version: str
@@ -23,14 +23,6 @@ class RawResponse:
     body: bytes = b""
     trailers: list[tuple[str, str]] = field(default_factory=list)
     complete: bool = True
-
-    def values(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key.lower() == name.lower()]
-
-    def header(self, name: str) -> str | None:
-        values = self.values(name)
-        assert len(values) < 2, f"{name} came {len(values)} times: {values}"
-        return values[0] if values else None
 
     @property
     def report(self) -> Received:

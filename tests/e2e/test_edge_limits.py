@@ -290,6 +290,7 @@ def test_a_client_that_shrinks_its_window_cannot_hold_memory(edge: Edge) -> None
     assert serves(edge)
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1")
 def test_old_tls_versions_are_refused(edge: Edge) -> None:
     context = shared_authority().client_context()
     context.minimum_version = ssl.TLSVersion.TLSv1

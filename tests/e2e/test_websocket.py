@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect as async_connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
@@ -65,24 +67,35 @@ def edge(directory: Path, origin: WebSocketBackend, plain: Http1Backend) -> Iter
         yield running
 
 
-def open_websocket(
-    edge: Edge, path: str = "/", *, tls: bool = False, host: str = HOST, **options: Any
-) -> ClientConnection:
+def open_websocket(edge: Edge, path: str = "/", *, host: str = HOST, **options: Any) -> ClientConnection:
     options |= {"proxy": None, "ping_interval": None, "open_timeout": 10, "close_timeout": 5}
-    if tls:
-        context = shared_authority().client_context()
-        options |= {"ssl": context, "server_hostname": HOST}
-    options["sock"] = edge.plain_socket(tls=tls)
-    opened: ClientConnection = connect(f"{'wss' if tls else 'ws'}://{host}{path}", **options)
+    options["sock"] = edge.plain_socket()
+    opened: ClientConnection = connect(f"ws://{host}{path}", **options)
     return opened
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-def test_messages_go_both_ways(edge: Edge, tls: bool) -> None:
-    with open_websocket(edge, tls=tls) as websocket:
-        for message in ("text", "ünïcode", b"\x00\xff", "", generated(300_000)):
+MESSAGES = ("text", "ünïcode", b"\x00\xff", "", generated(300_000))
+
+
+def test_messages_go_both_ways(edge: Edge) -> None:
+    with open_websocket(edge) as websocket:
+        for message in MESSAGES:
             websocket.send(message)
             assert websocket.recv(timeout=10) == message
+
+
+async def test_messages_go_both_ways_over_tls(edge: Edge) -> None:
+    # Not the client with threads: with it two threads use one TLS session, which ssl does not allow for.
+    async with async_connect(
+        f"wss://{HOST}/",
+        ssl=shared_authority().client_context(),
+        server_hostname=HOST,
+        sock=edge.plain_socket(tls=True),
+        proxy=None,
+    ) as websocket:
+        for message in MESSAGES:
+            await websocket.send(message)
+            assert await asyncio.wait_for(websocket.recv(), 10) == message
 
 
 def test_the_opening_request_reaches_the_backend_whole(edge: Edge) -> None:

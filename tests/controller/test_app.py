@@ -98,6 +98,8 @@ class Up:
             self.process.kill()
             raise
         self._reader.join(5)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
         return status
 
 
@@ -221,6 +223,7 @@ def test_a_signal_drains_and_a_second_one_ends_at_once(tmp_path: Path) -> None:
             assert time.monotonic() - began < 3
         waiting.close()
     assert running.said("stopped at once")
+    assert running.end() == 1
 
 
 def test_without_connections_it_ends_at_once_and_well(tmp_path: Path) -> None:

@@ -40,7 +40,9 @@ fn generate() -> HeaderValue {
         }
     }
     // Only hexadecimal digits and dashes, so it cannot be refused.
-    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("-"))
+    let mut value = HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("-"));
+    super::never_index(&mut value);
+    value
 }
 
 #[cfg(test)]

@@ -143,6 +143,8 @@ fn candidate(routes: &[Arc<Route>], (route, rule_match): (RouteId, u32), pattern
         target: match source.kind {
             RouteKind::Http => path_target(found, patterns),
             RouteKind::Grpc => grpc_target(found, patterns),
+            // They have no matches, so they make no candidates.
+            RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp => Target::Regex(None),
         },
         method: (!found.method.is_empty()).then(|| found.method.as_str().into()),
         headers: found.headers.iter().map(|header| header_test(header, patterns)).collect(),

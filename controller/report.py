@@ -19,6 +19,7 @@ from controller.translate import (
     Condition,
     GatewayClassStatus,
     GatewayStatus,
+    ListenerSetStatus,
     PolicyStatus,
     RouteStatus,
     Status,
@@ -28,7 +29,20 @@ from gateway.admin.status import ObjectStatus, Part, Problem
 
 _ORDER: Final = {
     kind: rank
-    for rank, kind in enumerate(("GatewayClass", "Gateway", "HTTPRoute", "GRPCRoute", "BackendTLSPolicy", "XBackend"))
+    for rank, kind in enumerate(
+        (
+            "GatewayClass",
+            "Gateway",
+            "ListenerSet",
+            "HTTPRoute",
+            "GRPCRoute",
+            "TLSRoute",
+            "TCPRoute",
+            "UDPRoute",
+            "BackendTLSPolicy",
+            "XBackend",
+        )
+    )
 }
 _PORT_REMEDY: Final = "add for example --port-offset 8000 to move every port, or free this one"
 _SUMMARIES: Final = frozenset({"ListenersNotValid", "ListenersNotResolved"})
@@ -121,7 +135,7 @@ def _conditions_and_parts(status: Status) -> tuple[tuple[ReportedCondition, ...]
     match status:
         case GatewayClassStatus():
             return _reported(status.conditions), ()
-        case GatewayStatus():
+        case GatewayStatus() | ListenerSetStatus():
             return _reported(status.conditions), tuple(
                 Part(name=item.name, conditions=_reported(item.conditions), attached_routes=item.attached_routes)
                 for item in status.listeners
@@ -155,7 +169,7 @@ def _reported(conditions: Iterable[Condition]) -> tuple[ReportedCondition, ...]:
 
 
 def _problems(name: str, item: ObjectStatus) -> Iterator[Problem]:
-    about = "listener " if item.kind == "Gateway" else ""
+    about = "listener " if item.kind in ("Gateway", "ListenerSet") else ""
     parts = [
         problem for part in item.parts for problem in _of_conditions(name, item, part.conditions, f"{about}{part.name}")
     ]

@@ -7,10 +7,11 @@ table. What a rule means is its kind's module's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal, assert_never
 
 import msgspec
 
-from controller.resources import GRPCRoute, HTTPRoute
+from controller.resources import GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute
 from controller.store import Key
 from controller.translate.attachment import ParentMatch, attach
 from controller.translate.backend_tls_policy import ANCESTORS
@@ -32,10 +33,16 @@ from controller.translate.names import object_name, route_key
 from controller.translate.rules import Rule, TranslatedRule
 from controller.translate.stages import Rank
 from controller.translate.statuses import RouteParentStatus, RouteStatus
+from controller.translate.stream_route import effective, translate_stream_rule
 from gateway.routing_table import model
 
 ATTACHED = "attached"
-"""Collection, by Gateway and listener name: the accepted routes attached to it."""
+"""Collection, by Gateway or ListenerSet and listener name: the accepted routes attached to it."""
+
+Route = HTTPRoute | GRPCRoute | TLSRoute | TCPRoute | UDPRoute
+ROUTES: tuple[type[Route], ...] = (HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute)
+_BY_KIND = {type_.kind: type_ for type_ in ROUTES}
+_STREAMS = (TLSRoute, TCPRoute, UDPRoute)
 
 Rules = tuple[TranslatedRule, ...]
 
@@ -48,10 +55,11 @@ class _Group(msgspec.Struct, frozen=True):
 
 
 def _route(key: Key, reads: Reads) -> Published:
-    route = reads.get(HTTPRoute if key.kind == HTTPRoute.kind else GRPCRoute, key.namespace, key.name)
-    if not isinstance(route, HTTPRoute | GRPCRoute):
+    route = reads.get(_BY_KIND[key.kind], key.namespace, key.name)
+    if route is None:
         return NOTHING
-    answers = [attach(reads, key, reference, route.spec.hostnames) for reference in route.spec.parent_refs]
+    hostnames = () if isinstance(route, TCPRoute | UDPRoute) else route.spec.hostnames
+    answers = [attach(reads, key, reference, hostnames) for reference in route.spec.parent_refs]
     parents = [answer for answer in answers if isinstance(answer, ParentMatch)]
     notices = [answer for answer in answers if isinstance(answer, str) and answer]
     if not answers:
@@ -62,7 +70,9 @@ def _route(key: Key, reads: Reads) -> Published:
     rules: dict[_Group, Rules] = {group: _translate(reads, group.referrer, route) for group in groups}
     first = next(iter(rules.values()))
     notices += [f"rule {index}: {notice}" for index, rule in enumerate(first) for notice in rule.notices]
-    verdict = _hostnames_problem(route.spec.hostnames) or _verdict(first)
+    if isinstance(route, _STREAMS) and len(route.spec.rules) > 1:
+        notices.append("only the first rule has an effect: nothing tells the connections of several rules apart")
+    verdict = _hostnames_problem(hostnames) or _verdict(first)
     accepted = [parent for parent in parents if parent.problem is None and verdict is None]
     generation = route.metadata.generation
     return Published(
@@ -90,13 +100,22 @@ def _route(key: Key, reads: Reads) -> Published:
 
 
 def _group(route: Key, parent: ParentMatch) -> _Group:
+    if route.kind not in (HTTPRoute.kind, GRPCRoute.kind):
+        return _Group(parent.parent.table, Referrer(route))
     return _Group(parent.parent.table, Referrer(route, parent.parent.client_certificate, parent.parent.variant))
 
 
-def _translate(reads: Reads, referrer: Referrer, route: HTTPRoute | GRPCRoute) -> Rules:
-    if isinstance(route, HTTPRoute):
-        return tuple(translate_http_rule(Rule(reads, referrer), rule) for rule in route.spec.rules)
-    return tuple(translate_grpc_rule(Rule(reads, referrer), rule) for rule in route.spec.rules)
+def _translate(reads: Reads, referrer: Referrer, route: Route) -> Rules:
+    match route:
+        case HTTPRoute():
+            return tuple(translate_http_rule(Rule(reads, referrer), rule) for rule in route.spec.rules)
+        case GRPCRoute():
+            return tuple(translate_grpc_rule(Rule(reads, referrer), rule) for rule in route.spec.rules)
+        case TLSRoute() | TCPRoute() | UDPRoute():
+            rules = effective(route.spec.rules)
+            return tuple(translate_stream_rule(Rule(reads, referrer), rule) for rule in rules)
+        case _:
+            assert_never(route)
 
 
 def _hostnames_problem(hostnames: Sequence[str]) -> Problem | None:
@@ -149,19 +168,17 @@ def _members(
     for parent in accepted:
         group = _group(key, parent)
         for attached in parent.listeners:
-            yield (ATTACHED, (parent.gateway, attached.listener.name)), key
+            yield (ATTACHED, (parent.owner, attached.listener.name)), key
         served = any(attached.listener.keys for attached in parent.listeners)
         for rule in rules[group]:
             for target in rule.targets:
-                yield (ANCESTORS, target), parent.gateway
+                yield (ANCESTORS, target), parent.parent.gateway
             if served and not rule.dropped:
                 for backend in rule.backends:
                     yield (PLACEMENTS, ""), (group.table, backend)
 
 
-def _resources(
-    key: Key, route: HTTPRoute | GRPCRoute, parents: Sequence[ParentMatch], rules: Rules
-) -> Iterable[model.Route]:
+def _resources(key: Key, route: Route, parents: Sequence[ParentMatch], rules: Rules) -> Iterable[model.Route]:
     hostnames: dict[str, tuple[str, ...]] = {}
     for parent in parents:
         for attached in parent.listeners:
@@ -170,13 +187,13 @@ def _resources(
     if not hostnames:
         return
     attachments = tuple(model.Attachment(listener=listener, hostnames=hosts) for listener, hosts in hostnames.items())
-    variant = parents[0].parent.variant
+    variant = _group(key, parents[0]).referrer.variant
     for index, rule in enumerate(rules):
         if rule.dropped:
             continue
         yield model.Route(
             key=route_key(key, index, variant),
-            kind="HTTPRoute" if isinstance(route, HTTPRoute) else "GRPCRoute",
+            kind=_kind(route),
             object=object_name(key),
             rule=index,
             created=int(route.metadata.creation_timestamp.timestamp()),
@@ -191,9 +208,25 @@ def _resources(
         )
 
 
+def _kind(route: Route) -> Literal["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"]:
+    match route:
+        case HTTPRoute():
+            return "HTTPRoute"
+        case GRPCRoute():
+            return "GRPCRoute"
+        case TLSRoute():
+            return "TLSRoute"
+        case TCPRoute():
+            return "TCPRoute"
+        case UDPRoute():
+            return "UDPRoute"
+        case _:
+            assert_never(route)
+
+
 def _publish(_key: Key, published: Published) -> Published:
     return published
 
 
 ROUTE: Stage[Key, Published] = Stage(Rank.ROUTE, _route, _publish)
-"""By HTTPRoute or GRPCRoute."""
+"""By route, of any kind."""

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use sekisho_router::{Router, SocketId};
-use sekisho_table::{Gateway, Limits, Listener, Table, store::Touched};
+use sekisho_router::{ListenerId, Router, SocketId};
+use sekisho_table::{Gateway, Limits, Listener, ListenerProtocol, Table, store::Touched};
 use sekisho_tls::ServerTls;
 use sekisho_upstream::BackendSpecs;
 
@@ -20,6 +20,8 @@ pub struct SocketPlan {
     pub address: SocketAddr,
     pub gateway: Arc<Gateway>,
     pub tls: Option<Result<Arc<ServerTls>, String>>,
+    /// The listener whose connections are carried as they are, where that is known before a byte arrives.
+    pub carrier: Option<ListenerId>,
 }
 
 impl SocketPlan {
@@ -46,7 +48,7 @@ impl Compiled {
         let specs = BackendSpecs::build(&table, Some(&previous.specs), touched);
         let same_backends = !touched.backends && !touched.trust_bundles && !touched.certificates;
         let plans = if matching || !same_backends { Arc::new(plans(&router, &specs)) } else { previous.plans.clone() };
-        let sockets = if matching || touched.certificates {
+        let sockets = if matching || touched.certificates || touched.trust_bundles {
             Arc::new(socket_plans(&router, &table))
         } else {
             previous.sockets.clone()
@@ -74,6 +76,10 @@ fn socket_plans(router: &Router, table: &Table) -> Vec<SocketPlan> {
                 address: SocketAddr::new(socket.address, socket.bind_port),
                 gateway: gateway.unwrap_or_else(|| Arc::new(default_gateway())),
                 tls: socket.tls.then(|| ServerTls::build(&listeners, table).map(Arc::new)),
+                carrier: match listeners.first() {
+                    Some(listener) if listener.protocol == ListenerProtocol::Tcp => socket.listeners.first().copied(),
+                    _ => None,
+                },
             }
         })
         .collect()

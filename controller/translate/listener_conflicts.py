@@ -140,8 +140,10 @@ def _wildcards(hostname: str) -> Iterator[str]:
 
 
 def _overlap(key: tuple[Key, str], others: Sequence[ParsedListener]) -> str:
-    names = [one.name if one.owner == key[0] else f"one of {_owner(one.owner)}" for one in others]
-    return f"the hostname overlaps with that of {_names(list(dict.fromkeys(names)))} on port {others[0].port}"
+    own = [one.name for one in others if one.owner == key[0]]
+    foreign = dict.fromkeys(f"a listener of {_owner(one.owner)}" for one in others if one.owner != key[0])
+    whose = " and ".join([*([_names(own)] if own else []), *foreign])
+    return f"the hostname overlaps with that of {whose} on port {others[0].port}"
 
 
 def _names(names: Sequence[str]) -> str:

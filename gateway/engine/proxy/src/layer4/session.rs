@@ -189,5 +189,7 @@ async fn connect(target: SocketAddr) -> std::io::Result<UdpSocket> {
     let any: IpAddr = if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(target).await?;
+    // Until the reactor has seen it writable, `try_send` sends nothing.
+    socket.writable().await?;
     Ok(socket)
 }

@@ -16,7 +16,7 @@ from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.endpoints import ENDPOINTS
 from controller.translate.graph import Published, Reads, Stage, TableResource
 from controller.translate.reference_grant import is_permitted, missing_grant
-from controller.translate.service_backend import service_backend
+from controller.translate.service_backend import service_backend, service_protocol
 from controller.translate.stages import Rank
 from controller.translate.xbackend import external_backend
 from gateway.routing_table import model
@@ -26,8 +26,6 @@ PLACEMENTS = "placements"
 """Collection: (table, backend) pairs that some route needs."""
 
 _KINDS = {("", Service.kind), (EXPERIMENTAL_GROUP, XBackend.kind)}
-_TRANSPORTS: dict[str, Transport] = {"TLSRoute": "TCP", "TCPRoute": "TCP", "UDPRoute": "UDP"}
-"""By kind of route, of those that carry connections."""
 
 
 def _backend(backend: BackendId, reads: Reads) -> BackendView:
@@ -40,11 +38,12 @@ BACKEND: Stage[BackendId, BackendView] = Stage(Rank.BACKEND, _backend)
 
 
 class Referrer(NamedTuple):
-    """The route that refers, and the client certificate that its Gateway presents."""
+    """The route that refers, what it carries, and the client certificate that its Gateway presents."""
 
     route: Key
     client_certificate: Key | None = None
     variant: str = ""
+    transport: Transport = ""
 
 
 class Resolved(NamedTuple):
@@ -57,7 +56,7 @@ class Resolved(NamedTuple):
 
 def resolve_backend(reads: Reads, referrer: Referrer, reference: BackendObjectReference) -> Resolved:
     """The backend a reference names."""
-    transport = _TRANSPORTS.get(referrer.route.kind, "")
+    transport = referrer.transport
     known = (reference.group, reference.kind) in _KINDS
     if not known or (transport and reference.kind == XBackend.kind):
         group = f" of group {reference.group}" if reference.group else ""
@@ -106,7 +105,7 @@ def _place(place: Place, reads: Reads) -> _Placed:
     view = reads.result(BACKEND, backend)
     if view.resource is None or view.resource.failure is not None:
         return _Placed(view, ())
-    return _Placed(view, reads.result(ENDPOINTS, (backend.target, backend.port, backend.transport or "TCP")))
+    return _Placed(view, reads.result(ENDPOINTS, (backend.target, backend.port, service_protocol(backend.transport))))
 
 
 def _publish(place: Place, placed: _Placed) -> Published:

@@ -36,7 +36,7 @@ def route_key(route: Key, rule: int, variant: str) -> str:
 
 def backend_key(backend: Key, port: int, variant: str, transport: str = "") -> str:
     """One port of a Service or XBackend; ``transport`` is for what carries connections rather than requests."""
-    suffix = _VARIANT + (variant or transport.lower()) if variant or transport else ""
+    suffix = "".join(_VARIANT + part for part in (transport.lower(), variant) if part)
     return f"{backend.kind}/{backend.namespace}/{backend.name}/{port}{suffix}"
 
 

@@ -29,6 +29,7 @@ class ParentListener(msgspec.Struct, frozen=True):
     kinds: tuple[RouteGroupKind, ...]
     namespaces: RouteNamespaces
     keys: tuple[str, ...]
+    terminates_tls: bool
 
 
 class Parent(msgspec.Struct, frozen=True):
@@ -84,6 +85,7 @@ def _parent(selector: ParentSelector, reads: Reads) -> Parent | None:
             kinds=listener.parsed.kinds,
             namespaces=listener.parsed.namespaces,
             keys=listener.keys,
+            terminates_tls=listener.parsed.terminates_tls,
         )
         for listener in owned
         if selector.selects(listener.parsed)

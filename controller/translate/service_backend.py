@@ -14,7 +14,7 @@ from controller.resources import Service, ServicePort
 from controller.store import Key
 from controller.translate.backend_tls import TLSSettings
 from controller.translate.backend_tls_policy import TLS_POLICY, governing_policy
-from controller.translate.backend_view import BackendId, BackendView, failing, internal_error
+from controller.translate.backend_view import BackendId, BackendView, Transport, failing, internal_error
 from controller.translate.certificates import CERTIFICATE
 from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.endpoints import external_host
@@ -51,7 +51,7 @@ def service_backend(reads: Reads, backend: BackendId) -> BackendView:
     refusal = _external_problem(reads, key, service) if external else None
     if refusal:
         return failing(refusal, Reason.BACKEND_KIND_UNSUPPORTED)
-    port = _port(service, backend.port, backend.transport or "TCP")
+    port = _port(service, backend.port, service_protocol(backend.transport))
     if isinstance(port, Problem):
         return failing(_about(key, port), Reason.BACKEND_PORT_INVALID)
     host = external_host(service) if external else f"{key.name}.{key.namespace}.svc.{reads.options.cluster_domain}"
@@ -59,17 +59,25 @@ def service_backend(reads: Reads, backend: BackendId) -> BackendView:
         key=backend_key(key, backend.port, backend.variant, backend.transport),
         destination=model.Destination(service=host, service_name=key.name, service_namespace=key.namespace),
     )
-    return BackendView(resource=resource) if backend.transport else _over_http(reads, backend, resource, port)
+    if backend.transport in ("TCP", "UDP"):
+        return BackendView(resource=resource)
+    return _governed(reads, backend, resource, port)
 
 
-def _over_http(reads: Reads, backend: BackendId, resource: model.Backend, port: ServicePort) -> BackendView:
+def service_protocol(transport: Transport) -> Literal["TCP", "UDP"]:
+    """The protocol of the Service ports that a transport can use."""
+    return "UDP" if transport == "UDP" else "TCP"
+
+
+def _governed(reads: Reads, backend: BackendId, resource: model.Backend, port: ServicePort) -> BackendView:
     key = backend.target
     policy = governing_policy(reads, key, port.name)
     settings = reads.result(TLS_POLICY, policy) if policy else None
-    protocol = _protocol(port, has_tls=settings is not None)
-    if isinstance(protocol, Problem):
-        return failing(_about(key, protocol), Reason.BACKEND_PORT_INVALID)
-    resource = msgspec.structs.replace(resource, protocol=protocol)
+    if not backend.transport:
+        protocol = _protocol(port, has_tls=settings is not None)
+        if isinstance(protocol, Problem):
+            return failing(_about(key, protocol), Reason.BACKEND_PORT_INVALID)
+        resource = msgspec.structs.replace(resource, protocol=protocol)
     if policy is None or settings is None:
         return BackendView(resource=resource)
     return with_tls(reads, backend, resource, settings, source=str(policy))

@@ -37,4 +37,5 @@ def test_variants_of_a_backend_have_keys_of_their_own() -> None:
     service = Key("Service", "shop", "cart")
     assert backend_key(service, 80, "") == "Service/shop/cart/80"
     assert backend_key(service, 80, "", "UDP") == "Service/shop/cart/80@udp"
+    assert backend_key(service, 80, "infra/web", "TLS") == "Service/shop/cart/80@tls@infra/web"
     assert backend_key(service, 80, "infra/web") == "Service/shop/cart/80@infra/web"

@@ -89,6 +89,9 @@ def test_a_tcp_connection_reaches_its_backend_and_is_told_at_its_end(
     assert line["route_name"] == "TCPRoute/default/db/0"
     assert line["upstream_cluster"] == "Service/default/one/80"
     assert line["upstream_host"] == f"127.0.0.1:{streams['one'].port}"
+    explained = edge.explain(f"tcp://127.0.0.1:{port}")
+    assert (explained["listener"], explained["route"]) == ("default/edge/tcp", "TCPRoute/default/db/0")
+    assert edge.explain(f"http://127.0.0.1:{port}/")["decision"] == "no_listener"
     assert edge.connections("one") == {"opened": 1, "closed": 1, "received_bytes": 100_000, "sent_bytes": 100_004}
 
 
@@ -216,8 +219,16 @@ def test_one_port_passes_through_terminates_and_serves_https_by_server_name(
         with handshake(port, client, "web.example.com") as stream:
             stream.sendall(request)
             assert stream.recv(12) == b"HTTP/1.1 500"
-        with pytest.raises(OSError):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
             handshake(port, client, "nobody.test")
+        explained = {
+            name: edge.explain(f"tls://{name}:{port}")
+            for name in ("x.deep.example.com", "other.example.com", "nobody.test")
+        }
+        assert explained["x.deep.example.com"]["route"] == "TLSRoute/default/wild/0"
+        assert explained["other.example.com"]["listener"] == "default/edge/pass"
+        assert explained["other.example.com"]["decision"] == "not_found"
+        assert explained["nobody.test"]["decision"] == "no_listener"
         lines = {line["requested_server_name"]: line for line in edge.lines(4)}
         assert lines["pass.example.com"]["protocol"] == "TLS"
         assert lines["pass.example.com"]["listener"] == "default/edge/pass"
@@ -274,7 +285,7 @@ def test_a_server_name_without_route_is_closed(
             backends=ports(streams),
         )
     )
-    with pytest.raises(OSError):
+    with pytest.raises((ssl.SSLError, ConnectionError)):
         handshake(port, authority.client_context(), "other.example.com")
     [line] = edge.lines()
     assert line["response_code_details"] == "route_not_found"

@@ -136,6 +136,10 @@ class Edge:
         eventually(lambda: len(self.log.read_text().splitlines()) >= count, what=what)
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
+    def explain(self, url: str) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self.engine.explain(json.dumps({"method": "GET", "url": url}).encode()))
+        return answer
+
     def connections(self, service: str) -> dict[str, int]:
         """Sums of the statistics of one destination."""
         series = json.loads(self.engine.statistics())["tcp"]

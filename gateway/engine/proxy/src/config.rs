@@ -89,6 +89,13 @@ fn default_gateway() -> Gateway {
     Gateway { key: String::new(), trusted_hops: 0, access_log: true, limits: Limits::default() }
 }
 
+fn takes_requests(protocol: ListenerProtocol) -> bool {
+    match protocol {
+        ListenerProtocol::Http | ListenerProtocol::Https => true,
+        ListenerProtocol::Tls | ListenerProtocol::Tcp | ListenerProtocol::Udp => false,
+    }
+}
+
 /// The socket a URL points at: by scheme, then bound port, then the port clients dial.
 pub fn socket_for(router: &Router, tls: bool, port: u16, address: Option<IpAddr>) -> Option<SocketId> {
     let sockets = || {
@@ -97,6 +104,7 @@ pub fn socket_for(router: &Router, tls: bool, port: u16, address: Option<IpAddr>
             .iter()
             .enumerate()
             .filter(move |(_, socket)| socket.tls == tls && address.is_none_or(|wanted| wanted == socket.address))
+            .filter(|(_, socket)| socket.listeners.iter().any(|id| takes_requests(router.listener(*id).protocol)))
     };
     let dialled = |listeners: &[sekisho_router::ListenerId]| {
         listeners.iter().any(|listener| router.listener(*listener).port == port)

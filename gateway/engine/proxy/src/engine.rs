@@ -262,7 +262,7 @@ struct StatisticsReport<'a> {
     backends: Vec<BackendLine>,
     listeners: Vec<ListenerLine<'a>>,
     routes_hit: Vec<RouteLine<'a>>,
-    /// Of carried connections: bytes are counted when one ends.
+    /// Carried connections.
     tcp: Vec<ConnectionLine<'a>>,
     access_log_dropped: u64,
     workers: usize,

@@ -173,9 +173,15 @@ impl Statistics {
         }
     }
 
-    pub fn connection_closed(&mut self, slot: Slot, key: ConnectionKey, received: u64, sent: u64) {
+    pub fn connection_closed(&mut self, slot: Slot, key: ConnectionKey) {
         if let Some(destination) = self.destinations.get_mut(slot.0 as usize) {
-            destination.connections.closed(key, received, sent);
+            destination.connections.closed(key);
+        }
+    }
+
+    pub fn connection_moved(&mut self, slot: Slot, key: ConnectionKey, received: u64, sent: u64) {
+        if let Some(destination) = self.destinations.get_mut(slot.0 as usize) {
+            destination.connections.moved(key, received, sent);
         }
     }
 

@@ -4,13 +4,13 @@
 //! the most specific hostname, and among equals to the oldest route, as for requests.
 
 use std::cmp::Reverse;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sekisho_table::{Listener, ListenerProtocol, Route, RouteKind};
 
 use crate::host_map::HostMap;
-use crate::{FastMap, ListenerId, RouteId, Router};
+use crate::{FastMap, ListenerId, RouteId, Router, SocketId};
 
 /// Rules that carry connections, and the sockets that are not connected at all.
 #[derive(Debug, Default)]
@@ -81,8 +81,8 @@ impl Router {
         self.connections.datagrams.iter().find(|(known, _)| *known == address).map(|(_, listener)| *listener)
     }
 
-    /// The TLS listener that a server name belongs to, on one port of one address.
-    pub fn tls_listener(&self, address: IpAddr, port: u16, server_name: &str) -> Option<ListenerId> {
-        self.owner(self.socket(address, port)?, server_name)
+    /// The listener of a socket that a server name belongs to.
+    pub fn server_name_owner(&self, socket: SocketId, server_name: &str) -> Option<ListenerId> {
+        self.owner(socket, server_name)
     }
 }

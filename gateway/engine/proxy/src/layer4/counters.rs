@@ -73,9 +73,12 @@ impl ConnectionSeries {
         self.of(key).opened += 1;
     }
 
-    pub fn closed(&mut self, key: ConnectionKey, received: u64, sent: u64) {
+    pub fn closed(&mut self, key: ConnectionKey) {
+        self.of(key).closed += 1;
+    }
+
+    pub fn moved(&mut self, key: ConnectionKey, received: u64, sent: u64) {
         let counters = self.of(key);
-        counters.closed += 1;
         counters.received += received;
         counters.sent += sent;
     }

@@ -6,6 +6,7 @@
 mod binding;
 mod choice;
 mod counters;
+mod explain;
 mod record;
 mod session;
 mod tcp;
@@ -13,5 +14,6 @@ mod udp;
 
 pub use binding::DatagramSockets;
 pub use counters::{ConnectionKey, ConnectionLine, ConnectionSeries};
+pub use explain::explain;
 pub use tcp::{Arrived, Place, carry};
 pub use udp::serve as serve_datagrams;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sekisho_table::{Listener, Route};
 use serde::Serialize;
@@ -32,9 +32,14 @@ pub struct Record {
     pub upstream_host: Option<Rc<str>>,
     pub upstream_failure: Option<String>,
     pub reason: Reason,
-    pub bytes_received: u64,
-    pub bytes_sent: u64,
+    bytes_received: u64,
+    bytes_sent: u64,
+    counted: (u64, u64),
+    counted_at: Instant,
 }
+
+/// Connections live long: what they have moved is counted this often, and at their end.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// Where a connection comes from and what it asked for.
 pub struct Origin {
@@ -72,7 +77,35 @@ impl Record {
             reason: Reason::DownstreamDisconnected,
             bytes_received: 0,
             bytes_sent: 0,
+            counted: (0, 0),
+            counted_at: Instant::now(),
         }
+    }
+
+    /// Totals so far, from the client and to it.
+    pub fn moved(&mut self, received: u64, sent: u64, now: Instant) {
+        (self.bytes_received, self.bytes_sent) = (received, sent);
+        if now.duration_since(self.counted_at) >= COUNT_EVERY {
+            self.counted_at = now;
+            self.count();
+        }
+    }
+
+    /// More bytes, from the client and to it.
+    pub fn add(&mut self, received: usize, sent: usize, now: Instant) {
+        self.moved(self.bytes_received + received as u64, self.bytes_sent + sent as u64, now);
+    }
+
+    fn key(&self, reason: Reason) -> ConnectionKey {
+        ConnectionKey { gateway: self.gateway, kind: self.kind, reason }
+    }
+
+    fn count(&mut self) {
+        let (received, sent) = (self.bytes_received - self.counted.0, self.bytes_sent - self.counted.1);
+        self.counted = (self.bytes_received, self.bytes_sent);
+        // How the connection will end is not known yet, so all its bytes go to one series.
+        let key = self.key(Reason::ViaUpstream);
+        self.worker.statistics.borrow_mut().connection_moved(self.slot, key, received, sent);
     }
 
     fn log(&self) {
@@ -111,9 +144,10 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let key = ConnectionKey { gateway: self.gateway, kind: self.kind, reason: self.reason };
-        let (received, sent) = (self.bytes_received, self.bytes_sent);
-        self.worker.statistics.borrow_mut().connection_closed(self.slot, key, received, sent);
+        if self.counted != (self.bytes_received, self.bytes_sent) {
+            self.count();
+        }
+        self.worker.statistics.borrow_mut().connection_closed(self.slot, self.key(self.reason));
         if self.access_log && self.worker.log.enabled() {
             self.log();
         }

@@ -104,8 +104,9 @@ impl Session {
     fn send(&self, upstream: &UdpSocket, datagram: &[u8]) {
         // A full socket buffer loses the datagram, as any hop may; a refusal comes back to the receiver.
         if upstream.try_send(datagram).is_ok() {
-            self.activity.set(Instant::now());
-            self.record.borrow_mut().bytes_received += datagram.len() as u64;
+            let now = Instant::now();
+            self.activity.set(now);
+            self.record.borrow_mut().add(datagram.len(), 0, now);
         }
     }
 
@@ -164,8 +165,9 @@ impl Life {
                 Ok(Ok(length)) => {
                     let Some(front) = self.front.upgrade() else { return };
                     if front.send_to(&buffer[..length], session.client).await.is_ok() {
-                        session.activity.set(Instant::now());
-                        session.record.borrow_mut().bytes_sent += length as u64;
+                        let now = Instant::now();
+                        session.activity.set(now);
+                        session.record.borrow_mut().add(0, length, now);
                     }
                 }
                 // Nothing listens there: the next datagram starts over, maybe elsewhere.

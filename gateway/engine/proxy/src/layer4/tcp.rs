@@ -126,8 +126,8 @@ async fn run(mut tunnel: Tunnel<Transport, Transport>, record: &mut Record, stay
         if tunnel.copied() != moved {
             moved = tunnel.copied();
             activity = Instant::now();
+            record.moved(moved.0, moved.1, activity);
         }
-        (record.bytes_received, record.bytes_sent) = moved;
         if let Poll::Ready(result) = ended {
             let broken = result.err().and(tunnel.failed());
             return Poll::Ready(match broken {

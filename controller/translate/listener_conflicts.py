@@ -9,7 +9,7 @@ Listeners of a protocol that is not supported take no part, as the specification
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -42,10 +42,12 @@ def with_conflicts(groups: Sequence[Group]) -> tuple[Group, ...]:
         for listener in rest:
             claims[_port(listener)].add(listener)
     overlaps = _overlaps([listener for group in judged for listener in group])
-    return tuple(
-        tuple(msgspec.structs.replace(one, overlap=overlaps.get((one.owner, one.name), "")) for one in group)
-        for group in judged
-    )
+    return tuple(tuple(_overlapping(listener, overlaps) for listener in group) for group in judged)
+
+
+def _overlapping(listener: ParsedListener, overlaps: Mapping[tuple[Key, str], str]) -> ParsedListener:
+    overlap = overlaps.get((listener.owner, listener.name), "")
+    return msgspec.structs.replace(listener, overlap=overlap) if overlap else listener
 
 
 def _takes_part(listener: ParsedListener) -> bool:
@@ -85,9 +87,8 @@ def _owner(owner: Key) -> str:
 
 
 def _judged(listener: ParsedListener, lost: Problem | None, rest: Iterable[ParsedListener]) -> ParsedListener:
-    if lost is not None or not _takes_part(listener):
-        return msgspec.structs.replace(listener, conflict=lost)
-    return msgspec.structs.replace(listener, conflict=_conflict(listener, rest))
+    conflict = lost or (_conflict(listener, rest) if _takes_part(listener) else None)
+    return msgspec.structs.replace(listener, conflict=conflict) if conflict else listener
 
 
 def _conflict(listener: ParsedListener, neighbours: Iterable[ParsedListener]) -> Problem | None:

@@ -168,7 +168,7 @@ class _GatewayAnswer:
         served = self._listeners.get(owner, {})
         answers = {listener.name: _programmed(listener) for listener in listeners if listener.name in served}
         if not answers:
-            return None
+            return self._by_sets_alone(generation)
         if any(answer.status == "Unknown" for answer in answers.values()):
             return None
         failed = [name for name, answer in answers.items() if answer.status == "False"]
@@ -178,6 +178,17 @@ class _GatewayAnswer:
             return fails(ConditionType.PROGRAMMED, ConditionReason.INVALID, message, generation)
         message = f"the data plane serves it, except listeners {', '.join(failed)}" if failed else _PROGRAMMED
         return holds(ConditionType.PROGRAMMED, ConditionReason.PROGRAMMED, message, generation)
+
+    def _by_sets_alone(self, generation: int) -> Condition | None:
+        """The answer on a Gateway that serves listeners of its ListenerSets, and none of its own."""
+        states = [self._states.get(listener.key) for listener in self._every_listener()]
+        if any(state is not None and state.bound for state in states):
+            message = f"{_PROGRAMMED}, by listeners of its ListenerSets alone"
+            return holds(ConditionType.PROGRAMMED, ConditionReason.PROGRAMMED, message, generation)
+        if None in states:
+            return None
+        message = "the data plane serves no listener of its ListenerSets: see their conditions"
+        return fails(ConditionType.PROGRAMMED, ConditionReason.INVALID, message, generation)
 
 
 def _blames_address(error: str) -> bool:

@@ -20,6 +20,7 @@ from controller.translate import (
     Condition,
     GatewayClassStatus,
     GatewayStatus,
+    ListenerSetStatus,
     PolicyStatus,
     RouteStatus,
     Status,
@@ -29,7 +30,20 @@ from gateway.admin.status import ObjectStatus, Part, Problem
 
 _ORDER: Final = {
     kind: rank
-    for rank, kind in enumerate(("GatewayClass", "Gateway", "HTTPRoute", "GRPCRoute", "BackendTLSPolicy", "XBackend"))
+    for rank, kind in enumerate(
+        (
+            "GatewayClass",
+            "Gateway",
+            "ListenerSet",
+            "HTTPRoute",
+            "GRPCRoute",
+            "TLSRoute",
+            "TCPRoute",
+            "UDPRoute",
+            "BackendTLSPolicy",
+            "XBackend",
+        )
+    )
 }
 _PORT_REMEDY: Final = "add for example --port-offset 8000 to move every port, or free this one"
 _SUMMARIES: Final = frozenset({"ListenersNotValid", "ListenersNotResolved"})
@@ -144,7 +158,7 @@ def _conditions_and_parts(status: Status, urls: ListenerUrls) -> tuple[tuple[Rep
     match status:
         case GatewayClassStatus():
             return _reported(status.conditions), ()
-        case GatewayStatus():
+        case GatewayStatus() | ListenerSetStatus():
             return _reported(status.conditions), tuple(
                 Part(
                     name=item.name,
@@ -183,7 +197,7 @@ def _reported(conditions: Iterable[Condition]) -> tuple[ReportedCondition, ...]:
 
 
 def _problems(name: str, item: ObjectStatus) -> Iterator[Problem]:
-    about = "listener " if item.kind == "Gateway" else ""
+    about = "listener " if item.kind in ("Gateway", "ListenerSet") else ""
     parts = [
         problem for part in item.parts for problem in _of_conditions(name, item, part.conditions, f"{about}{part.name}")
     ]

@@ -69,6 +69,7 @@ from controller.resources.http_route import (
     HTTPRouteSpec,
     HTTPRouteTimeouts,
 )
+from controller.resources.listener_set import ListenerSet, ListenerSetSpec, ParentGatewayReference
 from controller.resources.metadata import NO_TIME, ObjectMeta, Resource
 from controller.resources.namespace import Namespace
 from controller.resources.parse import DEFAULT_NAMESPACE, ParseResult, parse
@@ -111,6 +112,15 @@ from controller.resources.route_filters import (
 from controller.resources.secret import Secret
 from controller.resources.selector import LabelSelector, LabelSelectorRequirement
 from controller.resources.service import Service, ServicePort, ServiceSpec
+from controller.resources.stream_route import (
+    BackendRef,
+    StreamRouteRule,
+    StreamRouteSpec,
+    TCPRoute,
+    TLSRoute,
+    TLSRouteSpec,
+    UDPRoute,
+)
 from controller.resources.xbackend import (
     EXPERIMENTAL_GROUP,
     BackendPort,
@@ -134,6 +144,7 @@ __all__ = [
     "AllowedRoutes",
     "BackendObjectReference",
     "BackendPort",
+    "BackendRef",
     "BackendSpec",
     "BackendTLS",
     "BackendTLSPolicy",
@@ -195,6 +206,8 @@ __all__ = [
     "LabelSelectorRequirement",
     "Listener",
     "ListenerNamespaces",
+    "ListenerSet",
+    "ListenerSetSpec",
     "ListenerTLSConfig",
     "LocalObjectReference",
     "LocalParametersReference",
@@ -203,6 +216,7 @@ __all__ = [
     "ObjectMeta",
     "ObjectReference",
     "ParametersReference",
+    "ParentGatewayReference",
     "ParentReference",
     "ParseResult",
     "Problem",
@@ -219,9 +233,15 @@ __all__ = [
     "ServicePort",
     "ServiceSpec",
     "SessionPersistence",
+    "StreamRouteRule",
+    "StreamRouteSpec",
     "SubjectAltName",
+    "TCPRoute",
     "TLSConfig",
     "TLSPortConfig",
+    "TLSRoute",
+    "TLSRouteSpec",
+    "UDPRoute",
     "XBackend",
     "duration_ms",
     "parse",

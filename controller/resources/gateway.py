@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -104,6 +104,19 @@ class Listener(Struct, frozen=True, kw_only=True):
             yield Violation("tls", "a TLS listener needs tls with a mode", "set tls.mode")
         if self.protocol in ("TCP", "UDP") and self.hostname is not None:
             yield Violation("hostname", f"hostname is not allowed with protocol {self.protocol}", "remove hostname")
+
+
+def same_listeners(listeners: Sequence[Listener]) -> Iterator[Violation]:
+    """No two listeners have the same port, protocol and hostname."""
+    known: dict[tuple[int, str, str | None], str] = {}
+    for index, listener in enumerate(listeners):
+        other = known.setdefault((listener.port, listener.protocol, listener.hostname), listener.name)
+        if other != listener.name:
+            yield Violation(
+                f"listeners[{index}]",
+                f"listeners {other} and {listener.name} have the same port, protocol and hostname",
+                "change one of the three, or remove a listener",
+            )
 
 
 class GatewaySpecAddress(Struct, frozen=True, kw_only=True):
@@ -209,15 +222,7 @@ class GatewaySpec(Struct, frozen=True, kw_only=True):
 
     def violations(self) -> Iterator[Violation]:
         """Listeners and addresses are distinct."""
-        listeners: dict[tuple[int, str, str | None], str] = {}
-        for index, listener in enumerate(self.listeners):
-            other = listeners.setdefault((listener.port, listener.protocol, listener.hostname), listener.name)
-            if other != listener.name:
-                yield Violation(
-                    f"listeners[{index}]",
-                    f"listeners {other} and {listener.name} have the same port, protocol and hostname",
-                    "change one of the three, or remove a listener",
-                )
+        yield from same_listeners(self.listeners)
         addresses: set[tuple[str, str]] = set()
         for index, address in enumerate(self.addresses):
             if address.value is None or address.type not in ("IPAddress", "Hostname"):

@@ -12,11 +12,7 @@ from controller.resources.registry import BY_KIND, api_versions
 _NOT_SERVED = {
     "Ingress": "write an HTTPRoute instead",
     "IngressClass": "write a GatewayClass instead",
-    "TCPRoute": "only HTTPRoute and GRPCRoute are served",
-    "TLSRoute": "only HTTPRoute and GRPCRoute are served",
-    "UDPRoute": "only HTTPRoute and GRPCRoute are served",
-    "ListenerSet": "add its listeners to the Gateway",
-    "XListenerSet": "add its listeners to the Gateway",
+    "XListenerSet": "write a ListenerSet instead",
     "XBackendTrafficPolicy": "set retry and timeouts on the route's rules",
     "XMesh": "remove it",
     "Endpoints": "write an EndpointSlice instead",

@@ -13,18 +13,24 @@ from controller.resources.gateway_class import GatewayClass
 from controller.resources.gateway_parameters import GatewayParameters
 from controller.resources.grpc_route import GRPCRoute
 from controller.resources.http_route import HTTPRoute
+from controller.resources.listener_set import ListenerSet
 from controller.resources.metadata import Resource
 from controller.resources.namespace import Namespace
 from controller.resources.reference_grant import ReferenceGrant
 from controller.resources.secret import Secret
 from controller.resources.service import Service
+from controller.resources.stream_route import TCPRoute, TLSRoute, UDPRoute
 from controller.resources.xbackend import XBackend
 
 KINDS: tuple[type[Resource], ...] = (
     GatewayClass,
     Gateway,
+    ListenerSet,
     HTTPRoute,
     GRPCRoute,
+    TLSRoute,
+    TCPRoute,
+    UDPRoute,
     ReferenceGrant,
     BackendTLSPolicy,
     XBackend,

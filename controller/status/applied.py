@@ -7,15 +7,15 @@ names itself; what refers to it says so too, because its previous version is wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from controller.status.routes import routes_with_refusals
 from controller.store import Key
-from controller.translate import GatewayStatus, ListenerStatus, Status
+from controller.translate import GatewayStatus, ListenerSetStatus, ListenerStatus, Status
 from controller.translate.conditions import Condition, ConditionReason, ConditionType, fails, holds
-from controller.translate.names import gateway_of, listener_of
+from controller.translate.names import gateway_of, listener_of, object_name
 from gateway.routing_table.model import Applied, Listener, ListenerState, Resources
 
 _PROGRAMMED = "the data plane serves it"
@@ -38,7 +38,12 @@ def answered(statuses: Mapping[Key, Status], table: Resources, applied: Applied)
         key = gateway_of(gateway.key)
         status = statuses.get(key)
         if isinstance(status, GatewayStatus):
-            changed[key] = _GatewayAnswer(key, table, applied).apply(status)
+            answer = _GatewayAnswer(key, table, applied)
+            changed[key] = answer.apply(status)
+            for owner in answer.listener_sets():
+                set_status = statuses.get(owner)
+                if isinstance(set_status, ListenerSetStatus):
+                    changed[owner] = answer.apply_to_set(owner, set_status)
     changed.update(routes_with_refusals(statuses, table, applied))
     return {key: status for key, status in changed.items() if statuses.get(key) != status}
 
@@ -49,19 +54,20 @@ class _GatewayAnswer:
     def __init__(self, key: Key, table: Resources, applied: Applied) -> None:
         self._error = applied.error
         self._version = applied.version
-        self._listeners: dict[str, list[Listener]] = {}
+        self._key = key
+        self._listeners: dict[Key, dict[str, list[Listener]]] = {}
         for listener in table.listeners:
-            gateway, name = listener_of(listener.key)
-            if gateway == key:
-                self._listeners.setdefault(name, []).append(listener)
+            if listener.gateway == object_name(key):
+                owner, name = listener_of(listener.key)
+                self._listeners.setdefault(owner, {}).setdefault(name, []).append(listener)
         self._states = {state.key: state for state in applied.listeners}
         self._refused = {(item.kind, item.key): item.reason for item in applied.rejected}
         self._gateway_refusal = self._refused.get(("gateways", f"{key.namespace}/{key.name}"), "")
 
     def apply(self, status: GatewayStatus) -> GatewayStatus:
         """The status with the answer taken in."""
-        listeners = tuple(self._with_listener(listener) for listener in status.listeners)
-        addresses = {listener.address for group in self._listeners.values() for listener in group}
+        listeners = tuple(self._with_listener(self._key, listener) for listener in status.listeners)
+        addresses = {listener.address for listener in self._every_listener()}
         dead = {address: error for address in sorted(addresses) if (error := self._address_error(address)) is not None}
         generation = status.conditions[0].observed_generation
         condition = self._gateway_condition(listeners, dead, generation)
@@ -72,15 +78,34 @@ class _GatewayAnswer:
             listeners=listeners,
         )
 
-    def _with_listener(self, status: ListenerStatus) -> ListenerStatus:
-        condition = self._listener_condition(status)
+    def listener_sets(self) -> list[Key]:
+        """The ListenerSets with listeners in the table."""
+        return [owner for owner in self._listeners if owner != self._key]
+
+    def apply_to_set(self, owner: Key, status: ListenerSetStatus) -> ListenerSetStatus:
+        """The status of a ListenerSet with the answer taken in."""
+        listeners = tuple(self._with_listener(owner, listener) for listener in status.listeners)
+        condition = self._summary(owner, listeners, status.conditions[0].observed_generation)
+        return msgspec.structs.replace(
+            status,
+            conditions=_replaced(status.conditions, condition) if condition else status.conditions,
+            listeners=listeners,
+        )
+
+    def _every_listener(self) -> Iterator[Listener]:
+        for names in self._listeners.values():
+            for group in names.values():
+                yield from group
+
+    def _with_listener(self, owner: Key, status: ListenerStatus) -> ListenerStatus:
+        condition = self._listener_condition(owner, status)
         return (
             msgspec.structs.replace(status, conditions=_replaced(status.conditions, condition)) if condition else status
         )
 
-    def _listener_condition(self, status: ListenerStatus) -> Condition | None:
+    def _listener_condition(self, owner: Key, status: ListenerStatus) -> Condition | None:
         """The answer on a listener; None where there is none, or nothing was asked."""
-        listeners = self._listeners.get(status.name, [])
+        listeners = self._listeners.get(owner, {}).get(status.name, [])
         if not listeners or self._error:
             return None
         generation = status.conditions[0].observed_generation
@@ -99,40 +124,51 @@ class _GatewayAnswer:
         reason = self._gateway_refusal or self._refused.get(("listeners", listener.key), "")
         if reason:
             return f"the data plane refused it: {reason}; {_STAYS}"
-        for certificate in listener.certificates:
-            reason = self._refused.get(("certificates", certificate), "")
+        needs = [("certificates", certificate) for certificate in listener.certificates]
+        if listener.client_validation is not None:
+            needs += [("trust_bundles", bundle) for bundle in listener.client_validation.trust_bundles]
+        for kind, key in needs:
+            reason = self._refused.get((kind, key), "")
             if reason:
-                return f"the data plane refused the certificate {certificate}: {reason}; {_STAYS}"
+                what = kind.removesuffix("s").replace("_", " ")
+                return f"the data plane refused the {what} {key}: {reason}; {_STAYS}"
         return ""
 
     def _address_error(self, address: str) -> str | None:
         """Why nothing of the Gateway answers at an address, or None if something does or may."""
         states: list[ListenerState] = []
-        for group in self._listeners.values():
-            for listener in group:
-                if listener.address == address and not self._refusal(listener):
-                    state = self._states.get(listener.key)
-                    if state is None or state.bound:
-                        return None
-                    states.append(state)
+        for listener in self._every_listener():
+            if listener.address == address and not self._refusal(listener):
+                state = self._states.get(listener.key)
+                if state is None or state.bound:
+                    return None
+                states.append(state)
         return states[0].error if states else None
 
     def _address_count(self) -> int:
-        return len({listener.address for group in self._listeners.values() for listener in group})
+        return len({listener.address for listener in self._every_listener()})
 
     def _gateway_condition(
         self, listeners: tuple[ListenerStatus, ...], dead: Mapping[str, str], generation: int
     ) -> Condition | None:
+        refused = bool(self._error or self._gateway_refusal)
+        if not refused and dead and (len(dead) < self._address_count() or any(map(_blames_address, dead.values()))):
+            message = "; ".join(f"nothing answers at {address}: {error}" for address, error in dead.items())
+            return fails(ConditionType.PROGRAMMED, ConditionReason.ADDRESS_NOT_USABLE, message, generation)
+        return self._summary(self._key, listeners, generation)
+
+    def _summary(self, owner: Key, listeners: tuple[ListenerStatus, ...], generation: int) -> Condition | None:
+        """The answer on a Gateway or ListenerSet as a whole; None where there is none yet."""
         if self._error:
             message = f"the data plane refused the table ({self._error}) and serves version {self._version or 'none'}"
             return fails(ConditionType.PROGRAMMED, ConditionReason.PENDING, message, generation)
         if self._gateway_refusal:
             message = f"the data plane refused it: {self._gateway_refusal}; {_STAYS}"
             return fails(ConditionType.PROGRAMMED, ConditionReason.INVALID, message, generation)
-        if dead and (len(dead) < self._address_count() or any(map(_blames_address, dead.values()))):
-            message = "; ".join(f"nothing answers at {address}: {error}" for address, error in dead.items())
-            return fails(ConditionType.PROGRAMMED, ConditionReason.ADDRESS_NOT_USABLE, message, generation)
-        answers = {listener.name: _programmed(listener) for listener in listeners if listener.name in self._listeners}
+        served = self._listeners.get(owner, {})
+        answers = {listener.name: _programmed(listener) for listener in listeners if listener.name in served}
+        if not answers:
+            return self._by_sets_alone(generation)
         if any(answer.status == "Unknown" for answer in answers.values()):
             return None
         failed = [name for name, answer in answers.items() if answer.status == "False"]
@@ -142,6 +178,17 @@ class _GatewayAnswer:
             return fails(ConditionType.PROGRAMMED, ConditionReason.INVALID, message, generation)
         message = f"the data plane serves it, except listeners {', '.join(failed)}" if failed else _PROGRAMMED
         return holds(ConditionType.PROGRAMMED, ConditionReason.PROGRAMMED, message, generation)
+
+    def _by_sets_alone(self, generation: int) -> Condition | None:
+        """The answer on a Gateway that serves listeners of its ListenerSets, and none of its own."""
+        states = [self._states.get(listener.key) for listener in self._every_listener()]
+        if any(state is not None and state.bound for state in states):
+            message = f"{_PROGRAMMED}, by listeners of its ListenerSets alone"
+            return holds(ConditionType.PROGRAMMED, ConditionReason.PROGRAMMED, message, generation)
+        if None in states:
+            return None
+        message = "the data plane serves no listener of its ListenerSets: see their conditions"
+        return fails(ConditionType.PROGRAMMED, ConditionReason.INVALID, message, generation)
 
 
 def _blames_address(error: str) -> bool:

@@ -6,14 +6,14 @@ refused a rule or something the rule sends traffic to, and is absent otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 import msgspec
 
 from controller.store import Key
 from controller.translate import RouteParentStatus, RouteStatus, Status
 from controller.translate.conditions import Condition, ConditionReason, ConditionType, fails
-from controller.translate.names import route_of
+from controller.translate.names import gateway_of, listener_of, route_of
 from gateway.routing_table.model import Applied, RequestMirror, Resources, Route
 
 _STAYS = "what was served before stays"
@@ -28,12 +28,13 @@ def routes_with_refusals(
     refusals: dict[Key, list[str]] = {}
     for key, text in _refusals(table, applied):
         refusals.setdefault(key, []).append(text)
-    gateways = {gateway.key for gateway in table.gateways}
+    parents = {gateway_of(gateway.key) for gateway in table.gateways}
+    parents |= {listener_of(listener.key)[0] for listener in table.listeners}
     for key, texts in refusals.items():
         status = statuses.get(key)
         if isinstance(status, RouteStatus):
             message = f"the data plane refused {'; '.join(dict.fromkeys(texts))}; {_STAYS}"
-            yield key, _with_message(key, status, gateways, message)
+            yield key, _with_message(key, status, parents, message)
 
 
 def _refusals(table: Resources, applied: Applied) -> Iterator[tuple[Key, str]]:
@@ -73,16 +74,17 @@ def _backends_of(route: Route) -> Iterator[str]:
         yield backend.backend
 
 
-def _with_message(key: Key, status: RouteStatus, gateways: Iterable[str], message: str) -> RouteStatus:
+def _with_message(key: Key, status: RouteStatus, parents: Container[Key], message: str) -> RouteStatus:
     return msgspec.structs.replace(
-        status, parents=tuple(_parent(key, parent, gateways, message) for parent in status.parents)
+        status, parents=tuple(_parent(key, parent, parents, message) for parent in status.parents)
     )
 
 
-def _parent(key: Key, parent: RouteParentStatus, gateways: Iterable[str], message: str) -> RouteParentStatus:
+def _parent(key: Key, parent: RouteParentStatus, parents: Container[Key], message: str) -> RouteParentStatus:
     reference = parent.parent_ref
     accepted = parent.conditions[0]
-    if accepted.status != "True" or f"{reference.namespace or key.namespace}/{reference.name}" not in gateways:
+    owner = Key(reference.kind, reference.namespace or key.namespace, reference.name)
+    if accepted.status != "True" or owner not in parents:
         return parent
     condition: Condition = fails(
         ConditionType.DATA_PLANE, ConditionReason.REJECTED, message, accepted.observed_generation

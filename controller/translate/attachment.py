@@ -1,4 +1,4 @@
-"""Which listeners of a Gateway a route attaches to.
+"""Which listeners of a Gateway or ListenerSet a route attaches to.
 
 Owns the steps that the specification names, in its order: the parent reference selects listeners
 (``ParentReference``), listeners allow routes by kind and namespace (``AllowedRoutes``), hostnames
@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from controller.resources import GATEWAY_GROUP, Gateway, ParentReference
+from controller.resources import GATEWAY_GROUP, Gateway, ListenerSet, ParentReference
 from controller.store import Key
 from controller.translate.conditions import ConditionReason, Problem
-from controller.translate.gateway import PARENT, Parent, ParentListener, ParentSelector
 from controller.translate.graph import Reads
 from controller.translate.hostnames import intersect
+from controller.translate.parent import PARENT, Parent, ParentListener, ParentSelector, gateway_of_parent
 from controller.translate.selectors import namespace_labels, selects
+
+_PARENTS = (Gateway.kind, ListenerSet.kind)
 
 
 class Attached(NamedTuple):
@@ -27,10 +29,10 @@ class Attached(NamedTuple):
 
 
 class ParentMatch(NamedTuple):
-    """One parent reference to a Gateway of ours. Without a problem there is at least one listener."""
+    """One parent reference to a Gateway or ListenerSet of ours. Without a problem there is at least one listener."""
 
     reference: ParentReference
-    gateway: Key
+    owner: Key
     parent: Parent
     listeners: tuple[Attached, ...]
     problem: Problem | None
@@ -38,51 +40,62 @@ class ParentMatch(NamedTuple):
 
 def attach(reads: Reads, route: Key, reference: ParentReference, hostnames: Sequence[str]) -> ParentMatch | str:
     """How the route stands with one parent; a sentence if the parent is none of ours."""
-    gateway = Key(Gateway.kind, reference.namespace or route.namespace, reference.name)
-    if (reference.group, reference.kind) != (GATEWAY_GROUP, Gateway.kind):
-        return f"parentRef {reference.kind} {reference.name} is not a Gateway, and nothing else is supported"
-    parent = reads.result(PARENT, ParentSelector(gateway, reference.section_name or "", reference.port or 0))
+    if reference.group != GATEWAY_GROUP or reference.kind not in _PARENTS:
+        return f"parentRef {reference.kind} {reference.name} is neither a Gateway nor a ListenerSet"
+    owner = Key(reference.kind, reference.namespace or route.namespace, reference.name)
+    parent = reads.result(PARENT, ParentSelector(owner, reference.section_name or "", reference.port or 0))
     if parent is None:
-        exists = reads.get(Gateway, gateway.namespace, gateway.name) is not None
-        return "" if exists else f"parentRef {gateway} does not exist"
-    match = ParentMatch(reference, gateway, parent, (), None)
+        missing = _missing(reads, owner)
+        return f"parentRef {missing} does not exist" if missing else ""
+    match = ParentMatch(reference, owner, parent, (), parent.problem)
+    if match.problem is not None:
+        return match
     found = _listeners(reads, route, match, hostnames)
     return match._replace(problem=found) if isinstance(found, Problem) else match._replace(listeners=found)
+
+
+def _missing(reads: Reads, owner: Key) -> Key | None:
+    """The parent, or the Gateway behind it, if it does not exist."""
+    if owner.kind == ListenerSet.kind and reads.get(ListenerSet, owner.namespace, owner.name) is None:
+        return owner
+    gateway = gateway_of_parent(reads, owner)
+    exists = gateway is None or reads.get(Gateway, gateway.namespace, gateway.name) is not None
+    return None if exists else gateway
 
 
 def _listeners(
     reads: Reads, route: Key, match: ParentMatch, hostnames: Sequence[str]
 ) -> tuple[Attached, ...] | Problem:
-    gateway = match.gateway
+    owner = match.owner
     if not match.parent.listeners:
-        return Problem(ConditionReason.NO_MATCHING_PARENT, _no_such_listener(gateway, match.reference))
-    listeners = [listener for listener in match.parent.listeners if _allows(reads, gateway, listener, route)]
+        return Problem(ConditionReason.NO_MATCHING_PARENT, _no_such_listener(owner, match.reference))
+    listeners = [listener for listener in match.parent.listeners if _allows(reads, owner, listener, route)]
     if not listeners:
-        message = f"no listener of {gateway} allows {route.kind}s of namespace {route.namespace}"
+        message = f"no listener of {owner} allows {route.kind}s of namespace {route.namespace}"
         return Problem(ConditionReason.NOT_ALLOWED_BY_LISTENERS, message)
     attached = (Attached(listener, intersect(listener.hostname, hostnames)) for listener in listeners)
     agreeing = tuple(one for one in attached if one.hostnames)
     if not agreeing:
         hosts = ", ".join(dict.fromkeys(listener.hostname for listener in listeners))
-        message = f"none of the route's hostnames lies within those of the listeners of {gateway}: {hosts}"
+        message = f"none of the route's hostnames lies within those of the listeners of {owner}: {hosts}"
         return Problem(ConditionReason.NO_MATCHING_LISTENER_HOSTNAME, message)
     return agreeing
 
 
-def _no_such_listener(gateway: Key, reference: ParentReference) -> str:
+def _no_such_listener(owner: Key, reference: ParentReference) -> str:
     wanted = [f"named {reference.section_name}"] if reference.section_name else []
     wanted += [f"on port {reference.port}"] if reference.port else []
-    return f"{gateway} has no listener {' '.join(wanted)}".rstrip()
+    return f"{owner} has no listener {' '.join(wanted)}".rstrip()
 
 
-def _allows(reads: Reads, gateway: Key, listener: ParentListener, route: Key) -> bool:
+def _allows(reads: Reads, owner: Key, listener: ParentListener, route: Key) -> bool:
     if all(kind.kind != route.kind for kind in listener.kinds):
         return False
     match listener.namespaces.from_:
         case "All":
             return True
         case "Same":
-            return route.namespace == gateway.namespace
+            return route.namespace == owner.namespace
         case "Selector":
             labels = namespace_labels(reads, route.namespace)
             selector = listener.namespaces.selector

@@ -5,7 +5,7 @@ Owns the identity and the result type shared by Services and XBackends.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -13,6 +13,10 @@ from controller.store import Key
 from controller.translate.conditions import Problem
 from gateway.routing_table import model
 from gateway.routing_table.reasons import Reason
+
+Transport = Literal["", "TLS", "TCP", "UDP"]
+"""What carries connections; empty where the gateway speaks HTTP. ``TLS``: what arrived over TLS, and is sent on
+over TLS if a policy says so."""
 
 
 class BackendId(NamedTuple):
@@ -23,6 +27,7 @@ class BackendId(NamedTuple):
     client_certificate: Key | None = None
     """The Secret to present where the backend speaks TLS."""
     variant: str = ""
+    transport: Transport = ""
 
 
 class BackendView(msgspec.Struct, frozen=True):

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from controller.resources import EXPERIMENTAL_GROUP, GATEWAY_GROUP, BackendObjectReference, Service, XBackend
 from controller.store import Key
-from controller.translate.backend_view import BackendId, BackendView, failing
+from controller.translate.backend_view import BackendId, BackendView, Transport, failing
 from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.endpoints import ENDPOINTS
 from controller.translate.graph import Published, Reads, Stage, TableResource
 from controller.translate.reference_grant import is_permitted, missing_grant
-from controller.translate.service_backend import service_backend
+from controller.translate.service_backend import service_backend, service_protocol
 from controller.translate.stages import Rank
 from controller.translate.xbackend import external_backend
 from gateway.routing_table import model
@@ -38,11 +38,12 @@ BACKEND: Stage[BackendId, BackendView] = Stage(Rank.BACKEND, _backend)
 
 
 class Referrer(NamedTuple):
-    """The route that refers, and the client certificate that its Gateway presents."""
+    """The route that refers, what it carries, and the client certificate that its Gateway presents."""
 
     route: Key
     client_certificate: Key | None = None
     variant: str = ""
+    transport: Transport = ""
 
 
 class Resolved(NamedTuple):
@@ -55,9 +56,12 @@ class Resolved(NamedTuple):
 
 def resolve_backend(reads: Reads, referrer: Referrer, reference: BackendObjectReference) -> Resolved:
     """The backend a reference names."""
-    if (reference.group, reference.kind) not in _KINDS:
+    transport = referrer.transport
+    known = (reference.group, reference.kind) in _KINDS
+    if not known or (transport and reference.kind == XBackend.kind):
         group = f" of group {reference.group}" if reference.group else ""
-        message = f"{reference.kind} {reference.name}{group} cannot be a backend: Service and XBackend can"
+        possible = f"for a {referrer.route.kind} only a Service can" if transport else "Service and XBackend can"
+        message = f"{reference.kind} {reference.name}{group} cannot be a backend: {possible}"
         return Resolved(failing(Problem(ConditionReason.INVALID_KIND, message), Reason.BACKEND_KIND_UNSUPPORTED))
     target = Key(reference.kind, reference.namespace or referrer.route.namespace, reference.name)
     refusal = _refusal(reads, referrer.route, target, reference.group)
@@ -67,7 +71,7 @@ def resolve_backend(reads: Reads, referrer: Referrer, reference: BackendObjectRe
     if port is None:
         problem = Problem(ConditionReason.BACKEND_NOT_FOUND, f"the reference to {target} has no port")
         return Resolved(failing(problem, Reason.BACKEND_PORT_INVALID), None, target)
-    backend = BackendId(target, port, referrer.client_certificate, referrer.variant)
+    backend = BackendId(target, port, referrer.client_certificate, referrer.variant, transport)
     view = reads.result(BACKEND, backend)
     if view.resource is not None and view.resource.protocol == "WS" and referrer.route.kind == "GRPCRoute":
         problem = Problem(ConditionReason.UNSUPPORTED_PROTOCOL, f"{target} speaks WebSocket on port {port}, not gRPC")
@@ -101,7 +105,7 @@ def _place(place: Place, reads: Reads) -> _Placed:
     view = reads.result(BACKEND, backend)
     if view.resource is None or view.resource.failure is not None:
         return _Placed(view, ())
-    return _Placed(view, reads.result(ENDPOINTS, (backend.target, backend.port)))
+    return _Placed(view, reads.result(ENDPOINTS, (backend.target, backend.port, service_protocol(backend.transport))))
 
 
 def _publish(place: Place, placed: _Placed) -> Published:

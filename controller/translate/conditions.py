@@ -1,7 +1,7 @@
 """Conditions: their types, their reasons, and builders for them.
 
-Owns the vocabulary of the Gateway API (``apis/v1``: gateway, gatewayclass, shared, policy and
-backendtlspolicy types). Must not decide when a condition holds: each kind's module does. There is
+Owns the vocabulary of the Gateway API (``apis/v1``: gateway, gatewayclass, listenerset, shared,
+policy and backendtlspolicy types). Must not decide when a condition holds: each kind's module does. There is
 no ``lastTransitionTime``: translation has no clock, and whoever writes a status adds it.
 """
 
@@ -28,6 +28,7 @@ class ConditionType(StrEnum):
     OVERLAPPING_TLS_CONFIG = "OverlappingTLSConfig"
     PARTIALLY_INVALID = "PartiallyInvalid"
     SUPPORTED_VERSION = "SupportedVersion"
+    INSECURE_FRONTEND_VALIDATION = "InsecureFrontendValidationMode"
     DATA_PLANE = "sekisho.dev/Programmed"
     """Set on a route, False, when the data plane refused a part of it."""
 
@@ -71,6 +72,11 @@ class ConditionReason(StrEnum):
     TARGET_NOT_FOUND = "TargetNotFound"
     NO_VALID_CA_CERTIFICATE = "NoValidCACertificate"
     INVALID_CA_CERTIFICATE_REF = "InvalidCACertificateRef"
+    INVALID_CA_CERTIFICATE_KIND = "InvalidCACertificateKind"
+    CONFIGURATION_CHANGED = "ConfigurationChanged"
+    NOT_ALLOWED = "NotAllowed"
+    PARENT_NOT_ACCEPTED = "ParentNotAccepted"
+    PARENT_NOT_PROGRAMMED = "ParentNotProgrammed"
     REJECTED = "Rejected"
     """Ours: the data plane refused the object."""
 

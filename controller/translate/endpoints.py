@@ -19,11 +19,11 @@ from gateway.routing_table.validate import is_ip_address
 
 MAX_PORT = 65535
 
-Target = tuple[Key, int]
+Target = tuple[Key, int, str]
 
 
 def _endpoints(target: Target, reads: Reads) -> tuple[model.Endpoint, ...]:
-    key, port = target
+    key, port, transport = target
     if key.kind == XBackend.kind:
         backend = reads.get(XBackend, key.namespace, key.name)
         if backend is None or backend.spec.external_hostname is None:
@@ -32,7 +32,7 @@ def _endpoints(target: Target, reads: Reads) -> tuple[model.Endpoint, ...]:
     service = reads.get(Service, key.namespace, key.name)
     if service is None:
         return ()
-    service_port = next((one for one in service.spec.ports if one.port == port and one.protocol == "TCP"), None)
+    service_port = next((one for one in service.spec.ports if one.port == port and one.protocol == transport), None)
     if service.spec.type == "ExternalName":
         number = _target_number(service_port) if service_port else port
         return (model.Endpoint(address=external_host(service), port=number),)
@@ -87,4 +87,4 @@ def _is_port(port: EndpointPort, service_port: ServicePort) -> bool:
 
 
 ENDPOINTS: Stage[Target, tuple[model.Endpoint, ...]] = Stage(Rank.ENDPOINTS, _endpoints)
-"""By Service or XBackend, and port."""
+"""By Service or XBackend, port, and TCP or UDP."""

@@ -1,25 +1,29 @@
 """Gateways: from the object to the listeners of a table, and to what routes can attach to.
 
-Owns whether a Gateway and each of its listeners are served (Gateway API: ``gateway_types.go``), and
-who gets a port in a merged table. Must not count routes or write conditions: see ``gateway_status``.
+Owns whether a Gateway and each of its listeners, those of its ListenerSets among them, are served
+(Gateway API: ``gateway_types.go``), and who gets a port in a merged table. Must not count routes or
+write conditions: see ``gateway_status``.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections import Counter
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Literal
 
 import msgspec
 
-from controller.resources import GATEWAY_GROUP, Gateway, RouteGroupKind, RouteNamespaces
+from controller.resources import GATEWAY_GROUP, Gateway
 from controller.store import Key
 from controller.translate.addresses import bound_addresses
 from controller.translate.conditions import ConditionReason, Problem
+from controller.translate.frontend_tls import ClientValidations
 from controller.translate.gateway_class import GATEWAY_CLASS
 from controller.translate.graph import NOTHING, Published, Reads, Stage, TableResource
 from controller.translate.listener_conflicts import with_conflicts
-from controller.translate.listeners import ParsedListener, parse_listener
+from controller.translate.listener_set import allowed_sets
+from controller.translate.listeners import ParsedListener, parse_listeners
 from controller.translate.names import listener_key, object_name
 from controller.translate.options import STANDALONE_TABLE, Options
 from controller.translate.parameters import find_parameters, gateway_settings
@@ -28,13 +32,17 @@ from controller.translate.stages import Rank
 from gateway.routing_table import model
 
 CLAIMS = "claims"
-"""Collection: Gateways that want an (address, port) of the merged table."""
+"""Collection: Gateways that want a socket of the merged table."""
 
 TABLES = "tables"
 """Collection: names of the tables there are."""
 
-Socket = tuple[str, int]
+Socket = tuple[str, int, str]
+"""Address, port, and TCP or UDP."""
 Age = tuple[datetime.datetime, str]
+
+_Protocol = Literal["HTTP", "HTTPS", "TLS", "TCP", "UDP"]
+_PROTOCOLS: dict[str, _Protocol] = {"HTTP": "HTTP", "HTTPS": "HTTPS", "TLS": "TLS", "TCP": "TCP", "UDP": "UDP"}
 
 
 class ParsedGateway(msgspec.Struct, frozen=True):
@@ -44,6 +52,9 @@ class ParsedGateway(msgspec.Struct, frozen=True):
     settings: model.Gateway
     addresses: tuple[str, ...]
     listeners: tuple[ParsedListener, ...]
+    """The Gateway's own."""
+    sets: tuple[tuple[Key, tuple[ParsedListener, ...]], ...]
+    """Those of the ListenerSets that it takes in."""
     problem: Problem | None
     """Why the Gateway as a whole is not accepted."""
     client_certificate: model.Certificate | None
@@ -65,30 +76,19 @@ class ServedGateway(msgspec.Struct, frozen=True):
     parsed: ParsedGateway
     problem: Problem | None
     listeners: tuple[ServedListener, ...]
+    """The Gateway's own."""
+    sets: Mapping[Key, tuple[ServedListener, ...]]
+    """Those of the ListenerSets that it takes in."""
 
+    def every_listener(self) -> Iterator[ServedListener]:
+        """The Gateway's own listeners and those of its ListenerSets."""
+        yield from self.listeners
+        for listeners in self.sets.values():
+            yield from listeners
 
-class ParentListener(msgspec.Struct, frozen=True):
-    """What a route needs to know of a listener."""
-
-    name: str
-    port: int
-    hostname: str
-    kinds: tuple[RouteGroupKind, ...]
-    namespaces: RouteNamespaces
-    keys: tuple[str, ...]
-
-
-class Parent(msgspec.Struct, frozen=True):
-    """What a route needs to know of a Gateway of ours: the listeners that its reference selects.
-
-    ``client_certificate`` is presented to backends over TLS; ``variant`` sets its copies of routes
-    and backends apart in a merged table.
-    """
-
-    table: str
-    listeners: tuple[ParentListener, ...]
-    client_certificate: Key | None = None
-    variant: str = ""
+    def owned_by(self, owner: Key) -> tuple[ServedListener, ...] | None:
+        """Listeners of the Gateway itself or of one ListenerSet; None for a set that does not belong to it."""
+        return self.listeners if owner.kind == Gateway.kind else self.sets.get(owner)
 
 
 def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
@@ -115,27 +115,20 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
         problem = problem or addresses
         addresses = ()
     client = _client_certificate(reads, key, gateway)
+    sets = allowed_sets(reads, key, gateway)
+    validations = ClientValidations(reads, key, gateway)
+    groups = (parse_listeners(reads, key, gateway.spec.listeners), *(parsed.listeners for _, parsed in sets))
+    own, *others = with_conflicts([validations.apply(group) for group in groups])
     return ParsedGateway(
         age=(gateway.metadata.creation_timestamp, object_name(key)),
         settings=gateway_settings(object_name(key), layers),
         addresses=addresses,
-        listeners=_parse_listeners(reads, key, gateway),
+        listeners=own,
+        sets=tuple((owner, listeners) for (owner, _), listeners in zip(sets, others, strict=True)),
         problem=problem,
         client_certificate=client if isinstance(client, model.Certificate) else None,
         client_problem=client if isinstance(client, Problem) else None,
     )
-
-
-def _parse_listeners(reads: Reads, key: Key, gateway: Gateway) -> tuple[ParsedListener, ...]:
-    uses = Counter(listener.name for listener in gateway.spec.listeners)
-    listeners = []
-    for listener in gateway.spec.listeners:
-        parsed = parse_listener(reads, key, gateway, listener)
-        if uses[listener.name] > 1:
-            message = f"{uses[listener.name]} listeners are named {listener.name}: give each a name of its own"
-            parsed = msgspec.structs.replace(parsed, problem=Problem(ConditionReason.UNSUPPORTED_VALUE, message))
-        listeners.append(parsed)
-    return with_conflicts(listeners)
 
 
 def _client_certificate(reads: Reads, key: Key, gateway: Gateway) -> model.Certificate | Problem | None:
@@ -150,8 +143,9 @@ def _publish_claims(key: Key, parsed: ParsedGateway | None) -> Published:
     if parsed is None or parsed.problem is not None:
         return NOTHING
     sockets = {
-        (address, listener.bind_port)
-        for listener in parsed.listeners
+        (address, listener.bind_port, listener.transport)
+        for group in (parsed.listeners, *(listeners for _, listeners in parsed.sets))
+        for listener in group
         if listener.problem is None and listener.conflict is None
         for address in parsed.addresses
     }
@@ -167,7 +161,7 @@ def _port(socket: Socket, reads: Reads) -> Key | None:
 
 
 PORT: Stage[Socket, Key | None] = Stage(Rank.PORT, _port)
-"""Which Gateway gets an (address, port): the oldest, then the first by name."""
+"""Which Gateway gets a socket: the oldest, then the first by name."""
 
 
 def _serve(key: Key, reads: Reads) -> ServedGateway | None:
@@ -177,11 +171,21 @@ def _serve(key: Key, reads: Reads) -> ServedGateway | None:
     listeners = tuple(_serve_listener(key, parsed, listener, reads) for listener in parsed.listeners)
     problem = parsed.problem
     if problem is None and not any(listener.problem is None for listener in listeners):
-        refusals = "; ".join(f"{one.parsed.name}: {one.problem.message}" for one in listeners if one.problem)
+        refused = [f"{one.parsed.name}: {one.problem.message}" for one in listeners if one.problem]
+        refusals = "; ".join(dict.fromkeys(refused))
         problem = Problem(ConditionReason.LISTENERS_NOT_VALID, f"no listener is accepted ({refusals})")
+    sets = {
+        owner: tuple(_serve_listener(key, parsed, listener, reads) for listener in group)
+        for owner, group in parsed.sets
+    }
     if problem is not None:
-        listeners = tuple(msgspec.structs.replace(listener, keys=()) for listener in listeners)
-    return ServedGateway(_table(key, reads.options), parsed, problem, listeners)
+        listeners = _withdrawn(listeners)
+        sets = {owner: _withdrawn(group) for owner, group in sets.items()}
+    return ServedGateway(_table(key, reads.options), parsed, problem, listeners, MappingProxyType(sets))
+
+
+def _withdrawn(listeners: tuple[ServedListener, ...]) -> tuple[ServedListener, ...]:
+    return tuple(msgspec.structs.replace(listener, keys=()) for listener in listeners)
 
 
 def _table(key: Key, options: Options) -> str:
@@ -195,14 +199,15 @@ def _serve_listener(key: Key, gateway: ParsedGateway, listener: ParsedListener, 
     if problem is not None or not listener.is_servable:
         return ServedListener(listener, problem, ())
     keys = [
-        listener_key(key, listener.name, address if index else "") for index, address in enumerate(gateway.addresses)
+        listener_key(key, listener.owner, listener.name, address if index else "")
+        for index, address in enumerate(gateway.addresses)
     ]
     return ServedListener(listener, None, tuple(keys))
 
 
 def _port_clash(key: Key, gateway: ParsedGateway, listener: ParsedListener, reads: Reads) -> Problem | None:
     for address in gateway.addresses:
-        owner = reads.result(PORT, (address, listener.bind_port))
+        owner = reads.result(PORT, (address, listener.bind_port, listener.transport))
         if owner not in (key, None):
             message = (
                 f"port {listener.bind_port} of {address} is that of {owner}, which goes before: use another port or"
@@ -216,9 +221,10 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
     if served is None:
         return NOTHING
     resources: list[tuple[str, str, TableResource]] = []
-    for listener in served.listeners:
+    for listener in served.every_listener():
         if not listener.keys:
             continue
+        resources += [(served.table, "trust_bundles", bundle) for bundle in listener.parsed.trust_bundles]
         resources += [(served.table, "certificates", certificate) for certificate in listener.parsed.certificates]
         resources += [
             (served.table, "listeners", _table_listener(key, listener.parsed, table_key, address))
@@ -237,50 +243,12 @@ def _table_listener(gateway: Key, listener: ParsedListener, key: str, address: s
         address=address,
         port=listener.port,
         bind_port=listener.bind_port,
-        protocol="HTTPS" if listener.protocol == "HTTPS" else "HTTP",
+        protocol=_PROTOCOLS[listener.protocol],
         hostname=listener.hostname,
         certificates=tuple(certificate.key for certificate in listener.certificates),
+        tls_mode=listener.tls_mode,
+        client_validation=listener.client_validation,
     )
 
 
 GATEWAY: Stage[Key, ServedGateway | None] = Stage(Rank.GATEWAY, _serve, _publish_gateway)
-
-
-class ParentSelector(NamedTuple):
-    """What a parent reference selects: a Gateway, or its listeners of one name, or port, or both."""
-
-    gateway: Key
-    section_name: str = ""
-    port: int = 0
-
-    def selects(self, listener: ParsedListener) -> bool:
-        """Whether a listener is meant."""
-        return self.section_name in ("", listener.name) and self.port in (0, listener.port)
-
-
-def _parent(selector: ParentSelector, reads: Reads) -> Parent | None:
-    served = reads.result(GATEWAY, selector.gateway)
-    if served is None:
-        return None
-    listeners = tuple(
-        ParentListener(
-            name=listener.parsed.name,
-            port=listener.parsed.port,
-            hostname=listener.parsed.hostname,
-            kinds=listener.parsed.kinds,
-            namespaces=listener.parsed.namespaces,
-            keys=listener.keys,
-        )
-        for listener in served.listeners
-        if selector.selects(listener.parsed)
-    )
-    client = served.parsed.client_certificate
-    if client is None:
-        return Parent(served.table, listeners)
-    kind, namespace, name = client.key.split("/")
-    variant = object_name(selector.gateway) if reads.options.merge else ""
-    return Parent(served.table, listeners, Key(kind, namespace, name), variant)
-
-
-PARENT: Stage[ParentSelector, Parent | None] = Stage(Rank.PARENT, _parent)
-"""None for a Gateway that is not ours. A route sees no more than its reference selects."""

@@ -1,6 +1,6 @@
-"""Status of Gateways and their listeners.
+"""Status of Gateways.
 
-Owns ``GatewayStatus`` and ``ListenerStatus`` (Gateway API: ``gateway_types.go``). ``Programmed`` is
+Owns ``GatewayStatus`` (Gateway API: ``gateway_types.go``). ``Programmed`` is
 Unknown for what a table holds, until the data plane answers: see ``controller/status``.
 """
 
@@ -12,20 +12,17 @@ from controller.translate.conditions import (
     Condition,
     ConditionReason,
     ConditionType,
-    Problem,
     fails,
-    first_of,
     holds,
     pending,
 )
-from controller.translate.gateway import GATEWAY, ServedGateway, ServedListener
+from controller.translate.frontend_tls import falls_back, validates
+from controller.translate.gateway import GATEWAY, ServedGateway
 from controller.translate.gateway_class import GATEWAY_CLASS
 from controller.translate.graph import Published, Reads, Stage
-from controller.translate.route import ATTACHED
+from controller.translate.listener_status import WAITING, listener_statuses
 from controller.translate.stages import Rank
-from controller.translate.statuses import GatewayStatus, GatewayStatusAddress, ListenerStatus
-
-WAITING = "the data plane has not answered yet"
+from controller.translate.statuses import GatewayStatus, GatewayStatusAddress
 
 
 def _status(key: Key, reads: Reads) -> Published:
@@ -39,29 +36,32 @@ def _status(key: Key, reads: Reads) -> Published:
             return Published()
         return Published(notices=((key, f"GatewayClass {gateway_class} does not exist, so nothing serves it"),))
     generation = gateway.metadata.generation
-    listeners = {
-        listener.parsed.name: ListenerStatus(
-            name=listener.parsed.name,
-            supported_kinds=listener.parsed.kinds,
-            attached_routes=len(reads.members(ATTACHED, (key, listener.parsed.name))),
-            conditions=_listener_conditions(served, listener, generation),
-        )
-        for listener in served.listeners
-    }
     status = GatewayStatus(
         addresses=tuple(
             GatewayStatusAddress(type="IPAddress", value=address)
             for address in served.parsed.addresses
             if served.problem is None
         ),
-        conditions=_gateway_conditions(served, generation),
-        listeners=tuple(listeners.values()),
+        conditions=_gateway_conditions(gateway, served, generation),
+        listeners=listener_statuses(reads, served, served.listeners, generation),
+        attached_listener_sets=_attached_sets(gateway, served),
     )
     return Published(status=(key, status), notices=tuple((key, notice) for notice in _notices(gateway)))
 
 
-def _gateway_conditions(served: ServedGateway, generation: int) -> tuple[Condition, ...]:
-    return _accepted(served, generation), _programmed(served, generation), _resolved(served, generation)
+def _attached_sets(gateway: Gateway, served: ServedGateway) -> int | None:
+    if gateway.spec.allowed_listeners is None:
+        return None
+    return sum(any(listener.keys for listener in listeners) for listeners in served.sets.values())
+
+
+def _gateway_conditions(gateway: Gateway, served: ServedGateway, generation: int) -> tuple[Condition, ...]:
+    conditions = _accepted(served, generation), _programmed(served, generation), _resolved(served, generation)
+    if not falls_back(gateway):
+        return conditions
+    message = "spec.tls.frontend lets clients in although they present no valid certificate (AllowInsecureFallback)"
+    reason = ConditionReason.CONFIGURATION_CHANGED
+    return *conditions, holds(ConditionType.INSECURE_FRONTEND_VALIDATION, reason, message, generation)
 
 
 def _accepted(served: ServedGateway, generation: int) -> Condition:
@@ -76,7 +76,7 @@ def _accepted(served: ServedGateway, generation: int) -> Condition:
 
 
 def _programmed(served: ServedGateway, generation: int) -> Condition:
-    if any(listener.keys for listener in served.listeners):
+    if any(listener.keys for listener in served.every_listener()):
         return pending(WAITING, generation)
     message = served.problem.message if served.problem else "no listener can be served: see the listeners' conditions"
     return fails(ConditionType.PROGRAMMED, ConditionReason.INVALID, message, generation)
@@ -94,51 +94,19 @@ def _resolved(served: ServedGateway, generation: int) -> Condition:
     return holds(ConditionType.RESOLVED_REFS, ConditionReason.RESOLVED_REFS, resolved, generation)
 
 
-def _listener_conditions(served: ServedGateway, listener: ServedListener, generation: int) -> tuple[Condition, ...]:
-    parsed = listener.parsed
-    conditions = [
-        fails(ConditionType.ACCEPTED, listener.problem.reason, listener.problem.message, generation)
-        if listener.problem
-        else holds(ConditionType.ACCEPTED, ConditionReason.ACCEPTED, "the listener is accepted", generation),
-        _listener_programmed(served, listener, generation),
-        fails(ConditionType.RESOLVED_REFS, *first_of(parsed.ref_problems), generation)
-        if parsed.ref_problems
-        else holds(
-            ConditionType.RESOLVED_REFS, ConditionReason.RESOLVED_REFS, "all references are resolved", generation
-        ),
-        holds(ConditionType.CONFLICTED, parsed.conflict.reason, parsed.conflict.message, generation)
-        if parsed.conflict
-        else fails(ConditionType.CONFLICTED, ConditionReason.NO_CONFLICTS, "no listener is in the way", generation),
-    ]
-    if parsed.overlap:
-        reason = ConditionReason.OVERLAPPING_HOSTNAMES
-        conditions.append(holds(ConditionType.OVERLAPPING_TLS_CONFIG, reason, parsed.overlap, generation))
-    return tuple(conditions)
-
-
-def _listener_programmed(served: ServedGateway, listener: ServedListener, generation: int) -> Condition:
-    if listener.keys:
-        return pending(WAITING, generation)
-    problem = listener.parsed.conflict or _invalid(served, listener)
-    return fails(ConditionType.PROGRAMMED, problem.reason, problem.message, generation)
-
-
-def _invalid(served: ServedGateway, listener: ServedListener) -> Problem:
-    if listener.problem:
-        return Problem(ConditionReason.INVALID, listener.problem.message)
-    if served.problem:
-        return Problem(ConditionReason.INVALID, f"the Gateway is not accepted: {served.problem.message}")
-    return Problem(ConditionReason.INVALID, first_of(listener.parsed.ref_problems)[1])
-
-
 def _notices(gateway: Gateway) -> list[str]:
     notices = [
         f"listener {listener.name}: tls.options are not used by this release"
         for listener in gateway.spec.listeners
         if listener.tls and listener.tls.options
     ]
-    if gateway.spec.allowed_listeners and gateway.spec.allowed_listeners.namespaces.from_ != "None":
-        notices.append("allowedListeners: ListenerSets are not supported in this release")
+    if validates(gateway):
+        notices += [
+            f"listener {listener.name}: spec.tls.frontend is for HTTPS listeners, so clients of this one are not asked"
+            " for a certificate"
+            for listener in gateway.spec.listeners
+            if listener.protocol == "TLS" and listener.tls and listener.tls.mode == "Terminate"
+        ]
     if gateway.spec.default_scope not in (None, "", "None"):
         notices.append("defaultScope is not supported in this release: routes attach by parentRefs alone")
     return notices

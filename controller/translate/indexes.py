@@ -1,14 +1,21 @@
 """Which objects refer to which: the look-ups that translation needs beyond "the object of this name".
 
 Owns the reverse references: EndpointSlices of a Service, policies that target a Service, grants of
-a namespace. Must not judge whether a reference is valid.
+a namespace, ListenerSets of a Gateway. Must not judge whether a reference is valid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
-from controller.resources import SERVICE_NAME_LABEL, BackendTLSPolicy, EndpointSlice, ReferenceGrant, Resource
+from controller.resources import (
+    SERVICE_NAME_LABEL,
+    BackendTLSPolicy,
+    EndpointSlice,
+    ListenerSet,
+    ReferenceGrant,
+    Resource,
+)
 from controller.store import Key
 
 SLICES = "slices"
@@ -17,6 +24,9 @@ POLICIES = "policies"
 """BackendTLSPolicies by the Service (namespace, name) they target."""
 GRANTS = "grants"
 """ReferenceGrants by namespace."""
+
+SETS = "sets"
+"""ListenerSets by the Gateway (namespace, name) they belong to."""
 
 Entry = tuple[str, Hashable]
 
@@ -33,6 +43,9 @@ def entries_of(resource: Resource) -> Iterator[Entry]:
             for target in resource.spec.target_refs:
                 if (target.group, target.kind) == ("", "Service"):
                     yield POLICIES, (namespace, target.name)
+        case ListenerSet():
+            parent = resource.spec.parent_ref
+            yield SETS, (parent.namespace or namespace, parent.name)
         case ReferenceGrant():
             yield GRANTS, namespace
         case _:

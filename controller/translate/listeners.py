@@ -1,22 +1,18 @@
 """Listeners, one by one: protocol, kinds of route, hostname, TLS.
 
 Owns what can be said of a listener without looking at the others (Gateway API: ``Listener``).
-Must not know the Gateway's other listeners or other Gateways: see ``listener_conflicts`` and ``gateway``.
+Must not know other listeners or other Gateways: see ``listener_conflicts`` and ``gateway``.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
 import msgspec
 
-from controller.resources import (
-    GATEWAY_GROUP,
-    FrontendTLSConfig,
-    Gateway,
-    Listener,
-    ListenerTLSConfig,
-    RouteGroupKind,
-    RouteNamespaces,
-)
+from controller.resources import GATEWAY_GROUP, Listener, ListenerTLSConfig, RouteGroupKind, RouteNamespaces
 from controller.store import Key
 from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.graph import Reads
@@ -25,16 +21,24 @@ from controller.translate.secret_refs import resolve_certificate
 from controller.translate.selectors import OPERATORS, unknown_operator
 from gateway.routing_table import model
 
-ROUTE_KINDS: dict[str, tuple[str, ...]] = {"HTTP": ("HTTPRoute", "GRPCRoute"), "HTTPS": ("HTTPRoute", "GRPCRoute")}
+ROUTE_KINDS: dict[str, tuple[str, ...]] = {
+    "HTTP": ("HTTPRoute", "GRPCRoute"),
+    "HTTPS": ("HTTPRoute", "GRPCRoute"),
+    "TLS": ("TLSRoute",),
+    "TCP": ("TCPRoute",),
+    "UDP": ("UDPRoute",),
+}
 """Kinds of route that may attach, by the protocols that are supported."""
-_LATER = ("TLS", "TCP", "UDP")
+_WITHOUT_HOSTNAME = ("TCP", "UDP")
+_MODES = ("Terminate", "Passthrough")
 _FROM = ("All", "Same", "Selector", "None")
 _MAX_PORT = 65535
 
 
 class ParsedListener(msgspec.Struct, frozen=True):
-    """A listener with what it refers to."""
+    """A listener with what it refers to. ``owner`` is the Gateway or ListenerSet that has it."""
 
+    owner: Key
     name: str
     port: int
     bind_port: int
@@ -46,6 +50,9 @@ class ParsedListener(msgspec.Struct, frozen=True):
     """Why it is not accepted."""
     ref_problems: tuple[Problem, ...]
     certificates: tuple[model.Certificate, ...]
+    tls_mode: Literal["Terminate", "Passthrough"] = "Terminate"
+    client_validation: model.ClientValidation | None = None
+    trust_bundles: tuple[model.TrustBundle, ...] = ()
     conflict: Problem | None = None
     overlap: str = ""
     """Message about TLS hostnames shared with another listener, or empty."""
@@ -53,40 +60,63 @@ class ParsedListener(msgspec.Struct, frozen=True):
     @property
     def is_servable(self) -> bool:
         """Whether a data plane could serve it, ports of other Gateways aside."""
-        return self.problem is None and self.conflict is None and (self.protocol != "HTTPS" or bool(self.certificates))
+        return self.problem is None and self.conflict is None and (bool(self.certificates) or not self.terminates_tls)
+
+    @property
+    def terminates_tls(self) -> bool:
+        """Whether clients speak TLS with the gateway itself."""
+        return self.protocol == "HTTPS" or (self.protocol == "TLS" and self.tls_mode == "Terminate")
+
+    @property
+    def transport(self) -> Literal["TCP", "UDP"]:
+        """What its port is a port of."""
+        return "UDP" if self.protocol == "UDP" else "TCP"
 
 
-def parse_listener(reads: Reads, key: Key, gateway: Gateway, listener: Listener) -> ParsedListener:
-    """Everything about one listener of a Gateway."""
+def parse_listeners(reads: Reads, owner: Key, listeners: Sequence[Listener]) -> tuple[ParsedListener, ...]:
+    """Everything about each listener of a Gateway or ListenerSet."""
+    uses = Counter(listener.name for listener in listeners)
+    parsed = []
+    for listener in listeners:
+        one = _parse_listener(reads, owner, listener)
+        if uses[listener.name] > 1:
+            message = f"{uses[listener.name]} listeners are named {listener.name}: give each a name of its own"
+            one = msgspec.structs.replace(one, problem=Problem(ConditionReason.UNSUPPORTED_VALUE, message))
+        parsed.append(one)
+    return tuple(parsed)
+
+
+def _parse_listener(reads: Reads, owner: Key, listener: Listener) -> ParsedListener:
     kinds, kind_problems = _kinds(listener)
-    certificates, certificate_problems = _certificates(reads, key, listener)
+    certificates, certificate_problems = _certificates(reads, owner, listener)
     bind_port = listener.port + reads.options.port_offset
+    hostname = "" if listener.protocol in _WITHOUT_HOSTNAME else listener.hostname or ""
     return ParsedListener(
+        owner=owner,
         name=listener.name,
         port=listener.port,
         bind_port=bind_port,
         protocol=listener.protocol,
-        hostname=listener.hostname or "",
+        hostname=hostname,
         kinds=kinds,
         namespaces=listener.allowed_routes.namespaces,
         problem=_protocol_problem(listener)
         or _port_problem(listener.port, bind_port)
-        or _hostname_problem(listener.hostname)
-        or _tls_problem(listener, gateway)
+        or _hostname_problem(hostname)
+        or _tls_problem(listener)
         or _namespaces_problem(listener.allowed_routes.namespaces),
         ref_problems=certificate_problems + kind_problems,
         certificates=certificates,
+        tls_mode="Passthrough" if listener.protocol == "TLS" and not _terminates(listener.tls) else "Terminate",
     )
 
 
 def _protocol_problem(listener: Listener) -> Problem | None:
     if listener.protocol in ROUTE_KINDS:
         return None
-    supported = " and ".join(ROUTE_KINDS)
-    later = " in this release" if listener.protocol in _LATER else ""
     return Problem(
         ConditionReason.UNSUPPORTED_PROTOCOL,
-        f"protocol {listener.protocol} is not supported{later}: {supported} are",
+        f"protocol {listener.protocol} is not supported: {', '.join(ROUTE_KINDS)} are",
     )
 
 
@@ -99,36 +129,32 @@ def _port_problem(port: int, bind_port: int) -> Problem | None:
     )
 
 
-def _hostname_problem(hostname: str | None) -> Problem | None:
+def _hostname_problem(hostname: str) -> Problem | None:
     problem = hostname_problem(hostname) if hostname else ""
     return _unsupported(problem) if problem else None
 
 
-def _tls_problem(listener: Listener, gateway: Gateway) -> Problem | None:
+def _tls_problem(listener: Listener) -> Problem | None:
     tls = listener.tls
-    if listener.protocol == "HTTP" and tls is not None:
-        return _unsupported("tls is set on an HTTP listener: use protocol HTTPS, or remove tls")
-    if listener.protocol != "HTTPS":
-        return None
-    if tls is not None and not _terminates(tls):
-        return _unsupported(f"an HTTPS listener terminates TLS: tls.mode {tls.mode} is not possible")
-    if gateway.spec.tls and gateway.spec.tls.frontend and _validates_clients(gateway.spec.tls.frontend, listener.port):
-        return _unsupported(
-            "client certificate validation (spec.tls.frontend) is not supported in this release, and the listener"
-            " is not served without it"
-        )
+    match listener.protocol:
+        case "HTTPS":
+            if not _terminates(tls):
+                mode = tls.mode if tls else ""
+                return _unsupported(f"an HTTPS listener terminates TLS: tls.mode {mode} is not possible")
+        case "TLS":
+            if tls is None or tls.mode not in ("", *_MODES):
+                mode = repr(tls.mode) if tls else "none"
+                return _unsupported(f"a TLS listener needs tls.mode {' or '.join(_MODES)}, and has {mode}")
+        case _:
+            if tls is not None:
+                return _unsupported(
+                    f"tls is set on a listener of protocol {listener.protocol}: use HTTPS or TLS, or remove tls"
+                )
     return None
 
 
-def _terminates(tls: ListenerTLSConfig) -> bool:
-    return tls.mode in ("", "Terminate")
-
-
-def _validates_clients(frontend: FrontendTLSConfig, port: int) -> bool:
-    for override in frontend.per_port:
-        if override.port == port:
-            return override.tls.validation is not None
-    return frontend.default.validation is not None
+def _terminates(tls: ListenerTLSConfig | None) -> bool:
+    return tls is None or tls.mode in ("", "Terminate")
 
 
 def _namespaces_problem(namespaces: RouteNamespaces) -> Problem | None:
@@ -166,19 +192,16 @@ def _kinds(listener: Listener) -> tuple[tuple[RouteGroupKind, ...], tuple[Proble
 
 
 def _certificates(
-    reads: Reads, gateway: Key, listener: Listener
+    reads: Reads, owner: Key, listener: Listener
 ) -> tuple[tuple[model.Certificate, ...], tuple[Problem, ...]]:
-    if listener.protocol != "HTTPS":
+    if listener.protocol not in ("HTTPS", "TLS") or not _terminates(listener.tls):
         return (), ()
-    tls = listener.tls or ListenerTLSConfig()
-    references = tls.certificate_refs
-    if not _terminates(tls):
-        return (), ()
+    references = listener.tls.certificate_refs if listener.tls else ()
     if not references:
-        message = "an HTTPS listener needs a certificate: name a Secret in tls.certificateRefs"
+        message = "a listener that terminates TLS needs a certificate: name a Secret in tls.certificateRefs"
         return (), (Problem(ConditionReason.INVALID_CERTIFICATE_REF, message),)
     resolved = [
-        resolve_certificate(reads, gateway, GATEWAY_GROUP, reference, ConditionReason.INVALID_CERTIFICATE_REF)
+        resolve_certificate(reads, owner, GATEWAY_GROUP, reference, ConditionReason.INVALID_CERTIFICATE_REF)
         for reference in references
     ]
     certificates = {found.key: found for found in resolved if isinstance(found, model.Certificate)}

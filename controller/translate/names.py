@@ -13,6 +13,7 @@ from __future__ import annotations
 from controller.store import Key
 
 _VARIANT = "@"
+_GATEWAY_NAMES = 2
 
 
 def object_name(key: Key) -> str:
@@ -20,10 +21,11 @@ def object_name(key: Key) -> str:
     return f"{key.namespace}/{key.name}"
 
 
-def listener_key(gateway: Key, listener: str, address: str = "") -> str:
-    """``address`` is given for the second and further addresses of a listener."""
+def listener_key(gateway: Key, owner: Key, listener: str, address: str = "") -> str:
+    """``owner`` is the Gateway or a ListenerSet of it; ``address`` is for a listener's second and further addresses."""
     suffix = _VARIANT + address if address else ""
-    return f"{gateway.namespace}/{gateway.name}/{listener}{suffix}"
+    owned = "" if owner == gateway else f"{object_name(owner)}/"
+    return f"{object_name(gateway)}/{owned}{listener}{suffix}"
 
 
 def route_key(route: Key, rule: int, variant: str) -> str:
@@ -32,9 +34,9 @@ def route_key(route: Key, rule: int, variant: str) -> str:
     return f"{route.kind}/{route.namespace}/{route.name}/{rule}{suffix}"
 
 
-def backend_key(backend: Key, port: int, variant: str) -> str:
-    """One port of a Service or XBackend."""
-    suffix = _VARIANT + variant if variant else ""
+def backend_key(backend: Key, port: int, variant: str, transport: str = "") -> str:
+    """One port of a Service or XBackend; ``transport`` is for what carries connections rather than requests."""
+    suffix = "".join(_VARIANT + part for part in (transport.lower(), variant) if part)
     return f"{backend.kind}/{backend.namespace}/{backend.name}/{port}{suffix}"
 
 
@@ -50,9 +52,10 @@ def route_of(key: str) -> tuple[Key, int]:
 
 
 def listener_of(key: str) -> tuple[Key, str]:
-    """The Gateway and listener that a listener of the table stands for."""
-    namespace, gateway, listener = key.split("/")[:3]
-    return Key("Gateway", namespace, gateway), listener.partition(_VARIANT)[0]
+    """The Gateway or ListenerSet, and its listener, that a listener of the table stands for."""
+    *names, listener = key.partition(_VARIANT)[0].split("/")
+    kind = "Gateway" if len(names) == _GATEWAY_NAMES else "ListenerSet"
+    return Key(kind, names[-2], names[-1]), listener
 
 
 def gateway_of(key: str) -> Key:

@@ -7,13 +7,15 @@ table. What a rule means is its kind's module's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal, assert_never
 
 import msgspec
 
-from controller.resources import GRPCRoute, HTTPRoute
+from controller.resources import GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute
 from controller.store import Key
 from controller.translate.attachment import ParentMatch, attach
 from controller.translate.backend_tls_policy import ANCESTORS
+from controller.translate.backend_view import Transport
 from controller.translate.backends import PLACEMENTS, Referrer
 from controller.translate.conditions import (
     Condition,
@@ -32,10 +34,18 @@ from controller.translate.names import object_name, route_key
 from controller.translate.rules import Rule, TranslatedRule
 from controller.translate.stages import Rank
 from controller.translate.statuses import RouteParentStatus, RouteStatus
+from controller.translate.stream_route import effective, translate_stream_rule
 from gateway.routing_table import model
 
 ATTACHED = "attached"
-"""Collection, by Gateway and listener name: the accepted routes attached to it."""
+"""Collection, by Gateway or ListenerSet and listener name: the accepted routes attached to it."""
+
+Route = HTTPRoute | GRPCRoute | TLSRoute | TCPRoute | UDPRoute
+ROUTES: tuple[type[Route], ...] = (HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, UDPRoute)
+_BY_KIND = {type_.kind: type_ for type_ in ROUTES}
+_STREAMS = (TLSRoute, TCPRoute, UDPRoute)
+_AS_IS = ("TCP", "UDP")
+"""Transports that no policy and no client certificate has a say in."""
 
 Rules = tuple[TranslatedRule, ...]
 
@@ -48,29 +58,34 @@ class _Group(msgspec.Struct, frozen=True):
 
 
 def _route(key: Key, reads: Reads) -> Published:
-    route = reads.get(HTTPRoute if key.kind == HTTPRoute.kind else GRPCRoute, key.namespace, key.name)
-    if not isinstance(route, HTTPRoute | GRPCRoute):
+    route = reads.get(_BY_KIND[key.kind], key.namespace, key.name)
+    if route is None:
         return NOTHING
-    answers = [attach(reads, key, reference, route.spec.hostnames) for reference in route.spec.parent_refs]
+    hostnames = () if isinstance(route, TCPRoute | UDPRoute) else route.spec.hostnames
+    answers = [attach(reads, key, reference, hostnames) for reference in route.spec.parent_refs]
     parents = [answer for answer in answers if isinstance(answer, ParentMatch)]
     notices = [answer for answer in answers if isinstance(answer, str) and answer]
     if not answers:
         notices.append("the route has no parentRefs, so no Gateway serves it")
     if not parents:
         return Published(notices=tuple((key, notice) for notice in notices))
-    groups = {_group(key, parent): () for parent in parents}
+    transport = _transport(route, parents)
+    groups = [_group(key, parent, transport) for parent in parents]
     rules: dict[_Group, Rules] = {group: _translate(reads, group.referrer, route) for group in groups}
     first = next(iter(rules.values()))
     notices += [f"rule {index}: {notice}" for index, rule in enumerate(first) for notice in rule.notices]
-    verdict = _hostnames_problem(route.spec.hostnames) or _verdict(first)
-    accepted = [parent for parent in parents if parent.problem is None and verdict is None]
+    if isinstance(route, _STREAMS) and len(route.spec.rules) > 1:
+        notices.append("only the first rule has an effect: nothing tells the connections of several rules apart")
+    verdict = _hostnames_problem(hostnames) or _verdict(first)
+    pairs = tuple(zip(parents, groups, strict=True))
+    accepted = [pair for pair in pairs if pair[0].problem is None and verdict is None]
     generation = route.metadata.generation
     return Published(
         members=tuple(dict.fromkeys(_members(key, accepted, rules))),
         resources=tuple(
             (group.table, "routes", resource)
             for group, translated in rules.items()
-            for resource in _resources(key, route, [one for one in accepted if _group(key, one) == group], translated)
+            for resource in _resources(group, route, [parent for parent, its in accepted if its == group], translated)
         ),
         status=(
             key,
@@ -79,9 +94,9 @@ def _route(key: Key, reads: Reads) -> Published:
                     RouteParentStatus(
                         parent_ref=parent.reference,
                         controller_name=reads.options.controller_name,
-                        conditions=_conditions(parent.problem or verdict, rules[_group(key, parent)], generation),
+                        conditions=_conditions(parent.problem or verdict, rules[group], generation),
                     )
-                    for parent in parents
+                    for parent, group in pairs
                 )
             ),
         ),
@@ -89,14 +104,39 @@ def _route(key: Key, reads: Reads) -> Published:
     )
 
 
-def _group(route: Key, parent: ParentMatch) -> _Group:
-    return _Group(parent.parent.table, Referrer(route, parent.parent.client_certificate, parent.parent.variant))
+def _transport(route: Route, parents: Iterable[ParentMatch]) -> Transport:
+    match route:
+        case HTTPRoute() | GRPCRoute():
+            return ""
+        case TLSRoute():
+            attached = (one for parent in parents for one in parent.listeners)
+            return "TLS" if any(one.listener.terminates_tls for one in attached) else "TCP"
+        case TCPRoute():
+            return "TCP"
+        case UDPRoute():
+            return "UDP"
+        case _:
+            assert_never(route)
 
 
-def _translate(reads: Reads, referrer: Referrer, route: HTTPRoute | GRPCRoute) -> Rules:
-    if isinstance(route, HTTPRoute):
-        return tuple(translate_http_rule(Rule(reads, referrer), rule) for rule in route.spec.rules)
-    return tuple(translate_grpc_rule(Rule(reads, referrer), rule) for rule in route.spec.rules)
+def _group(route: Key, parent: ParentMatch, transport: Transport) -> _Group:
+    view = parent.parent
+    if transport in _AS_IS:
+        return _Group(view.table, Referrer(route, transport=transport))
+    return _Group(view.table, Referrer(route, view.client_certificate, view.variant, transport))
+
+
+def _translate(reads: Reads, referrer: Referrer, route: Route) -> Rules:
+    match route:
+        case HTTPRoute():
+            return tuple(translate_http_rule(Rule(reads, referrer), rule) for rule in route.spec.rules)
+        case GRPCRoute():
+            return tuple(translate_grpc_rule(Rule(reads, referrer), rule) for rule in route.spec.rules)
+        case TLSRoute() | TCPRoute() | UDPRoute():
+            rules = effective(route.spec.rules)
+            return tuple(translate_stream_rule(Rule(reads, referrer), rule) for rule in rules)
+        case _:
+            assert_never(route)
 
 
 def _hostnames_problem(hostnames: Sequence[str]) -> Problem | None:
@@ -144,24 +184,22 @@ def _conditions(problem: Problem | None, rules: Rules, generation: int) -> tuple
 
 
 def _members(
-    key: Key, accepted: Sequence[ParentMatch], rules: dict[_Group, Rules]
+    key: Key, accepted: Sequence[tuple[ParentMatch, _Group]], rules: dict[_Group, Rules]
 ) -> Iterable[tuple[Collection, object]]:
-    for parent in accepted:
-        group = _group(key, parent)
+    for parent, group in accepted:
         for attached in parent.listeners:
-            yield (ATTACHED, (parent.gateway, attached.listener.name)), key
+            yield (ATTACHED, (parent.owner, attached.listener.name)), key
         served = any(attached.listener.keys for attached in parent.listeners)
         for rule in rules[group]:
-            for target in rule.targets:
-                yield (ANCESTORS, target), parent.gateway
+            for target in () if group.referrer.transport in _AS_IS else rule.targets:
+                yield (ANCESTORS, target), parent.parent.gateway
             if served and not rule.dropped:
                 for backend in rule.backends:
                     yield (PLACEMENTS, ""), (group.table, backend)
 
 
-def _resources(
-    key: Key, route: HTTPRoute | GRPCRoute, parents: Sequence[ParentMatch], rules: Rules
-) -> Iterable[model.Route]:
+def _resources(group: _Group, route: Route, parents: Sequence[ParentMatch], rules: Rules) -> Iterable[model.Route]:
+    key = group.referrer.route
     hostnames: dict[str, tuple[str, ...]] = {}
     for parent in parents:
         for attached in parent.listeners:
@@ -170,13 +208,12 @@ def _resources(
     if not hostnames:
         return
     attachments = tuple(model.Attachment(listener=listener, hostnames=hosts) for listener, hosts in hostnames.items())
-    variant = parents[0].parent.variant
     for index, rule in enumerate(rules):
         if rule.dropped:
             continue
         yield model.Route(
-            key=route_key(key, index, variant),
-            kind="HTTPRoute" if isinstance(route, HTTPRoute) else "GRPCRoute",
+            key=route_key(key, index, group.referrer.variant),
+            kind=_kind(route),
             object=object_name(key),
             rule=index,
             created=int(route.metadata.creation_timestamp.timestamp()),
@@ -191,9 +228,25 @@ def _resources(
         )
 
 
+def _kind(route: Route) -> Literal["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"]:
+    match route:
+        case HTTPRoute():
+            return "HTTPRoute"
+        case GRPCRoute():
+            return "GRPCRoute"
+        case TLSRoute():
+            return "TLSRoute"
+        case TCPRoute():
+            return "TCPRoute"
+        case UDPRoute():
+            return "UDPRoute"
+        case _:
+            assert_never(route)
+
+
 def _publish(_key: Key, published: Published) -> Published:
     return published
 
 
 ROUTE: Stage[Key, Published] = Stage(Rank.ROUTE, _route, _publish)
-"""By HTTPRoute or GRPCRoute."""
+"""By route, of any kind."""

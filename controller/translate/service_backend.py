@@ -14,7 +14,7 @@ from controller.resources import Service, ServicePort
 from controller.store import Key
 from controller.translate.backend_tls import TLSSettings
 from controller.translate.backend_tls_policy import TLS_POLICY, governing_policy
-from controller.translate.backend_view import BackendId, BackendView, failing, internal_error
+from controller.translate.backend_view import BackendId, BackendView, Transport, failing, internal_error
 from controller.translate.certificates import CERTIFICATE
 from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.endpoints import external_host
@@ -52,20 +52,33 @@ def service_backend(reads: Reads, backend: BackendId) -> BackendView:
     refusal = _external_problem(reads, key, service) if external else None
     if refusal:
         return failing(refusal, Reason.BACKEND_KIND_UNSUPPORTED)
-    port = _port(service, backend.port)
+    port = _port(service, backend.port, service_protocol(backend.transport))
     if isinstance(port, Problem):
         return failing(_about(key, port), Reason.BACKEND_PORT_INVALID)
-    policy = governing_policy(reads, key, port.name)
-    settings = reads.result(TLS_POLICY, policy) if policy else None
-    protocol = _protocol(port, has_tls=settings is not None)
-    if isinstance(protocol, Problem):
-        return failing(_about(key, protocol), Reason.BACKEND_PORT_INVALID)
     host = external_host(service) if external else f"{key.name}.{key.namespace}.svc.{reads.options.cluster_domain}"
     resource = model.Backend(
-        key=backend_key(key, backend.port, backend.variant),
-        protocol=protocol,
+        key=backend_key(key, backend.port, backend.variant, backend.transport),
         destination=model.Destination(service=host, service_name=key.name, service_namespace=key.namespace),
     )
+    if backend.transport in ("TCP", "UDP"):
+        return BackendView(resource=resource)
+    return _governed(reads, backend, resource, port)
+
+
+def service_protocol(transport: Transport) -> Literal["TCP", "UDP"]:
+    """The protocol of the Service ports that a transport can use."""
+    return "UDP" if transport == "UDP" else "TCP"
+
+
+def _governed(reads: Reads, backend: BackendId, resource: model.Backend, port: ServicePort) -> BackendView:
+    key = backend.target
+    policy = governing_policy(reads, key, port.name)
+    settings = reads.result(TLS_POLICY, policy) if policy else None
+    if not backend.transport:
+        protocol = _protocol(port, has_tls=settings is not None)
+        if isinstance(protocol, Problem):
+            return failing(_about(key, protocol), Reason.BACKEND_PORT_INVALID)
+        resource = msgspec.structs.replace(resource, protocol=protocol)
     if policy is None or settings is None:
         return BackendView(resource=resource)
     return with_tls(reads, backend, resource, settings, source=str(policy))
@@ -107,11 +120,11 @@ def _about(key: Key, problem: Problem) -> Problem:
     return Problem(problem.reason, f"{key} {problem.message}")
 
 
-def _port(service: Service, number: int) -> ServicePort | Problem:
+def _port(service: Service, number: int, transport: str) -> ServicePort | Problem:
     ports = [port for port in service.spec.ports if port.port == number]
-    over_tcp = next((port for port in ports if port.protocol == "TCP"), None)
-    if over_tcp is not None:
-        return over_tcp
+    fitting = next((port for port in ports if port.protocol == transport), None)
+    if fitting is not None:
+        return fitting
     if ports:
         return Problem(ConditionReason.UNSUPPORTED_PROTOCOL, f"has port {number} for {ports[0].protocol} only")
     if service.spec.type == "ExternalName" and not service.spec.ports:

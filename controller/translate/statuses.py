@@ -52,6 +52,15 @@ class GatewayStatus(_Status, frozen=True, kw_only=True):
     addresses: tuple[GatewayStatusAddress, ...]
     conditions: tuple[Condition, ...]
     listeners: tuple[ListenerStatus, ...]
+    attached_listener_sets: int | None = None
+    """None where the Gateway says nothing about ListenerSets, which is a refusal."""
+
+
+class ListenerSetStatus(_Status, frozen=True, kw_only=True):
+    """Status of a ListenerSet."""
+
+    conditions: tuple[Condition, ...]
+    listeners: tuple[ListenerStatus, ...]
 
 
 class RouteParentStatus(_Status, frozen=True, kw_only=True):
@@ -63,7 +72,7 @@ class RouteParentStatus(_Status, frozen=True, kw_only=True):
 
 
 class RouteStatus(_Status, frozen=True, kw_only=True):
-    """Status of an HTTPRoute or GRPCRoute."""
+    """Status of a route of any kind."""
 
     parents: tuple[RouteParentStatus, ...]
 
@@ -96,4 +105,4 @@ class BackendStatus(_Status, frozen=True, kw_only=True):
     ancestors: tuple[BackendAncestorStatus, ...] = msgspec.field(name="parents")
 
 
-Status = GatewayClassStatus | GatewayStatus | RouteStatus | PolicyStatus | BackendStatus
+Status = GatewayClassStatus | GatewayStatus | ListenerSetStatus | RouteStatus | PolicyStatus | BackendStatus

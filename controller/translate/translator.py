@@ -12,19 +12,22 @@ from typing import Any
 
 import msgspec
 
-from controller.resources import BackendTLSPolicy, Gateway, GatewayClass, GRPCRoute, HTTPRoute, XBackend
+from controller.resources import BackendTLSPolicy, Gateway, GatewayClass, ListenerSet, XBackend
 from controller.store import Key, Snapshot
 from controller.translate.backend_tls_policy import TLS_POLICY, TLS_POLICY_STATUS
 from controller.translate.backends import BACKEND, PLACEMENT, PLACEMENTS
 from controller.translate.certificates import CERTIFICATE, TRUST_BUNDLE
 from controller.translate.endpoints import ENDPOINTS
-from controller.translate.gateway import GATEWAY, PARENT, PARSED_GATEWAY, PORT, TABLES
+from controller.translate.gateway import GATEWAY, PARSED_GATEWAY, PORT, TABLES
 from controller.translate.gateway_class import GATEWAY_CLASS, GATEWAY_CLASS_STATUS
 from controller.translate.gateway_status import GATEWAY_STATUS
 from controller.translate.graph import CellId, Graph, Published, Stage
 from controller.translate.indexes import Indexes
+from controller.translate.listener_set import LISTENER_SET
+from controller.translate.listener_set_status import LISTENER_SET_STATUS
 from controller.translate.options import STANDALONE_TABLE, Options
-from controller.translate.route import ROUTE
+from controller.translate.parent import PARENT
+from controller.translate.route import ROUTE, ROUTES
 from controller.translate.statuses import Status
 from controller.translate.tables import Change, Tables
 from controller.translate.xbackend import XBACKEND_STATUS
@@ -34,6 +37,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     CERTIFICATE,
     TRUST_BUNDLE,
     GATEWAY_CLASS,
+    LISTENER_SET,
     PARSED_GATEWAY,
     PORT,
     GATEWAY,
@@ -44,6 +48,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     ROUTE,
     PLACEMENT,
     GATEWAY_STATUS,
+    LISTENER_SET_STATUS,
     TLS_POLICY_STATUS,
     XBACKEND_STATUS,
     GATEWAY_CLASS_STATUS,
@@ -51,8 +56,8 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
 _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     GatewayClass.kind: (GATEWAY_CLASS_STATUS,),
     Gateway.kind: (PARSED_GATEWAY, GATEWAY_STATUS),
-    HTTPRoute.kind: (ROUTE,),
-    GRPCRoute.kind: (ROUTE,),
+    ListenerSet.kind: (LISTENER_SET_STATUS,),
+    **{type_.kind: (ROUTE,) for type_ in ROUTES},
     BackendTLSPolicy.kind: (TLS_POLICY_STATUS,),
     XBackend.kind: (XBACKEND_STATUS,),
 }

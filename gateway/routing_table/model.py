@@ -71,8 +71,21 @@ class Gateway(Struct):
     limits: Limits = Limits()
 
 
+class ClientValidation(Struct):
+    """Which client certificates a listener that terminates TLS takes."""
+
+    trust_bundles: tuple[str, ...]
+    """Keys of trust bundles; a client's chain ends in any of them. Never empty."""
+    allow_insecure_fallback: bool = False
+    """Serve clients with a missing or invalid certificate as well."""
+
+
 class Listener(Struct):
-    """One listener of a Gateway. ``key``: ``namespace/gateway/listener``."""
+    """One listener of a Gateway. ``key``: ``namespace/gateway/listener``.
+
+    ``HTTPS`` and ``TLS`` listeners with different hostnames may share one port: the server name that the
+    client asks for chooses. A UDP listener has its ports to itself, beside those of TCP.
+    """
 
     key: str
     gateway: str
@@ -82,11 +95,15 @@ class Listener(Struct):
     """Port that clients dial: what redirects and port matches use."""
     bind_port: int
     """Port the process binds; differs from ``port`` only behind a port mapping."""
-    protocol: Literal["HTTP", "HTTPS"]
+    protocol: Literal["HTTP", "HTTPS", "TLS", "TCP", "UDP"]
     hostname: str = ""
-    """Lower case; empty means every host; ``*.example.com`` matches one or more labels."""
+    """Lower case; empty means every host; ``*.example.com`` matches one or more labels. None for TCP and UDP."""
     certificates: tuple[str, ...] = ()
-    """Keys of certificates, in order of preference. Never empty for ``HTTPS``."""
+    """Keys of certificates, in order of preference. Never empty where the listener terminates TLS."""
+    tls_mode: Literal["Terminate", "Passthrough"] = "Terminate"
+    """``Passthrough`` is for ``TLS`` alone: the backend terminates, and the gateway only reads the server name."""
+    client_validation: ClientValidation | None = None
+    """Only where the listener terminates TLS."""
 
 
 # --- routes -------------------------------------------------------------------------------------
@@ -234,7 +251,8 @@ class Retry(Struct):
 class Attachment(Struct):
     """A listener a route attaches to, with the hostnames both agree on.
 
-    ``hostnames`` is never empty; ``*`` stands for every host.
+    ``hostnames`` is never empty; ``*`` stands for every host. For a TLSRoute they are server names (SNI);
+    TCPRoutes and UDPRoutes have ``*`` alone.
     """
 
     listener: str
@@ -242,14 +260,17 @@ class Attachment(Struct):
 
 
 class Route(Struct, kw_only=True):
-    """One rule of an HTTPRoute or GRPCRoute. ``key``: ``Kind/namespace/name/index``.
+    """One rule of a route object. ``key``: ``Kind/namespace/name/index``.
 
     ``created`` (seconds since the epoch), ``object`` (``namespace/name``) and ``rule`` break ties
     between equally specific matches, in that order.
+
+    Rules of TLSRoutes, TCPRoutes and UDPRoutes carry connections (for UDP, sessions) rather than requests:
+    they have backends with weights and nothing else, ``matches`` is empty, and a share that fails is closed.
     """
 
     key: str
-    kind: Literal["HTTPRoute", "GRPCRoute"]
+    kind: Literal["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"]
     object: str
     rule: int
     created: int = 0

@@ -134,7 +134,7 @@ gateways = st.builds(
     st.integers(1, 2),
     st.sampled_from(ADDRESSES),
     st.sampled_from(("sekisho", "sekisho", "sekisho", "other")),
-    st.sampled_from(("HTTP", "HTTP", "HTTP", "TCP")),
+    st.sampled_from(("HTTP", "HTTP", "HTTP", "TCP", "UDP")),
 )
 steps = st.tuples(st.lists(gateways, max_size=2), st.lists(st.sampled_from(NAMES), max_size=2).map(tuple))
 

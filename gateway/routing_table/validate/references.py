@@ -58,6 +58,9 @@ def _of_listener(listener: Listener) -> Iterator[Reference]:
     yield "gateways", listener.gateway
     for certificate in listener.certificates:
         yield "certificates", certificate
+    if listener.client_validation is not None:
+        for bundle in listener.client_validation.trust_bundles:
+            yield "trust_bundles", bundle
 
 
 def _of_route(route: Route) -> Iterator[Reference]:

@@ -9,6 +9,7 @@ from gateway.routing_table.model import (
     Backend,
     BackendTLS,
     Certificate,
+    ClientValidation,
     Endpoint,
     Endpoints,
     Gateway,
@@ -123,10 +124,22 @@ def _listener(listener: Listener) -> Problems:
     if listener.hostname:
         yield from at("hostname", pattern_hostname(listener.hostname))
     yield from at("certificates", bounded(len(listener.certificates), _MAX_REFERENCES, "certificates"))
-    match listener.protocol:
-        case "HTTPS":
-            if not listener.certificates:
-                yield "certificates: an HTTPS listener needs at least one certificate; name one"
-        case "HTTP":
-            if listener.certificates:
-                yield "certificates: an HTTP listener would not use them; make the protocol HTTPS or name none"
+    if listener.hostname and listener.protocol in ("TCP", "UDP"):
+        yield f"hostname: a {listener.protocol} listener sees no hostname; leave it empty"
+    if listener.tls_mode == "Passthrough" and listener.protocol != "TLS":
+        yield "tls_mode: only a TLS listener passes through; make the protocol TLS or the mode Terminate"
+    terminates = listener.protocol == "HTTPS" or (listener.protocol == "TLS" and listener.tls_mode == "Terminate")
+    if terminates and not listener.certificates:
+        yield "certificates: a listener that terminates TLS needs at least one certificate; name one"
+    if not terminates and listener.certificates:
+        yield "certificates: a listener that does not terminate TLS would not use them; name none"
+    if listener.client_validation is not None:
+        yield from at("client_validation", _client_validation(listener.client_validation, terminates))
+
+
+def _client_validation(validation: ClientValidation, terminates: bool) -> Problems:
+    if not terminates:
+        yield "a listener that does not terminate TLS sees no client certificate; leave it out"
+    if not validation.trust_bundles:
+        yield "trust_bundles: the list is empty; name at least one trust bundle"
+    yield from at("trust_bundles", bounded(len(validation.trust_bundles), _MAX_REFERENCES, "trust bundles"))

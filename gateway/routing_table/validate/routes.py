@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, assert_never
 
 from gateway.routing_table.model import (
     Attachment,
@@ -71,10 +71,30 @@ def _attachment(it: Attachment) -> Problems:
 
 
 def _matches(it: Route) -> Problems:
-    if not it.matches:
-        yield "matches: the list is empty; write one match without predicates to match every request"
-    yield from at("matches", bounded(len(it.matches), _MAX_MATCHES, "matches"))
-    yield from each("matches", it.matches, _http_match if it.kind == "HTTPRoute" else _grpc_match)
+    match it.kind:
+        case "HTTPRoute" | "GRPCRoute":
+            if not it.matches:
+                yield "matches: the list is empty; write one match without predicates to match every request"
+            yield from at("matches", bounded(len(it.matches), _MAX_MATCHES, "matches"))
+            yield from each("matches", it.matches, _http_match if it.kind == "HTTPRoute" else _grpc_match)
+        case "TLSRoute":
+            yield from _no_requests(it)
+        case "TCPRoute" | "UDPRoute":
+            yield from _no_requests(it)
+            if any(attachment.hostnames != ("*",) for attachment in it.attachments):
+                yield f"attachments: a {it.kind} sees no hostname; write '*' alone"
+        case _:
+            assert_never(it.kind)
+
+
+def _no_requests(it: Route) -> Problems:
+    """What looks at requests has no place in a rule that carries connections."""
+    if it.matches:
+        yield f"matches: a {it.kind} matches no requests; leave the list empty"
+    if it.filters or any(share.filters for share in it.backends):
+        yield f"filters: a {it.kind} filters no requests; leave the list empty"
+    if it.retry is not None:
+        yield f"retry: a {it.kind} retries no requests; leave it out"
 
 
 def _http_match(it: Match) -> Problems:

@@ -108,6 +108,10 @@ def test_every_served_version_is_read(type_: type[Resource]) -> None:
     samples: dict[str, Document] = {
         "GatewayClass": object_of("GatewayClass", {"controllerName": "sekisho.dev/gateway-controller"}),
         "Gateway": gateway(listener()),
+        "ListenerSet": object_of("ListenerSet", {"parentRef": {"name": "edge"}, "listeners": [listener()]}),
+        "TLSRoute": object_of("TLSRoute", {"hostnames": ["db.example.com"], "rules": [{}]}),
+        "TCPRoute": object_of("TCPRoute", {"rules": [{}]}),
+        "UDPRoute": object_of("UDPRoute", {"rules": [{}]}),
         "HTTPRoute": http_route(),
         "GRPCRoute": grpc_route(),
         "ReferenceGrant": object_of(

@@ -14,12 +14,14 @@ from controller.translate.names import (
 )
 
 GATEWAY = Key("Gateway", "infra", "web.example")
+SET = Key("ListenerSet", "shop", "more.example")
 ROUTE = Key("HTTPRoute", "shop", "cart.v1")
 
 
 @pytest.mark.parametrize("address", ["", "::1", "10.0.0.1"])
 def test_a_listener_is_found_again_from_its_key(address: str) -> None:
-    assert listener_of(listener_key(GATEWAY, "https.main", address)) == (GATEWAY, "https.main")
+    assert listener_of(listener_key(GATEWAY, GATEWAY, "https.main", address)) == (GATEWAY, "https.main")
+    assert listener_of(listener_key(GATEWAY, SET, "https.main", address)) == (SET, "https.main")
 
 
 @pytest.mark.parametrize("variant", ["", object_name(GATEWAY)])
@@ -34,4 +36,6 @@ def test_a_gateway_is_found_again_from_its_key() -> None:
 def test_variants_of_a_backend_have_keys_of_their_own() -> None:
     service = Key("Service", "shop", "cart")
     assert backend_key(service, 80, "") == "Service/shop/cart/80"
+    assert backend_key(service, 80, "", "UDP") == "Service/shop/cart/80@udp"
+    assert backend_key(service, 80, "infra/web", "TLS") == "Service/shop/cart/80@tls@infra/web"
     assert backend_key(service, 80, "infra/web") == "Service/shop/cart/80@infra/web"

@@ -263,7 +263,7 @@ fn escape(value: &[u8], out: &mut Vec<u8>) {
 }
 
 /// RFC 3339 in UTC with milliseconds.
-fn timestamp(since_epoch: Duration, out: &mut Vec<u8>) {
+pub fn timestamp(since_epoch: Duration, out: &mut Vec<u8>) {
     let seconds = since_epoch.as_secs();
     let (year, month, day) = civil_date((seconds / 86_400) as i64);
     let second_of_day = seconds % 86_400;

@@ -33,7 +33,7 @@ fn listener(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn cause(error: &io::Error, address: SocketAddr) -> String {
+pub fn cause(error: &io::Error, address: SocketAddr) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "another process listens there already".to_owned(),
         io::ErrorKind::AddrNotAvailable => format!("{} is not an address of this machine", address.ip()),

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use sekisho_router::{Router, SocketId};
-use sekisho_table::{Gateway, Limits, Listener, Table, store::Touched};
+use sekisho_router::{ListenerId, Router, SocketId};
+use sekisho_table::{Gateway, Limits, Listener, ListenerProtocol, Table, store::Touched};
 use sekisho_tls::ServerTls;
 use sekisho_upstream::BackendSpecs;
 
@@ -20,6 +20,8 @@ pub struct SocketPlan {
     pub address: SocketAddr,
     pub gateway: Arc<Gateway>,
     pub tls: Option<Result<Arc<ServerTls>, String>>,
+    /// The listener whose connections are carried as they are, where that is known before a byte arrives.
+    pub carrier: Option<ListenerId>,
 }
 
 impl SocketPlan {
@@ -46,7 +48,7 @@ impl Compiled {
         let specs = BackendSpecs::build(&table, Some(&previous.specs), touched);
         let same_backends = !touched.backends && !touched.trust_bundles && !touched.certificates;
         let plans = if matching || !same_backends { Arc::new(plans(&router, &specs)) } else { previous.plans.clone() };
-        let sockets = if matching || touched.certificates {
+        let sockets = if matching || touched.certificates || touched.trust_bundles {
             Arc::new(socket_plans(&router, &table))
         } else {
             previous.sockets.clone()
@@ -74,6 +76,10 @@ fn socket_plans(router: &Router, table: &Table) -> Vec<SocketPlan> {
                 address: SocketAddr::new(socket.address, socket.bind_port),
                 gateway: gateway.unwrap_or_else(|| Arc::new(default_gateway())),
                 tls: socket.tls.then(|| ServerTls::build(&listeners, table).map(Arc::new)),
+                carrier: match listeners.first() {
+                    Some(listener) if listener.protocol == ListenerProtocol::Tcp => socket.listeners.first().copied(),
+                    _ => None,
+                },
             }
         })
         .collect()
@@ -81,6 +87,13 @@ fn socket_plans(router: &Router, table: &Table) -> Vec<SocketPlan> {
 
 fn default_gateway() -> Gateway {
     Gateway { key: String::new(), trusted_hops: 0, access_log: true, limits: Limits::default() }
+}
+
+fn takes_requests(protocol: ListenerProtocol) -> bool {
+    match protocol {
+        ListenerProtocol::Http | ListenerProtocol::Https => true,
+        ListenerProtocol::Tls | ListenerProtocol::Tcp | ListenerProtocol::Udp => false,
+    }
 }
 
 /// The socket a URL points at: by scheme, then bound port, then the port clients dial.
@@ -91,6 +104,7 @@ pub fn socket_for(router: &Router, tls: bool, port: u16, address: Option<IpAddr>
             .iter()
             .enumerate()
             .filter(move |(_, socket)| socket.tls == tls && address.is_none_or(|wanted| wanted == socket.address))
+            .filter(|(_, socket)| socket.listeners.iter().any(|id| takes_requests(router.listener(*id).protocol)))
     };
     let dialled = |listeners: &[sekisho_router::ListenerId]| {
         listeners.iter().any(|listener| router.listener(*listener).port == port)

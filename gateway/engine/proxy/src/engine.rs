@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sekisho_table::{Applied, Listener, ListenerState, TableStore};
+use sekisho_table::{Applied, Listener, ListenerProtocol, ListenerState, TableStore};
 use sekisho_tls::CertificateChecks;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -19,6 +19,7 @@ use crate::access_log::{AccessLog, Sink};
 use crate::binder;
 use crate::config::Compiled;
 use crate::explain;
+use crate::layer4::{ConnectionLine, DatagramSockets};
 use crate::statistics::{DURATION_BOUNDS_MS, SeriesReport, Statistics};
 use crate::worker::{self, BackendReport, Command, Report};
 
@@ -52,6 +53,7 @@ struct Control {
     compiled: Arc<Compiled>,
     workers: Vec<WorkerHandle>,
     bound: HashSet<SocketAddr>,
+    datagrams: DatagramSockets,
     draining: bool,
     log: AccessLog,
     /// Ends when the access log is written.
@@ -77,6 +79,7 @@ impl Engine {
             compiled: Arc::new(Compiled::default()),
             workers: workers.collect::<Result<_, _>>()?,
             bound: HashSet::new(),
+            datagrams: DatagramSockets::default(),
             draining: false,
             log,
             written,
@@ -168,8 +171,19 @@ impl Control {
             applied.error = self.configure();
         }
         let errors = self.bind_sockets();
-        applied.listeners = self.listener_states(&errors);
+        let datagram_errors = self.bind_datagrams();
+        applied.listeners = self.listener_states(&errors, &datagram_errors);
         applied
+    }
+
+    fn bind_datagrams(&mut self) -> HashMap<SocketAddr, String> {
+        if self.draining {
+            return HashMap::new();
+        }
+        let workers = &self.workers;
+        // A worker that ended no longer serves anything; there is nobody to tell.
+        let send = |worker: usize, command| drop(workers[worker].commands.send(command));
+        self.datagrams.follow(&self.compiled, workers.len(), &send)
     }
 
     /// Hands the configuration to every worker and waits until each has taken it over; a sentence when one has not.
@@ -239,10 +253,15 @@ impl Control {
         Ok(())
     }
 
-    fn listener_states(&self, errors: &HashMap<SocketAddr, String>) -> Vec<ListenerState> {
+    fn listener_states(
+        &self,
+        errors: &HashMap<SocketAddr, String>,
+        datagram_errors: &HashMap<SocketAddr, String>,
+    ) -> Vec<ListenerState> {
         let listeners = self.compiled.table.listeners.values();
         listeners
             .map(|listener| {
+                let errors = if listener.protocol == ListenerProtocol::Udp { datagram_errors } else { errors };
                 let error = self.listener_problem(listener, errors).unwrap_or_default();
                 ListenerState { key: listener.key.clone(), bound: error.is_empty(), error }
             })
@@ -287,6 +306,8 @@ struct StatisticsReport<'a> {
     backends: Vec<BackendLine>,
     listeners: Vec<ListenerLine<'a>>,
     routes_hit: Vec<RouteLine<'a>>,
+    /// Carried connections.
+    tcp: Vec<ConnectionLine<'a>>,
     access_log_dropped: u64,
     workers: usize,
 }
@@ -331,6 +352,7 @@ fn render(reports: &[Report], lost_lines: u64) -> Vec<u8> {
         backends: sum_backends(reports),
         listeners: sum.listeners.iter().map(|(key, requests)| ListenerLine { key, requests: *requests }).collect(),
         routes_hit: sum.routes.iter().map(|(route, requests)| RouteLine { route, requests: *requests }).collect(),
+        tcp: sum.connections(),
         access_log_dropped: lost_lines,
         workers: reports.len(),
     };

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::config::{Compiled, socket_for};
 use crate::exchange::decide::host_of;
+use crate::layer4;
 use crate::reason::Reason;
 
 const MAX_HEADERS: usize = 200;
@@ -33,6 +34,11 @@ struct Question {
 pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> {
     let question: Question = serde_json::from_slice(question).map_err(|e| format!("the question is not valid: {e}"))?;
     let uri: Uri = question.url.parse().map_err(|e| format!("{}: not a URL: {e}", question.url))?;
+    if let (Some(scheme), Some(host), Some(port)) = (uri.scheme_str(), uri.host(), uri.port_u16())
+        && let Some(explanation) = layer4::explain(compiled, scheme, &host.to_ascii_lowercase(), port)
+    {
+        return answer(&explanation);
+    }
     let tls = match uri.scheme_str() {
         Some("http" | "ws") => false,
         Some("https" | "wss") => true,

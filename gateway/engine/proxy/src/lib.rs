@@ -12,6 +12,7 @@ mod connection;
 mod engine;
 mod exchange;
 mod explain;
+mod layer4;
 mod listener;
 mod plan;
 mod reason;

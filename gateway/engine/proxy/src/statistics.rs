@@ -11,6 +11,7 @@ use std::time::Duration;
 use sekisho_table::Destination;
 use serde::Serialize;
 
+use crate::layer4::{ConnectionKey, ConnectionLine, ConnectionSeries};
 use crate::reason::Reason;
 
 /// Upper bounds of the duration histogram, milliseconds; one more bucket holds the rest.
@@ -90,6 +91,13 @@ impl Slot {
 struct DestinationSeries {
     destination: Destination,
     series: Vec<(SeriesKey, Counters)>,
+    connections: ConnectionSeries,
+}
+
+impl DestinationSeries {
+    fn new(destination: Destination) -> Self {
+        Self { destination, series: Vec::new(), connections: ConnectionSeries::default() }
+    }
 }
 
 /// All counters of one worker. `Clone` is the snapshot that leaves the worker.
@@ -107,7 +115,7 @@ pub struct Statistics {
 
 impl Default for Statistics {
     fn default() -> Self {
-        let nowhere = DestinationSeries { destination: Destination::default(), series: Vec::new() };
+        let nowhere = DestinationSeries::new(Destination::default());
         Self {
             destinations: vec![nowhere],
             slots: HashMap::from([(Destination::default(), 0)]),
@@ -128,7 +136,7 @@ impl Statistics {
             return Slot(*slot);
         }
         let slot = self.destinations.len() as u32;
-        self.destinations.push(DestinationSeries { destination: destination.clone(), series: Vec::new() });
+        self.destinations.push(DestinationSeries::new(destination.clone()));
         self.slots.insert(destination.clone(), slot);
         Slot(slot)
     }
@@ -159,11 +167,30 @@ impl Statistics {
         series[index].1.add(&sample);
     }
 
+    pub fn connection_opened(&mut self, slot: Slot, key: ConnectionKey) {
+        if let Some(destination) = self.destinations.get_mut(slot.0 as usize) {
+            destination.connections.opened(key);
+        }
+    }
+
+    pub fn connection_closed(&mut self, slot: Slot, key: ConnectionKey) {
+        if let Some(destination) = self.destinations.get_mut(slot.0 as usize) {
+            destination.connections.closed(key);
+        }
+    }
+
+    pub fn connection_moved(&mut self, slot: Slot, key: ConnectionKey, received: u64, sent: u64) {
+        if let Some(destination) = self.destinations.get_mut(slot.0 as usize) {
+            destination.connections.moved(key, received, sent);
+        }
+    }
+
     /// Adds another worker's counters; series meet by their labels, not by their slots.
     pub fn merge(&mut self, other: &Statistics) {
         let gateways: Vec<u32> = other.gateways.iter().map(|key| self.gateway(key)).collect();
-        for theirs in other.destinations.iter().filter(|d| !d.series.is_empty()) {
+        for theirs in other.destinations.iter().filter(|d| !d.series.is_empty() || !d.connections.is_empty()) {
             let slot = self.slot(&theirs.destination).0 as usize;
+            self.destinations[slot].connections.merge(&theirs.connections, &gateways);
             let mine = &mut self.destinations[slot].series;
             for (key, counters) in &theirs.series {
                 let key = SeriesKey { gateway: gateways.get(key.gateway as usize).copied().unwrap_or(0), ..*key };
@@ -178,6 +205,11 @@ impl Statistics {
         self.accepted += other.accepted;
         self.refused += other.refused;
         self.active += other.active;
+    }
+
+    pub fn connections(&self) -> Vec<ConnectionLine<'_>> {
+        let destinations = self.destinations.iter();
+        destinations.flat_map(|it| it.connections.report(&it.destination, &self.gateways)).collect()
     }
 
     pub fn report(&self) -> Vec<SeriesReport<'_>> {

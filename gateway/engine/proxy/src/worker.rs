@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{SocketAddr, TcpListener as StdListener, UdpSocket as StdUdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +21,7 @@ use tokio::task::{JoinHandle, LocalSet};
 use crate::access_log::{AccessLog, FLUSH_BYTES};
 use crate::config::Compiled;
 use crate::exchange::MirrorLoad;
+use crate::layer4;
 use crate::listener;
 use crate::statistics::{Slot, Statistics};
 
@@ -38,6 +39,12 @@ pub enum Command {
     },
     /// Answered when the address is free again.
     Unlisten(SocketAddr, Sender<()>),
+    ListenDatagrams {
+        socket: StdUdpSocket,
+        address: SocketAddr,
+        sessions: Arc<AtomicU32>,
+    },
+    UnlistenDatagrams(SocketAddr),
     Collect(Sender<Report>),
     Drain,
     Stop,
@@ -122,6 +129,7 @@ pub struct Worker {
     /// Connections of all workers together.
     pub total_connections: Arc<AtomicU32>,
     sockets: RefCell<HashMap<SocketAddr, Accepting>>,
+    datagrams: RefCell<HashMap<SocketAddr, JoinHandle<()>>>,
 }
 
 impl Worker {
@@ -146,6 +154,7 @@ impl Worker {
             connections: RefCell::new(ConnectionRegistry::default()),
             total_connections,
             sockets: RefCell::new(HashMap::new()),
+            datagrams: RefCell::new(HashMap::new()),
         })
     }
 
@@ -237,6 +246,19 @@ impl Worker {
             let _ = task.await;
         }
         self.connections.borrow().wake_all();
+    }
+
+    fn listen_datagrams(self: &Rc<Self>, datagrams: StdUdpSocket, address: SocketAddr, connections: Arc<AtomicU32>) {
+        let socket = Rc::new(ListeningSocket { address, closed: Cell::new(false), connections });
+        let task = tokio::task::spawn_local(layer4::serve_datagrams(self.clone(), socket, datagrams));
+        self.datagrams.borrow_mut().insert(address, task);
+    }
+
+    /// Closes the socket, and with it its sessions. In a drain it stays: sessions end when they fall silent.
+    fn unlisten_datagrams(&self, address: SocketAddr) {
+        if let Some(task) = self.datagrams.borrow_mut().remove(&address) {
+            task.abort();
+        }
     }
 
     async fn drain(&self) {
@@ -335,6 +357,10 @@ pub fn run(
                     worker.unlisten(address).await;
                     let _ = done.send(());
                 }
+                Command::ListenDatagrams { socket, address, sessions } => {
+                    worker.listen_datagrams(socket, address, sessions);
+                }
+                Command::UnlistenDatagrams(address) => worker.unlisten_datagrams(address),
                 Command::Collect(answer) => {
                     let _ = answer.send(worker.report());
                 }

@@ -11,6 +11,7 @@ use sekisho_table::{
 };
 
 use crate::candidate::{Candidate, Target, canonical, canonical_prefix};
+use crate::connections::Connections;
 use crate::grpc_index::GrpcIndex;
 use crate::host_map::HostMap;
 use crate::path_index::PathIndex;
@@ -38,11 +39,13 @@ impl Router {
         router.grpc = grpc.iter().map(|place| candidate(&router.routes, *place, &mut patterns)).collect();
         router.patterns = patterns.used;
         router.attach();
+        router.connections = Connections::build(&router.listeners, &router.routes);
         router
     }
 
     fn open_sockets(&mut self) {
-        for (position, listener) in self.listeners.iter().enumerate() {
+        let streams = self.listeners.iter().enumerate().filter(|(_, it)| it.protocol != ListenerProtocol::Udp);
+        for (position, listener) in streams {
             let id = ListenerId(position as u32);
             let place = (listener.address, listener.bind_port);
             let socket = *self.by_address.entry(place).or_insert_with(|| {
@@ -92,7 +95,7 @@ fn new_socket(listener: &Listener) -> Socket {
     Socket {
         address: listener.address,
         bind_port: listener.bind_port,
-        tls: listener.protocol == ListenerProtocol::Https,
+        tls: matches!(listener.protocol, ListenerProtocol::Https | ListenerProtocol::Tls),
         listeners: Vec::new(),
     }
 }
@@ -143,6 +146,8 @@ fn candidate(routes: &[Arc<Route>], (route, rule_match): (RouteId, u32), pattern
         target: match source.kind {
             RouteKind::Http => path_target(found, patterns),
             RouteKind::Grpc => grpc_target(found, patterns),
+            // They have no matches, so they make no candidates.
+            RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp => Target::Regex(None),
         },
         method: (!found.method.is_empty()).then(|| found.method.as_str().into()),
         headers: found.headers.iter().map(|header| header_test(header, patterns)).collect(),

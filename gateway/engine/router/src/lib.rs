@@ -11,6 +11,7 @@
 
 mod build;
 mod candidate;
+mod connections;
 mod explain;
 mod find;
 mod grpc_index;
@@ -102,6 +103,7 @@ pub struct Router {
     listeners: Vec<Arc<Listener>>,
     /// By [`ListenerId`].
     attached: Vec<Attached>,
+    connections: connections::Connections,
     routes: Vec<Arc<Route>>,
     /// In order of precedence, so that comparing positions compares candidates.
     http: Vec<Candidate>,

@@ -39,7 +39,9 @@ impl<'a> Precedence<'a> {
         let found = &route.matches[rule_match as usize];
         Self {
             target: match route.kind {
-                RouteKind::Http => [path(found), (Class::Absent, Reverse(0))],
+                RouteKind::Http | RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp => {
+                    [path(found), (Class::Absent, Reverse(0))]
+                }
                 RouteKind::Grpc => grpc(found),
             },
             has_method: Reverse(!found.method.is_empty()),

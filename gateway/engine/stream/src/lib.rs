@@ -20,4 +20,4 @@ pub use error::{StreamError, StreamErrorKind};
 pub use h2::Reason;
 pub use http1::{Http1, Preface};
 pub use http2::{Http2Client, Http2Exchange, Http2Options, Http2Request, Http2Server, connect};
-pub use tunnel::Tunnel;
+pub use tunnel::{Side, Tunnel};

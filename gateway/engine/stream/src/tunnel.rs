@@ -11,8 +11,22 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 const BUFFER: usize = 32 * 1024;
 
+/// One of a tunnel's two transports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    First,
+    Second,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Reading,
+    Writing,
+}
+
 #[derive(Debug, Default)]
 struct Direction {
+    fault: Option<Fault>,
     buffer: BytesMut,
     copied: u64,
     unflushed: bool,
@@ -39,6 +53,15 @@ impl<A, B> Tunnel<A, B> {
     /// Bytes read from the first transport, and from the second, so far.
     pub fn copied(&self) -> (u64, u64) {
         (self.forth.copied, self.back.copied)
+    }
+
+    /// The transport that broke, once the tunnel has ended with an error.
+    pub fn failed(&self) -> Option<Side> {
+        match (self.forth.fault, self.back.fault) {
+            (Some(Fault::Reading), _) | (None, Some(Fault::Writing)) => Some(Side::First),
+            (Some(Fault::Writing), _) | (None, Some(Fault::Reading)) => Some(Side::Second),
+            (None, None) => None,
+        }
     }
 }
 
@@ -68,15 +91,17 @@ impl Direction {
                 return Poll::Ready(Ok(()));
             }
             while !self.buffer.is_empty() {
-                let count = ready!(Pin::new(&mut *to).poll_write(cx, &self.buffer))?;
+                let written = ready!(Pin::new(&mut *to).poll_write(cx, &self.buffer));
+                let count = written.inspect_err(|_| self.fault = Some(Fault::Writing))?;
                 if count == 0 {
+                    self.fault = Some(Fault::Writing);
                     return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                 }
                 self.buffer.advance(count);
                 self.unflushed = true;
             }
             if self.ended {
-                ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+                ready!(Pin::new(&mut *to).poll_shutdown(cx)).inspect_err(|_| self.fault = Some(Fault::Writing))?;
                 self.closed = true;
                 continue;
             }
@@ -84,11 +109,14 @@ impl Direction {
             match pin!(from.read_buf(&mut self.buffer)).poll(cx) {
                 Poll::Ready(Ok(0)) => self.ended = true,
                 Poll::Ready(Ok(count)) => self.copied += count as u64,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Err(error)) => {
+                    self.fault = Some(Fault::Reading);
+                    return Poll::Ready(Err(error));
+                }
                 Poll::Pending => {
                     self.buffer = BytesMut::new();
                     if self.unflushed {
-                        ready!(Pin::new(&mut *to).poll_flush(cx))?;
+                        ready!(Pin::new(&mut *to).poll_flush(cx)).inspect_err(|_| self.fault = Some(Fault::Writing))?;
                         self.unflushed = false;
                     }
                     return Poll::Pending;

@@ -98,7 +98,10 @@ impl Kind {
     pub fn users(self, table: &Table, wanted: &HashSet<String>) -> HashMap<String, String> {
         let mut users = HashMap::new();
         match self {
-            Self::TrustBundles => collect_users(&table.backends, self, wanted, &mut users),
+            Self::TrustBundles => {
+                collect_users(&table.listeners, self, wanted, &mut users);
+                collect_users(&table.backends, self, wanted, &mut users);
+            }
             Self::Certificates => {
                 collect_users(&table.listeners, self, wanted, &mut users);
                 collect_users(&table.backends, self, wanted, &mut users);
@@ -180,6 +183,9 @@ resource!(Gateway, Gateways, gateways, |_, _| {});
 resource!(Listener, Listeners, listeners, |listener, each| {
     each(Kind::Gateways, &listener.gateway);
     listener.certificates.iter().for_each(|certificate| each(Kind::Certificates, certificate));
+    if let Some(validation) = &listener.client_validation {
+        validation.trust_bundles.iter().for_each(|bundle| each(Kind::TrustBundles, bundle));
+    }
 });
 resource!(Route, Routes, routes, |route, each| {
     mirrors(&route.filters, each);

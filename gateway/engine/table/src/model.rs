@@ -72,6 +72,39 @@ pub enum ListenerProtocol {
     Http,
     #[serde(rename = "HTTPS")]
     Https,
+    #[serde(rename = "TLS")]
+    Tls,
+    #[serde(rename = "TCP")]
+    Tcp,
+    #[serde(rename = "UDP")]
+    Udp,
+}
+
+impl ListenerProtocol {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP",
+            Self::Https => "HTTPS",
+            Self::Tls => "TLS",
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum TlsMode {
+    #[default]
+    Terminate,
+    Passthrough,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientValidation {
+    pub trust_bundles: Vec<String>,
+    #[serde(default)]
+    pub allow_insecure_fallback: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -87,6 +120,21 @@ pub struct Listener {
     pub hostname: String,
     #[serde(default)]
     pub certificates: Vec<String>,
+    #[serde(default)]
+    pub tls_mode: TlsMode,
+    #[serde(default)]
+    pub client_validation: Option<ClientValidation>,
+}
+
+impl Listener {
+    /// The gateway ends the client's TLS here, with a certificate of its own.
+    pub fn terminates_tls(&self) -> bool {
+        match self.protocol {
+            ListenerProtocol::Https => true,
+            ListenerProtocol::Tls => self.tls_mode == TlsMode::Terminate,
+            ListenerProtocol::Http | ListenerProtocol::Tcp | ListenerProtocol::Udp => false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -285,6 +333,24 @@ pub enum RouteKind {
     Http,
     #[serde(rename = "GRPCRoute")]
     Grpc,
+    #[serde(rename = "TLSRoute")]
+    Tls,
+    #[serde(rename = "TCPRoute")]
+    Tcp,
+    #[serde(rename = "UDPRoute")]
+    Udp,
+}
+
+impl RouteKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "HTTPRoute",
+            Self::Grpc => "GRPCRoute",
+            Self::Tls => "TLSRoute",
+            Self::Tcp => "TCPRoute",
+            Self::Udp => "UDPRoute",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]

@@ -240,26 +240,24 @@ impl<'a> Change<'a> {
 
 #[derive(Default)]
 struct SocketOwners<'a> {
-    sockets: HashMap<(std::net::IpAddr, u16), &'a Listener>,
-    hostnames: HashMap<(std::net::IpAddr, u16, &'a str), &'a Listener>,
+    sockets: HashMap<(std::net::IpAddr, u16, bool), &'a Listener>,
+    hostnames: HashMap<(std::net::IpAddr, u16, bool, &'a str), &'a Listener>,
 }
 
 impl<'a> SocketOwners<'a> {
     /// Why `listener` cannot have its place, or `None` once it has it.
     fn claim(&mut self, listener: &'a Listener) -> Option<String> {
         let (address, port) = (listener.address, listener.bind_port);
-        let first = self.sockets.entry((address, port)).or_insert(listener);
-        if first.protocol != listener.protocol {
+        let datagrams = listener.protocol == ListenerProtocol::Udp;
+        let first = self.sockets.entry((address, port, datagrams)).or_insert(listener);
+        if !share_a_socket(first.protocol, listener.protocol) {
             return Some(format!(
                 "protocol: listener `{}` speaks {} on {address} port {port} already; use another port",
                 first.key,
-                match first.protocol {
-                    ListenerProtocol::Http => "HTTP",
-                    ListenerProtocol::Https => "HTTPS",
-                }
+                first.protocol.as_str()
             ));
         }
-        let owner = self.hostnames.entry((address, port, &listener.hostname)).or_insert(listener);
+        let owner = self.hostnames.entry((address, port, datagrams, &listener.hostname)).or_insert(listener);
         (owner.key != listener.key).then(|| {
             let hostname = if listener.hostname.is_empty() { "every hostname" } else { &listener.hostname };
             format!(
@@ -268,6 +266,12 @@ impl<'a> SocketOwners<'a> {
             )
         })
     }
+}
+
+/// Where TLS comes first, the server name tells whose connection it is.
+fn share_a_socket(one: ListenerProtocol, other: ListenerProtocol) -> bool {
+    let begins_with_tls = |protocol| matches!(protocol, ListenerProtocol::Https | ListenerProtocol::Tls);
+    one == other || (begins_with_tls(one) && begins_with_tls(other))
 }
 
 /// Whether `key`, served now, goes with the update.

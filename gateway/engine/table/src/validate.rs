@@ -172,13 +172,35 @@ fn listener(listener: &Listener) -> Verdict {
         at("hostname", pattern_hostname(&listener.hostname))?;
     }
     at("certificates", bounded(listener.certificates.len(), MAX_REFERENCES, "certificates"))?;
-    match (listener.protocol, listener.certificates.is_empty()) {
-        (ListenerProtocol::Https, true) => {
-            at("certificates", problem("an HTTPS listener needs at least one certificate; name one"))
-        }
-        (ListenerProtocol::Http, false) => {
-            at("certificates", problem("an HTTP listener would not use them; make the protocol HTTPS or name none"))
-        }
-        _ => Ok(()),
+    if !listener.hostname.is_empty() && matches!(listener.protocol, ListenerProtocol::Tcp | ListenerProtocol::Udp) {
+        let text = format!("a {} listener sees no hostname; leave it empty", listener.protocol.as_str());
+        return at("hostname", problem(text));
     }
+    if listener.tls_mode == TlsMode::Passthrough && listener.protocol != ListenerProtocol::Tls {
+        let text = "only a TLS listener passes through; make the protocol TLS or the mode Terminate";
+        return at("tls_mode", problem(text));
+    }
+    match (listener.terminates_tls(), listener.certificates.is_empty()) {
+        (true, true) => {
+            let text = "a listener that terminates TLS needs at least one certificate; name one";
+            return at("certificates", problem(text));
+        }
+        (false, false) => {
+            let text = "a listener that does not terminate TLS would not use them; name none";
+            return at("certificates", problem(text));
+        }
+        _ => {}
+    }
+    let validation = listener.client_validation.as_ref();
+    validation.map_or(Ok(()), |it| at("client_validation", client_validation(it, listener.terminates_tls())))
+}
+
+fn client_validation(validation: &ClientValidation, terminates: bool) -> Verdict {
+    if !terminates {
+        return problem("a listener that does not terminate TLS sees no client certificate; leave it out");
+    }
+    if validation.trust_bundles.is_empty() {
+        return at("trust_bundles", problem("the list is empty; name at least one trust bundle"));
+    }
+    at("trust_bundles", bounded(validation.trust_bundles.len(), MAX_REFERENCES, "trust bundles"))
 }

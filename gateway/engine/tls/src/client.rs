@@ -23,6 +23,8 @@ pub enum AlpnOffer {
     Http2,
     /// Both, HTTP/2 preferred.
     Any,
+    /// Nothing: what the connection carries is not the gateway's to say.
+    None,
 }
 
 /// What the backend chose; a backend without ALPN speaks HTTP/1.1.
@@ -38,6 +40,7 @@ pub struct ClientTls {
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
     any: Arc<ClientConfig>,
+    unnamed: Arc<ClientConfig>,
 }
 
 impl ClientTls {
@@ -60,6 +63,7 @@ impl ClientTls {
             http1: offering(&config, &[b"http/1.1"]),
             http2: offering(&config, &[b"h2"]),
             any: offering(&config, &[b"h2", b"http/1.1"]),
+            unnamed: offering(&config, &[]),
         })
     }
 
@@ -69,6 +73,7 @@ impl ClientTls {
             AlpnOffer::Http1 => &self.http1,
             AlpnOffer::Http2 => &self.http2,
             AlpnOffer::Any => &self.any,
+            AlpnOffer::None => &self.unnamed,
         };
         // An IP address is never sent as SNI (RFC 6066, section 3): rustls leaves it out by the type.
         let connecting = TlsConnector::from(config.clone()).connect(self.server_name.clone(), stream);

@@ -47,7 +47,7 @@ impl TlsError {
         }
     }
 
-    fn from_rustls(error: &Error, peer: &str) -> Self {
+    pub(crate) fn from_rustls(error: &Error, peer: &str) -> Self {
         use TlsErrorKind::{Certificate, Handshake, Incompatible, NotTls, UnrecognizedName};
         let (kind, message) = match error {
             Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {

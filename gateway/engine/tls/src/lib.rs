@@ -9,7 +9,9 @@
 mod authorities;
 mod checks;
 mod client;
+mod client_verifier;
 mod error;
+mod hello;
 mod identity;
 mod pem;
 mod server;

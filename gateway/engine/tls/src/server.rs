@@ -6,30 +6,43 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
+use bytes::BytesMut;
+use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SignatureScheme};
-use sekisho_table::{Listener, Table};
+use sekisho_table::{Listener, ListenerProtocol, Table, TlsMode};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
+use tokio_rustls::StartHandshake;
 use webpki::EndEntityCert;
 
 use crate::error::{TlsError, TlsErrorKind};
 use crate::server_name::{ListenerNames, certificate_name_covers, normalize};
 use crate::transport::Transport;
-use crate::{pem, provider};
+use crate::{client_verifier, hello, pem, provider};
 
 /// TLS of one bound socket. Immutable; a change of listeners or certificates makes a new one.
 pub struct ServerTls {
     names: ListenerNames,
-    /// By listener; `None` where no certificate is usable: its names are refused, never served by another.
-    configs: Vec<Option<Arc<ServerConfig>>>,
+    /// By listener.
+    services: Vec<Service>,
     problems: Vec<(String, String)>,
 }
 
-/// A finished handshake.
+/// What becomes of a connection for one of a listener's names.
+enum Service {
+    Terminate(Arc<ServerConfig>),
+    Passthrough,
+    /// No certificate is usable: the names are refused, never served by another listener.
+    Refuse,
+}
+
+/// A finished handshake, or the beginning of one that is the backend's to finish.
 pub struct Accepted {
+    /// Position of the listener among those that the socket was built from.
+    pub listener: usize,
+    /// What was read of a connection that passes through; its transport is plain. Empty otherwise.
+    pub unread: BytesMut,
     pub transport: Transport,
     /// In lower case, without a trailing dot.
     pub sni: Option<String>,
@@ -40,20 +53,17 @@ impl ServerTls {
     /// Fails only when no listener has a usable certificate.
     pub fn build(listeners: &[&Listener], table: &Table) -> Result<Self, String> {
         let mut names = ListenerNames::default();
-        let mut configs = Vec::with_capacity(listeners.len());
+        let mut services = Vec::with_capacity(listeners.len());
         let mut problems = Vec::new();
         for (index, listener) in listeners.iter().enumerate() {
             names.add(&listener.hostname, index);
-            let (chain, mut reasons) = listener_certificates(listener, table);
-            let config = if chain.is_empty() { None } else { Some(server_config(chain)?) };
-            problems.append(&mut reasons);
-            configs.push(config);
+            services.push(service(listener, table, &mut problems)?);
         }
-        if configs.iter().all(Option::is_none) {
+        if services.iter().all(|service| matches!(service, Service::Refuse)) {
             let reasons: Vec<_> = problems.iter().map(|(key, reason)| format!("{key}: {reason}")).collect();
             return Err(format!("no listener has a usable certificate: {}", reasons.join("; ")));
         }
-        Ok(Self { names, configs, problems })
+        Ok(Self { names, services, problems })
     }
 
     /// Listener keys with what is wrong with one of their certificates.
@@ -63,16 +73,44 @@ impl ServerTls {
 
     /// Runs the handshake. The caller bounds its time.
     pub async fn accept(&self, stream: TcpStream) -> Result<Accepted, TlsError> {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), stream)
-            .await
-            .map_err(|error| TlsError::from_io(&error, "the client"))?;
-        let sni = start.client_hello().server_name().map(normalize);
-        let Some(config) = self.names.find(sni.as_deref()).and_then(|index| self.configs[index].clone()) else {
-            return Err(refuse(start, sni.as_deref()).await);
+        let hello = hello::read(stream).await?;
+        let sni = hello.accepted.client_hello().server_name().map(normalize);
+        let Some(listener) = self.names.find(sni.as_deref()) else {
+            return Err(refuse(hello.stream, sni.as_deref()).await);
         };
-        let stream = start.into_stream(config).await.map_err(|error| TlsError::from_io(&error, "the client"))?;
-        let alpn_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Accepted { transport: Transport::Server(Box::new(stream)), sni, alpn_h2 })
+        let (transport, unread) = match &self.services[listener] {
+            Service::Terminate(config) => {
+                let start = StartHandshake::from_parts(hello.accepted, hello.stream);
+                let stream = start.into_stream(config.clone()).await;
+                let stream = stream.map_err(|error| TlsError::from_io(&error, "the client"))?;
+                (Transport::Server(Box::new(stream)), BytesMut::new())
+            }
+            Service::Passthrough => (Transport::Tcp(hello.stream), hello.bytes),
+            Service::Refuse => return Err(refuse(hello.stream, sni.as_deref()).await),
+        };
+        let alpn_h2 = match &transport {
+            Transport::Server(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+            Transport::Tcp(_) | Transport::Client(_) => false,
+        };
+        Ok(Accepted { listener, unread, transport, sni, alpn_h2 })
+    }
+}
+
+fn service(listener: &Listener, table: &Table, problems: &mut Problems) -> Result<Service, String> {
+    if listener.protocol == ListenerProtocol::Tls && listener.tls_mode == TlsMode::Passthrough {
+        return Ok(Service::Passthrough);
+    }
+    let (candidates, mut reasons) = listener_certificates(listener, table);
+    problems.append(&mut reasons);
+    if candidates.is_empty() {
+        return Ok(Service::Refuse);
+    }
+    match server_config(listener, candidates, table)? {
+        Ok(config) => Ok(Service::Terminate(config)),
+        Err(reason) => {
+            problems.push((listener.key.clone(), reason));
+            Ok(Service::Refuse)
+        }
     }
 }
 
@@ -85,10 +123,10 @@ impl fmt::Debug for ServerTls {
 /// A fatal `unrecognized_name` alert in a record of its own (RFC 8446, sections 5.1 and 6).
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
-async fn refuse(mut start: StartHandshake<TcpStream>, sni: Option<&str>) -> TlsError {
+async fn refuse(mut stream: TcpStream, sni: Option<&str>) -> TlsError {
     // The handshake has failed whether or not the alert can still be delivered.
-    if start.io.write_all(&UNRECOGNIZED_NAME).await.is_ok() {
-        start.io.shutdown().await.ok();
+    if stream.write_all(&UNRECOGNIZED_NAME).await.is_ok() {
+        stream.shutdown().await.ok();
     }
     let message = match sni {
         Some(name) => format!("no listener of this port serves the server name {name:?}"),
@@ -115,18 +153,36 @@ fn listener_certificates(listener: &Listener, table: &Table) -> (Vec<Candidate>,
     (usable, problems)
 }
 
-fn server_config(candidates: Vec<Candidate>) -> Result<Arc<ServerConfig>, String> {
-    let mut config = ServerConfig::builder_with_provider(provider().clone())
+/// The inner error is the listener's alone.
+fn server_config(
+    listener: &Listener,
+    candidates: Vec<Candidate>,
+    table: &Table,
+) -> Result<Result<Arc<ServerConfig>, String>, String> {
+    let builder = ServerConfig::builder_with_provider(provider().clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be configured: {error}"))?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(CertificateChoice { candidates }));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        .map_err(|error| format!("TLS cannot be configured: {error}"))?;
+    let builder = match &listener.client_validation {
+        None => builder.with_no_client_auth(),
+        Some(validation) => match client_verifier::verifier(validation, table) {
+            Ok(verifier) => builder.with_client_cert_verifier(verifier),
+            Err(reason) => return Ok(Err(reason)),
+        },
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(CertificateChoice { candidates }));
+    if listener.protocol == ListenerProtocol::Https {
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    }
     config.session_storage = Arc::new(NoServerSessionStorage {});
+    if listener.client_validation.is_some() {
+        // A ticket would let a client in without the check that is asked for now.
+        config.send_tls13_tickets = 0;
+        return Ok(Ok(Arc::new(config)));
+    }
     config.ticketer = ticketer()?;
     // One ticket is enough for a client that reconnects; each costs an encryption and a record.
     config.send_tls13_tickets = 1;
-    Ok(Arc::new(config))
+    Ok(Ok(Arc::new(config)))
 }
 
 /// Shared by every socket and every version of the table, so that a reload does not end resumption.

@@ -10,7 +10,7 @@ use sekisho_stream::{Http1, Http2Client};
 use sekisho_table::BackendProtocol;
 use sekisho_tls::{AlpnOffer, Transport};
 
-use crate::balance;
+use crate::balance::{self, Random};
 use crate::dial::{bounded, dial};
 use crate::endpoint::{EndpointHandle, EndpointState, LeaseGuard};
 use crate::error::{Failure, OpenError};
@@ -158,7 +158,7 @@ impl Backend {
         match connected {
             Ok((connection, reused)) => Ok(Lease { connection, endpoint: lease, reused }),
             Err(failure) => {
-                self.counters.connect_failures.set(self.counters.connect_failures.get() + 1);
+                self.count_failed();
                 Err(failure.at(endpoint.clone()))
             }
         }
@@ -206,8 +206,16 @@ impl Backend {
         Ok(client)
     }
 
-    fn count_opened(&self) {
+    pub(crate) fn count_opened(&self) {
         self.counters.connections_opened.set(self.counters.connections_opened.get() + 1);
+    }
+
+    pub(crate) fn count_failed(&self) {
+        self.counters.connect_failures.set(self.counters.connect_failures.get() + 1);
+    }
+
+    pub(crate) fn random(&self) -> &Random {
+        &self.shared.random
     }
 }
 

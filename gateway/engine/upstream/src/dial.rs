@@ -55,8 +55,8 @@ pub(crate) async fn dial(
     }
 }
 
-/// In the order to try them: a name's addresses start at a random one, so that they share the load.
-async fn addresses(endpoint: &EndpointState) -> Result<Vec<SocketAddr>, Failure> {
+/// At least one, in the order to try them: a name's addresses start at a random one, so that they share the load.
+pub(crate) async fn addresses(endpoint: &EndpointState) -> Result<Vec<SocketAddr>, Failure> {
     match endpoint.target() {
         Target::Address(address) => Ok(vec![*address]),
         Target::Name { host, port } => {

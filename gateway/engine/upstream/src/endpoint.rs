@@ -71,7 +71,8 @@ impl EndpointState {
         &self.target
     }
 
-    pub(crate) fn is_retired(&self) -> bool {
+    /// The endpoint has left the table.
+    pub fn is_retired(&self) -> bool {
         self.retired.get()
     }
 

@@ -13,6 +13,7 @@ mod dns;
 mod endpoint;
 mod error;
 mod http2_pool;
+mod raw;
 mod spec;
 mod upstreams;
 

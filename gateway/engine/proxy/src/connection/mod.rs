@@ -11,13 +11,15 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use sekisho_codec::Scheme;
 use sekisho_filter::edge::forwarded::Forwarding;
 use sekisho_stream::{Http1, Preface};
-use sekisho_table::Limits;
+use sekisho_table::{ClientValidation, Limits, ListenerProtocol};
 use sekisho_tls::Transport;
 use tokio::net::TcpStream;
 
+use crate::layer4::{self, Arrived, Place};
 use crate::watchdog::after;
 use crate::worker::{ListeningSocket, Registration, Worker};
 
@@ -32,6 +34,8 @@ pub struct ConnectionContext {
     pub tls: bool,
     /// The name the client asked for in TLS, lower case.
     pub sni: Option<Rc<str>>,
+    /// What its client certificate was held to.
+    pub validation: Option<ClientValidation>,
     /// As they were when the connection was accepted.
     pub limits: Limits,
     pub access_log: bool,
@@ -85,10 +89,20 @@ async fn establish(
 ) -> Option<(ConnectionContext, Http1<Transport>, Preface)> {
     let local = stream.local_addr().ok()?;
     let config = worker.config();
-    let plan = config.compiled.socket_plan(config.compiled.socket(socket.address)?);
+    let id = config.compiled.socket(socket.address)?;
+    let plan = config.compiled.socket_plan(id);
     let limits = plan.limits().clone();
     let (access_log, trusted_hops) = (plan.gateway.access_log, plan.gateway.trusted_hops);
-    let (connection, protocol, sni, tls) = match &plan.tls {
+    let carry = |config, listener, transport, unread, server_name| {
+        let (worker, socket, limits) = (worker.clone(), socket.clone(), limits.clone());
+        let place = Place { worker, socket, remote, local, limits, access_log };
+        Box::pin(layer4::carry(Arrived { place, config, listener, transport, unread, server_name }))
+    };
+    if let Some(listener) = plan.carrier {
+        carry(config, listener, Transport::Tcp(stream), BytesMut::new(), None).await;
+        return None;
+    }
+    let (connection, protocol, sni, validation, tls) = match &plan.tls {
         None => {
             let mut connection = Http1::new(Transport::Tcp(stream));
             // Looking takes in what has arrived; HTTP/1 finds it in the same buffer.
@@ -98,13 +112,20 @@ async fn establish(
                 preface => preface.map_err(|_| ()),
             });
             let protocol = bounded(limits.request_head_timeout_ms, preface).await?.ok()?;
-            (connection, protocol, None, false)
+            (connection, protocol, None, None, false)
         }
         Some(Err(_)) => return None,
         Some(Ok(server)) => {
             let accepted = bounded(limits.tls_handshake_timeout_ms, server.accept(stream)).await?.ok()?;
+            let id = *config.compiled.router.sockets()[id.0 as usize].listeners.get(accepted.listener)?;
+            let listener = config.compiled.router.listener(id).clone();
+            if listener.protocol == ListenerProtocol::Tls {
+                carry(config, id, accepted.transport, accepted.unread, accepted.sni).await;
+                return None;
+            }
             let protocol = if accepted.alpn_h2 { Preface::Http2 } else { Preface::Http1 };
-            (Http1::new(accepted.transport), protocol, accepted.sni.map(Rc::from), true)
+            let validation = listener.client_validation.clone();
+            (Http1::new(accepted.transport), protocol, accepted.sni.map(Rc::from), validation, true)
         }
     };
     drop(config);
@@ -117,6 +138,7 @@ async fn establish(
         local_text: local.to_string().into(),
         tls,
         sni,
+        validation,
         limits,
         access_log,
         trusted_hops,

@@ -10,7 +10,7 @@ use http::header::{HeaderValue, ORIGIN};
 use sekisho_codec::{RequestHead, ResponseHead, authority, target};
 use sekisho_filter::{RequestContext, ResponseContext, Verdict, edge};
 use sekisho_router::{Decision, ListenerId, RequestView, RouteId, SocketId};
-use sekisho_table::{PathMatchType, Route};
+use sekisho_table::{Listener, PathMatchType, Route};
 
 use super::record::Record;
 use super::reply::Reply;
@@ -128,6 +128,10 @@ fn find(
         headers: &head.headers,
     };
     match config.compiled.router.find(socket, &view) {
+        Decision::Matched { listener, .. } if is_stricter(config.compiled.router.listener(listener), context) => {
+            record.listener = Some(listener);
+            Err(Reply::new(StatusCode::MISDIRECTED_REQUEST, Reason::MisdirectedRequest))
+        }
         Decision::Matched { listener, route, rule_match } => {
             config.hit_listener(listener.0);
             config.hit_route(route.0);
@@ -147,6 +151,11 @@ fn find(
             Err(Reply::new(StatusCode::MISDIRECTED_REQUEST, Reason::MisdirectedRequest))
         }
     }
+}
+
+/// Whether a listener asks more of client certificates than the handshake did: it may have learnt to since.
+fn is_stricter(listener: &Listener, context: &ConnectionContext) -> bool {
+    listener.client_validation.is_some() && listener.client_validation != context.validation
 }
 
 /// The prefix that `ReplacePrefixMatch` replaces.

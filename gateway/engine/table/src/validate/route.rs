@@ -38,14 +38,42 @@ fn attachment(attachment: &Attachment) -> Verdict {
 }
 
 fn matches(route: &Route) -> Verdict {
+    match route.kind {
+        RouteKind::Http => http_matches(route, http_match),
+        RouteKind::Grpc => http_matches(route, grpc_match),
+        RouteKind::Tls => no_requests(route),
+        RouteKind::Tcp | RouteKind::Udp => {
+            no_requests(route)?;
+            if route.attachments.iter().all(|attachment| attachment.hostnames == ["*"]) {
+                return Ok(());
+            }
+            let text = format!("a {} sees no hostname; write `*` alone", route.kind.as_str());
+            at("attachments", problem(text))
+        }
+    }
+}
+
+/// What looks at requests has no place in a rule that carries connections.
+fn no_requests(route: &Route) -> Verdict {
+    let kind = route.kind.as_str();
+    if !route.matches.is_empty() {
+        return at("matches", problem(format!("a {kind} matches no requests; leave the list empty")));
+    }
+    if !route.filters.is_empty() || route.backends.iter().any(|share| !share.filters.is_empty()) {
+        return at("filters", problem(format!("a {kind} filters no requests; leave the list empty")));
+    }
+    if route.retry.is_some() {
+        return at("retry", problem(format!("a {kind} retries no requests; leave it out")));
+    }
+    Ok(())
+}
+
+fn http_matches(route: &Route, judge: fn(&Match) -> Verdict) -> Verdict {
     if route.matches.is_empty() {
         return at("matches", problem("the list is empty; write one match without predicates to match every request"));
     }
     at("matches", bounded(route.matches.len(), MAX_MATCHES, "matches"))?;
-    each("matches", &route.matches, |it| match route.kind {
-        RouteKind::Http => http_match(it),
-        RouteKind::Grpc => grpc_match(it),
-    })
+    each("matches", &route.matches, judge)
 }
 
 fn http_match(it: &Match) -> Verdict {

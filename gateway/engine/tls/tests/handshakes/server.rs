@@ -144,6 +144,8 @@ fn listener(key: &str, hostname: &str, certificates: &[&str]) -> Listener {
         protocol: ListenerProtocol::Https,
         hostname: hostname.to_owned(),
         certificates: certificates.iter().map(|key| (*key).to_owned()).collect(),
+        tls_mode: Default::default(),
+        client_validation: None,
     }
 }
 

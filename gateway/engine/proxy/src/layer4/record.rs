@@ -1,0 +1,179 @@
+//! What is remembered of one carried connection, and told when it ends: last, and exactly once.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use sekisho_table::{Listener, Route};
+use serde::Serialize;
+
+use super::choice::Choice;
+use super::counters::{ConnectionKey, Kind};
+use crate::access_log::timestamp;
+use crate::reason::Reason;
+use crate::statistics::Slot;
+use crate::worker::Worker;
+
+/// Keeps the resources it names and not the table they came from: connections live long.
+pub struct Record {
+    worker: Rc<Worker>,
+    started: Instant,
+    kind: Kind,
+    remote: SocketAddr,
+    local: SocketAddr,
+    server_name: Option<String>,
+    listener: Arc<Listener>,
+    route: Option<Arc<Route>>,
+    backend: Option<String>,
+    slot: Slot,
+    gateway: u32,
+    access_log: bool,
+    pub upstream_host: Option<Rc<str>>,
+    pub upstream_failure: Option<String>,
+    pub reason: Reason,
+    bytes_received: u64,
+    bytes_sent: u64,
+    counted: (u64, u64),
+    counted_at: Instant,
+}
+
+/// Connections live long: what they have moved is counted this often, and at their end.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+/// Where a connection comes from and what it asked for.
+pub struct Origin {
+    pub kind: Kind,
+    pub remote: SocketAddr,
+    pub local: SocketAddr,
+    pub server_name: Option<String>,
+    pub listener: Arc<Listener>,
+    pub access_log: bool,
+}
+
+impl Record {
+    pub fn begin(worker: &Rc<Worker>, origin: Origin, choice: &Choice) -> Record {
+        let mut statistics = worker.statistics.borrow_mut();
+        let gateway = statistics.gateway(&origin.listener.gateway);
+        let key = ConnectionKey { gateway, kind: origin.kind, reason: Reason::ViaUpstream };
+        statistics.connection_opened(choice.slot, key);
+        drop(statistics);
+        Record {
+            worker: worker.clone(),
+            started: Instant::now(),
+            kind: origin.kind,
+            remote: origin.remote,
+            local: origin.local,
+            server_name: origin.server_name,
+            listener: origin.listener,
+            route: choice.route.clone(),
+            backend: choice.backend.as_ref().ok().map(|backend| backend.spec().key().to_owned()),
+            slot: choice.slot,
+            gateway,
+            access_log: origin.access_log,
+            upstream_host: None,
+            upstream_failure: None,
+            // Whatever drops the connection before its end is known: the worker stops.
+            reason: Reason::DownstreamDisconnected,
+            bytes_received: 0,
+            bytes_sent: 0,
+            counted: (0, 0),
+            counted_at: Instant::now(),
+        }
+    }
+
+    /// Totals so far, from the client and to it.
+    pub fn moved(&mut self, received: u64, sent: u64, now: Instant) {
+        (self.bytes_received, self.bytes_sent) = (received, sent);
+        if now.duration_since(self.counted_at) >= COUNT_EVERY {
+            self.counted_at = now;
+            self.count();
+        }
+    }
+
+    /// More bytes, from the client and to it.
+    pub fn add(&mut self, received: usize, sent: usize, now: Instant) {
+        self.moved(self.bytes_received + received as u64, self.bytes_sent + sent as u64, now);
+    }
+
+    fn key(&self, reason: Reason) -> ConnectionKey {
+        ConnectionKey { gateway: self.gateway, kind: self.kind, reason }
+    }
+
+    fn count(&mut self) {
+        let (received, sent) = (self.bytes_received - self.counted.0, self.bytes_sent - self.counted.1);
+        self.counted = (self.bytes_received, self.bytes_sent);
+        // How the connection will end is not known yet, so all its bytes go to one series.
+        let key = self.key(Reason::ViaUpstream);
+        self.worker.statistics.borrow_mut().connection_moved(self.slot, key, received, sent);
+    }
+
+    fn log(&self) {
+        let duration = self.started.elapsed();
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut start_time = Vec::with_capacity(24);
+        timestamp(since_epoch.saturating_sub(duration), &mut start_time);
+        let line = Line {
+            start_time: String::from_utf8_lossy(&start_time),
+            protocol: self.kind.protocol(),
+            response_code: 0,
+            response_flags: self.reason.flags(),
+            response_code_details: self.reason.code(),
+            bytes_received: self.bytes_received,
+            bytes_sent: self.bytes_sent,
+            duration: duration.as_millis() as u64,
+            duration_us: duration.as_micros() as u64,
+            downstream_remote_address: self.remote,
+            downstream_local_address: self.local,
+            requested_server_name: self.server_name.as_deref(),
+            gateway: &self.listener.gateway,
+            listener: &self.listener.key,
+            route_name: self.route.as_ref().map(|route| route.key.as_str()),
+            rule_name: self.route.as_ref().map(|route| route.name.as_str()).filter(|name| !name.is_empty()),
+            upstream_cluster: self.backend.as_deref(),
+            upstream_host: self.upstream_host.as_deref(),
+            upstream_transport_failure_reason: self.upstream_failure.as_deref(),
+        };
+        self.worker.write_log(|out| {
+            // Neither a Vec nor these fields can fail to be written.
+            let _ = serde_json::to_writer(&mut *out, &line);
+            out.push(b'\n');
+        });
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.counted != (self.bytes_received, self.bytes_sent) {
+            self.count();
+        }
+        self.worker.statistics.borrow_mut().connection_closed(self.slot, self.key(self.reason));
+        if self.access_log && self.worker.log.enabled() {
+            self.log();
+        }
+    }
+}
+
+/// The keys that requests have too mean the same here.
+#[derive(Serialize)]
+struct Line<'a> {
+    start_time: std::borrow::Cow<'a, str>,
+    protocol: &'static str,
+    response_code: u16,
+    response_flags: &'static str,
+    response_code_details: &'static str,
+    bytes_received: u64,
+    bytes_sent: u64,
+    duration: u64,
+    duration_us: u64,
+    downstream_remote_address: SocketAddr,
+    downstream_local_address: SocketAddr,
+    requested_server_name: Option<&'a str>,
+    gateway: &'a str,
+    listener: &'a str,
+    route_name: Option<&'a str>,
+    rule_name: Option<&'a str>,
+    upstream_cluster: Option<&'a str>,
+    upstream_host: Option<&'a str>,
+    upstream_transport_failure_reason: Option<&'a str>,
+}

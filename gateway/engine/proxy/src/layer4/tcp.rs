@@ -1,0 +1,149 @@
+//! One carried stream: choose, connect, copy both ways until an end.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use sekisho_router::ListenerId;
+use sekisho_stream::{Side, Tunnel};
+use sekisho_table::{Limits, ListenerProtocol, TlsMode};
+use sekisho_tls::Transport;
+use sekisho_upstream::{Backend, LeaseGuard, OpenError};
+
+use super::choice::choose;
+use super::counters::Kind;
+use super::record::{Origin, Record};
+use crate::reason::Reason;
+use crate::watchdog::{Watchdog, after, earliest};
+use crate::worker::{ActiveConfig, ListeningSocket, Worker};
+
+/// Endpoints tried before a connection is given up.
+const MAX_ATTEMPTS: usize = 3;
+
+/// Where a connection was accepted.
+pub struct Place {
+    pub worker: Rc<Worker>,
+    pub socket: Rc<ListeningSocket>,
+    pub remote: SocketAddr,
+    pub local: SocketAddr,
+    pub limits: Limits,
+    pub access_log: bool,
+}
+
+/// A connection whose listener is known.
+pub struct Arrived {
+    pub place: Place,
+    /// The configuration that `listener` is a position in.
+    pub config: Rc<ActiveConfig>,
+    pub listener: ListenerId,
+    pub transport: Transport,
+    /// What was read of it already.
+    pub unread: BytesMut,
+    pub server_name: Option<String>,
+}
+
+/// Carries a connection to its end. A connection that has nowhere to go is closed.
+pub async fn carry(arrived: Arrived) {
+    let Arrived { place, config, listener, transport, unread, server_name } = arrived;
+    let Place { worker, socket, remote, local, limits, access_log } = place;
+    let choice = choose(&config, listener, server_name.as_deref().unwrap_or_default());
+    let listener = config.compiled.router.listener(listener).clone();
+    // From here on an update may take the table away.
+    drop(config);
+    let kind = if listener.protocol == ListenerProtocol::Tls { Kind::Tls } else { Kind::Tcp };
+    // What passes through is TLS already, the client's own.
+    let with_tls = listener.tls_mode != TlsMode::Passthrough;
+    let origin = Origin { kind, remote, local, server_name, listener, access_log };
+    let mut record = Record::begin(&worker, origin, &choice);
+    let backend = match choice.backend {
+        Ok(backend) => backend,
+        Err(reason) => {
+            record.reason = reason;
+            return;
+        }
+    };
+    let bound = Duration::from_millis(limits.connect_timeout_ms);
+    let (upstream, lease) = match connect(&backend, with_tls, bound).await {
+        Ok(connected) => connected,
+        Err(error) => {
+            record.reason = reason_of(&error);
+            record.upstream_failure = Some(error.to_string());
+            return;
+        }
+    };
+    record.upstream_host = Some(lease.handle().label().clone());
+    let tunnel = Tunnel::new((transport, unread), (upstream, BytesMut::new()));
+    run(tunnel, &mut record, &Stay { worker: &worker, socket: &socket, limits: &limits }).await;
+}
+
+async fn connect(backend: &Backend, with_tls: bool, bound: Duration) -> Result<(Transport, LeaseGuard), OpenError> {
+    let mut attempt = 1;
+    let mut avoid = None;
+    loop {
+        match backend.open_raw(with_tls, avoid.as_ref(), bound).await {
+            Err(error) if attempt < MAX_ATTEMPTS.min(backend.endpoints().len()) => {
+                attempt += 1;
+                avoid = error.endpoint().cloned();
+            }
+            result => return result,
+        }
+    }
+}
+
+pub fn reason_of(error: &OpenError) -> Reason {
+    match error {
+        OpenError::NoEndpoints => Reason::NoHealthyUpstream,
+        OpenError::Tls { .. } => Reason::UpstreamTlsFailed,
+        OpenError::Dns { .. } | OpenError::Connect { .. } | OpenError::Timeout { .. } => Reason::UpstreamConnectFailed,
+    }
+}
+
+/// How long a connection may stay.
+struct Stay<'a> {
+    worker: &'a Worker,
+    socket: &'a ListeningSocket,
+    limits: &'a Limits,
+}
+
+impl Stay<'_> {
+    fn is_over(&self) -> bool {
+        self.worker.draining() || self.socket.closed.get()
+    }
+}
+
+/// Until both sides have ended, one breaks, nothing moves for too long, or a drain has lasted its time.
+async fn run(mut tunnel: Tunnel<Transport, Transport>, record: &mut Record, stay: &Stay<'_>) {
+    let mut watchdog = Watchdog::default();
+    let mut moved = tunnel.copied();
+    let mut activity = Instant::now();
+    let mut leave = None;
+    record.reason = poll_fn(|task| {
+        let ended = Pin::new(&mut tunnel).poll(task);
+        if tunnel.copied() != moved {
+            moved = tunnel.copied();
+            activity = Instant::now();
+            record.moved(moved.0, moved.1, activity);
+        }
+        if let Poll::Ready(result) = ended {
+            let broken = result.err().and(tunnel.failed());
+            return Poll::Ready(match broken {
+                None => Reason::ViaUpstream,
+                Some(Side::First) => Reason::DownstreamDisconnected,
+                Some(Side::Second) => Reason::UpstreamReset,
+            });
+        }
+        if leave.is_none() && stay.is_over() {
+            leave = after(Instant::now(), stay.limits.drain_timeout_ms);
+        }
+        let idle = after(activity, stay.limits.connection_idle_timeout_ms);
+        watchdog.poll_expired(task, earliest(idle, leave)).map(|()| {
+            let told = leave.is_some_and(|leave| leave <= Instant::now());
+            if told { Reason::RequestTimeout } else { Reason::StreamIdleTimeout }
+        })
+    })
+    .await;
+}

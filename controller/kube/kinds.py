@@ -30,7 +30,7 @@ def plural(kind: str) -> str:
         return f"{name}es"
     if name.endswith("s"):
         return name
-    return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
+    return f"{name[:-1]}ies" if name.endswith("y") and name[-2] not in "aeiou" else f"{name}s"
 
 
 def collection(type_: type[Resource], version: str, namespace: str = "") -> str:

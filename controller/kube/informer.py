@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from controller.kube.cache import Delta, ObjectCache
+from controller.kube.cache import Delta, ObjectCache, merged
 from controller.kube.client import Api, ApiError, UnreachableError
 from controller.kube.clock import Backoff, Chance, Clock
 from controller.kube.kinds import collection, field_selector
@@ -151,20 +151,23 @@ class Informer:
                 break
             query["continue"] = metadata["continue"]
         self._whole_list = False
-        self._found()
+        solved = self._found()
         self._version = str(metadata.get("resourceVersion") or "")
         self._listed_at = self._clock.monotonic()
-        self._finish(self.cache.replace(documents, self._api_version()))
+        self._finish(merged([self.cache.replace(documents, self._api_version()), Delta(problems=solved)]))
 
     def _finish(self, delta: Delta) -> None:
         first, self.synced = not self.synced, True
         if delta or delta.touched or first:
             self._tell(delta)
 
-    def _found(self) -> None:
+    def _found(self) -> bool:
+        """Whether a problem is solved by a list that succeeded."""
         if self.absent:
             logger.warning("%s: the cluster has the kind now", self.name)
+        solved = self.problem is not None
         self.absent, self._looks, self.problem = False, 0, None
+        return solved
 
     # --- watch ----------------------------------------------------------------------------------
 
@@ -251,7 +254,8 @@ class Informer:
         return self._settings.absent_wait
 
     def _forbidden(self, error: ApiError) -> float:
-        if self.problem is None:
+        # The first refusal may be a token or a role that is just being renewed.
+        if self.problem is None and self._backoff.failures:
             self.problem = Problem(
                 severity="error",
                 message=f"the API server refuses to list or watch {self.name}: {error}",
@@ -260,7 +264,8 @@ class Informer:
             )
             logger.error("%s", self.problem)
             self._tell(Delta(problems=True))
-        return max(self._backoff.next(), self._settings.longest_wait / 2)
+        self._version = ""
+        return self._backoff.next()
 
     def _path(self) -> str:
         return collection(self._type, self._type.versions[self._served], self._namespace)

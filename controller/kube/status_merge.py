@@ -36,6 +36,11 @@ def merge(current: Object, wanted: Status | None, kind: str, *, controller_name:
     return None if all(_same(current.get(name), value) for name, value in fields.items()) else fields
 
 
+def has_entries(kind: str) -> bool:
+    """Whether several controllers share the status of a kind, each with entries of its own."""
+    return bool(_entries_field(kind))
+
+
 def _fields(current: Object, wanted: Status | None, kind: str, controller_name: str, now: str) -> Object:
     match wanted:
         case None:

@@ -149,6 +149,21 @@ async def test_a_namespace_that_is_deleted_takes_its_objects_with_it(server: Fak
         assert {key.name for key in (await next_change(source)).deletes} == {"a", "b"}
 
 
+async def test_a_right_that_was_taken_and_given_back_is_told_both_times(server: FakeApiServer, api: Api) -> None:
+    server.put(config_map("a"))
+    async with source_of(api, kinds=(ConfigMap,)) as source:
+        await asyncio.wait_for(source.synced.wait(), 5.0)
+        source.load()
+        await comes_true(lambda: server.watches)
+        server.forbidden.add("configmaps")
+        server.cut()
+        change = await next_change(source)
+        assert [problem.object for problem in change.problems] == ["ConfigMap"]
+        assert change.deletes == ()
+        server.forbidden.clear()
+        assert (await next_change(source)).problems == ()
+
+
 async def test_leaving_ends_every_watch(server: FakeApiServer, api: Api) -> None:
     async with source_of(api) as source:
         await asyncio.wait_for(source.synced.wait(), 5.0)

@@ -99,7 +99,8 @@ class LeaderElection:
             spec = lease.get("spec") or {}
             if spec.get("holderIdentity") != self._settings.identity:
                 return
-            given_back = {**spec, "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._now()}
+            given_back = {**spec, "leaseDurationSeconds": 1, "renewTime": self._now()}
+            del given_back["holderIdentity"]
             await self._api.replace(self._path, {**lease, "spec": given_back})
         except (ApiError, UnreachableError) as error:
             logger.warning("the lease %s was not given back (%s): it ends by itself", self._settings.name, error)

@@ -188,7 +188,7 @@ class StatusWriter:
                 if error.status == 409:
                     seen = None
                     continue
-                return 0.0 if error.status == 404 else self._failed(key, entry, error)
+                return 0.0 if self._vanished(key, error) else self._failed(key, entry, error)
             except UnreachableError as error:
                 return self._failed(key, entry, error)
             if wait or entry.wanted == wanted:
@@ -228,7 +228,7 @@ class StatusWriter:
 
     async def _write(self, key: Key, seen: Seen, fields: dict[str, Any]) -> None:
         # The lists are replaced whole, so the version guards the entries of others in them.
-        body = {"metadata": {"resourceVersion": seen.version, "uid": seen.uid}, "status": fields}
+        body = {"metadata": {"resourceVersion": seen.version}, "status": fields}
         await self._api.merge(f"{path_of(key, seen.served)}/status", body, {"fieldManager": FIELD_MANAGER})
         self.writes += 1
 
@@ -250,6 +250,10 @@ class StatusWriter:
             entry.backoff.reset()
         entry.written = True
         entry.repaired_at = self._clock.monotonic()
+
+    def _vanished(self, key: Key, error: ApiError) -> bool:
+        """Whether the object is gone: a server that starts answers 404 for a moment for all of a kind."""
+        return error.status == 404 and self._seen(key) is None
 
     def _failed(self, key: Key, entry: _Entry, error: ApiError | UnreachableError) -> float:
         wait = entry.backoff.next()

@@ -155,6 +155,12 @@ async def test_an_object_that_vanished_is_no_trouble(
     assert "could not be written" not in caplog.text
 
 
+async def test_a_moment_of_404_while_the_server_starts_loses_no_status(server: FakeApiServer, writing: Writing) -> None:
+    server.fail(404, times=2, method="PATCH")
+    writing.want(route_status("edge"))
+    await comes_true(writing.parents)
+
+
 async def test_a_status_for_an_object_is_not_written_to_its_successor(writing: Writing) -> None:
     writing.want(route_status("edge", condition=REFUSED), uid="of-the-one-before")
     await writing.settled()

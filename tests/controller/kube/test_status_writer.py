@@ -208,3 +208,20 @@ async def test_many_statuses_are_written_once_each(server: FakeApiServer, writin
     await writing.settled()
     assert writing.patches() == 500
     assert all(writing.parents(f"r{number}") for number in range(500))
+
+
+async def test_who_stops_leading_while_a_write_waits_for_its_turn_does_not_write(
+    server: FakeApiServer, api: Api, writing: Writing
+) -> None:
+    writing.writer.lead(leads=False)
+    settings = WriterSettings(OURS, per_second=1.0, burst=0)
+    writer = StatusWriter(api, settings, writing.source.seen, clock=writing.clock, chance=lambda: 0.0)
+    task = asyncio.create_task(writer.run())
+    writer.lead(leads=True)
+    writer.want({KEY: Wanted(server.get("HTTPRoute", "a")["metadata"]["uid"], route_status("edge"))})
+    await comes_true(lambda: writing.clock.waits)
+    writer.lead(leads=False)
+    await comes_true(lambda: writer.idle)
+    assert not writing.patches()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -107,12 +107,6 @@ func (c *cluster) start(ctx context.Context) error {
 			return err
 		}
 	}
-	// Containers of other users must be able to pass through to their own volumes.
-	for folder := files.Pods(); folder != filepath.Dir(string(files)); folder = filepath.Dir(folder) {
-		if err := os.Chmod(folder, 0o711); err != nil {
-			return err
-		}
-	}
 	if err := credentials.Write(files); err != nil {
 		return err
 	}

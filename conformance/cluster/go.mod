@@ -1,4 +1,4 @@
-module github.com/sekisho/sekisho/conformance/cluster
+module sekisho.dev/conformance/cluster
 
 go 1.26.0
 

@@ -17,10 +17,10 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/sekisho/sekisho/conformance/cluster/layout"
-	"github.com/sekisho/sekisho/conformance/cluster/node"
-	"github.com/sekisho/sekisho/conformance/cluster/servers"
-	"github.com/sekisho/sekisho/conformance/cluster/supervisor"
+	"sekisho.dev/conformance/cluster/layout"
+	"sekisho.dev/conformance/cluster/node"
+	"sekisho.dev/conformance/cluster/servers"
+	"sekisho.dev/conformance/cluster/supervisor"
 )
 
 const usage = "usage: cluster up --state DIR --images FILE --podinit FILE [--manifests DIR]... -- COMMAND [ARGUMENT]..."

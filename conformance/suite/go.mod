@@ -1,4 +1,4 @@
-module github.com/sekisho/sekisho/conformance/suite
+module sekisho.dev/conformance/suite
 
 go 1.26.0
 

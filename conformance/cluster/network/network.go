@@ -11,7 +11,7 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/sekisho/sekisho/conformance/cluster/layout"
+	"sekisho.dev/conformance/cluster/layout"
 )
 
 const namespaceFolder = "/run/netns"

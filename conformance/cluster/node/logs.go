@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sekisho/sekisho/conformance/cluster/layout"
+	"sekisho.dev/conformance/cluster/layout"
 )
 
 const (

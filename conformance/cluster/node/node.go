@@ -22,8 +22,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/sekisho/sekisho/conformance/cluster/layout"
-	"github.com/sekisho/sekisho/conformance/cluster/network"
+	"sekisho.dev/conformance/cluster/layout"
+	"sekisho.dev/conformance/cluster/network"
 )
 
 const (

@@ -14,7 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/sekisho/sekisho/conformance/cluster/podinit/container"
+	"sekisho.dev/conformance/cluster/podinit/container"
 )
 
 // process is one running container. Its first process leads a process namespace, so that nothing survives it.

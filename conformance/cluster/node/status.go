@@ -4,7 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/sekisho/sekisho/conformance/cluster/layout"
+	"sekisho.dev/conformance/cluster/layout"
 )
 
 // status is the pod as it is at this moment; times of conditions that did not change are kept.

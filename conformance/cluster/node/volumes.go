@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/sekisho/sekisho/conformance/cluster/podinit/container"
+	"sekisho.dev/conformance/cluster/podinit/container"
 )
 
 const (

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sekisho/sekisho/conformance/cluster/podinit/container"
+	"sekisho.dev/conformance/cluster/podinit/container"
 )
 
 func main() {

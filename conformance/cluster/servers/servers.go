@@ -16,7 +16,7 @@ import (
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 
-	"github.com/sekisho/sekisho/conformance/cluster/layout"
+	"sekisho.dev/conformance/cluster/layout"
 )
 
 // Controllers are the loops of the controller manager that a Gateway API implementation depends on. There is no

@@ -17,10 +17,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/sekisho/sekisho/conformance/cluster/credentials"
-	"github.com/sekisho/sekisho/conformance/cluster/layout"
-	"github.com/sekisho/sekisho/conformance/cluster/manifests"
-	"github.com/sekisho/sekisho/conformance/cluster/network"
+	"sekisho.dev/conformance/cluster/credentials"
+	"sekisho.dev/conformance/cluster/layout"
+	"sekisho.dev/conformance/cluster/manifests"
+	"sekisho.dev/conformance/cluster/network"
 )
 
 const (

@@ -41,8 +41,15 @@ func become(path string) error {
 	if err != nil {
 		return err
 	}
+	sources, err := openSources(&spec)
+	if err != nil {
+		return err
+	}
 	if err := unix.Chroot(root); err != nil {
 		return fmt.Errorf("enter the root filesystem: %w", err)
+	}
+	if err := fillRoot(&spec, sources); err != nil {
+		return err
 	}
 	if err := os.Chdir(spec.WorkingDirectory); err != nil {
 		return fmt.Errorf("enter the working folder: %w", err)
@@ -99,39 +106,65 @@ func buildRoot(spec *container.Spec) (string, error) {
 	if err := unix.Mount("tmpfs", filepath.Join(root, "tmp"), "tmpfs", 0, "mode=1777"); err != nil {
 		return "", fmt.Errorf("mount /tmp: %w", err)
 	}
-	// Programs outside the machine's usual folders, such as those of a temporary folder, stay reachable at their path.
-	for _, path := range spec.Programs {
-		if err := bind(path, filepath.Join(root, path), true); err != nil {
-			return "", err
-		}
-	}
-	if err := os.WriteFile(filepath.Join(root, "etc/hosts"), []byte(spec.Hosts), 0o644); err != nil {
-		return "", fmt.Errorf("write /etc/hosts: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(root, "etc/hostname"), []byte(spec.HostName+"\n"), 0o644); err != nil {
-		return "", fmt.Errorf("write /etc/hostname: %w", err)
-	}
-	for _, mount := range spec.Mounts {
-		if err := bind(mount.Source, filepath.Join(root, mount.Target), mount.ReadOnly); err != nil {
-			return "", err
-		}
-	}
-	if spec.ReadOnlyRoot {
-		if err := unix.Mount("", root, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
-			return "", fmt.Errorf("make the root filesystem read-only: %w", err)
-		}
-	}
 	return root, nil
 }
 
-func bind(source, target string, readOnly bool) error {
-	information, err := os.Stat(source)
-	if err != nil {
-		return fmt.Errorf("find the source of a mount: %w", err)
+// source is one file or folder of the machine, held open while its path is out of reach.
+type source struct {
+	file   *os.File
+	folder bool
+	mount  container.Mount
+}
+
+func openSources(spec *container.Spec) ([]source, error) {
+	var mounts []container.Mount
+	// Programs outside the machine's usual folders, such as those of a temporary folder, stay reachable at their path.
+	for _, path := range spec.Programs {
+		mounts = append(mounts, container.Mount{Source: path, Target: path, ReadOnly: true})
 	}
-	if information.IsDir() {
+	var sources []source
+	for _, mount := range append(mounts, spec.Mounts...) {
+		file, err := os.OpenFile(mount.Source, unix.O_PATH, 0)
+		if err != nil {
+			return nil, fmt.Errorf("open the source of a mount: %w", err)
+		}
+		information, err := file.Stat()
+		if err != nil {
+			return nil, fmt.Errorf("find the source of a mount: %w", err)
+		}
+		sources = append(sources, source{file, information.IsDir(), mount})
+	}
+	return sources, nil
+}
+
+// fillRoot runs inside the new root: a link such as /var/run would otherwise lead out of it, onto the machine.
+func fillRoot(spec *container.Spec, sources []source) error {
+	if err := os.WriteFile("/etc/hosts", []byte(spec.Hosts), 0o644); err != nil {
+		return fmt.Errorf("write /etc/hosts: %w", err)
+	}
+	if err := os.WriteFile("/etc/hostname", []byte(spec.HostName+"\n"), 0o644); err != nil {
+		return fmt.Errorf("write /etc/hostname: %w", err)
+	}
+	for _, source := range sources {
+		if err := bind(source); err != nil {
+			return err
+		}
+	}
+	if spec.ReadOnlyRoot {
+		if err := unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+			return fmt.Errorf("make the root filesystem read-only: %w", err)
+		}
+	}
+	return nil
+}
+
+func bind(source source) error {
+	defer source.file.Close()
+	target := source.mount.Target
+	err := os.MkdirAll(filepath.Dir(target), 0o755)
+	if err == nil && source.folder {
 		err = os.MkdirAll(target, 0o755)
-	} else if err = os.MkdirAll(filepath.Dir(target), 0o755); err == nil {
+	} else if err == nil {
 		var file *os.File
 		if file, err = os.OpenFile(target, os.O_CREATE|os.O_RDONLY, 0o644); err == nil {
 			err = file.Close()
@@ -140,10 +173,10 @@ func bind(source, target string, readOnly bool) error {
 	if err != nil {
 		return fmt.Errorf("make the mount point %s: %w", target, err)
 	}
-	if err := unix.Mount(source, target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("bind %s to %s: %w", source, target, err)
+	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", source.file.Fd()), target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("bind %s to %s: %w", source.mount.Source, target, err)
 	}
-	if !readOnly {
+	if !source.mount.ReadOnly {
 		return nil
 	}
 	if err := unix.Mount("", target, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -49,7 +50,11 @@ func Enter(arguments []string) (int, error) {
 	}
 	inner := exec.Command(itself, arguments...)
 	inner.Stdin, inner.Stdout, inner.Stderr = os.Stdin, os.Stdout, os.Stderr
+	// The inside is told when this process is killed; the kernel ties that to the thread that starts it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	inner.SysProcAttr = &syscall.SysProcAttr{
+		Pdeathsig:  syscall.SIGTERM,
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 	}
 	signals := make(chan os.Signal, 4)

@@ -245,7 +245,7 @@ fn null(out: &mut Vec<u8>, name: &str) {
 /// JSON string escaping; bytes that are not UTF-8 become U+FFFD, so a line is always valid JSON.
 fn escape(value: &[u8], out: &mut Vec<u8>) {
     // Without early exit, so that many bytes are looked at in one step.
-    let special = |byte: u8| (byte < 0x20) | (byte > 0x7e) | (byte == b'"') | (byte == b'\\');
+    let special = |byte: u8| !(0x20..=0x7e).contains(&byte) | (byte == b'"') | (byte == b'\\');
     if !value.iter().fold(false, |found, byte| found | special(*byte)) {
         out.extend_from_slice(value);
         return;

@@ -92,7 +92,7 @@ def over_http2(client: Http2Client, question: Question) -> str | None:
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=max(150, settings().max_examples))
 @given(data=st.data())
 def test_explain_says_what_the_engine_does(engine: Engine, data: st.DataObject) -> None:
     snapshot = snapshot_of(data.draw(tables(LISTENERS), label="table"))
@@ -109,7 +109,7 @@ def test_explain_says_what_the_engine_does(engine: Engine, data: st.DataObject) 
             assert over_http2(two, question) == said, (question, live)
 
 
-@settings(max_examples=60)
+@settings(max_examples=max(60, settings().max_examples))
 @given(table=tables(LISTENERS), question=questions())
 def test_candidates_before_the_chosen_route_all_failed(table: model.Resources, question: Question) -> None:
     answer = json.loads(explain(snapshot_of(table), asked(question, FIRST)))

@@ -8,6 +8,7 @@ backends that were hit and with configured listeners and certificates, never wit
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -24,7 +25,7 @@ from prometheus_client.registry import Collector
 
 from gateway import __version__
 from gateway.routing_table.model import ListenerState, Rejection
-from gateway.telemetry.statistics import Labels, Series, Statistics
+from gateway.telemetry.statistics import ConnectionLabels, Labels, Series, Statistics
 
 LABELS: Final = (
     "reporter",
@@ -49,7 +50,15 @@ LABELS: Final = (
     "response_flags",
     "connection_security_policy",
 )
+CONNECTION_LABELS: Final = tuple(name for name in LABELS if name not in ("response_code", "grpc_response_status"))
+"""Those that a connection has too, as with Istio."""
 _UNKNOWN: Final = "unknown"
+_CONNECTION_FAMILIES: Final = (
+    ("istio_tcp_connections_opened", "Connections begun; for UDP, sessions."),
+    ("istio_tcp_connections_closed", "Connections ended; for UDP, sessions."),
+    ("istio_tcp_received_bytes", "Bytes received from clients over connections."),
+    ("istio_tcp_sent_bytes", "Bytes sent to clients over connections."),
+)
 
 
 class TableState(Protocol):
@@ -108,6 +117,7 @@ class GatewayCollector(Collector):
         """All families; called on each scrape."""
         statistics = self._statistics()
         yield from _request_families(statistics)
+        yield from _carried_families(statistics)
         yield from _connection_families(statistics)
         yield from _backend_families(statistics)
         yield _counter(
@@ -128,10 +138,28 @@ class GatewayCollector(Collector):
 
 
 def label_values(labels: Labels) -> tuple[str, ...]:
-    """Values for :data:`LABELS`. The gateway is the source: it reports what it sent."""
+    """Values for :data:`LABELS`."""
+    known = _known(labels) | {
+        "response_code": str(labels.response_code),
+        "request_protocol": labels.request_protocol,
+    }
+    # An empty grpc_response_status is Istio's own way to say "not gRPC".
+    none = {"grpc_response_status": labels.grpc_response_status}
+    return tuple(none[name] if name in none else known.get(name) or _UNKNOWN for name in LABELS)
+
+
+def connection_label_values(labels: ConnectionLabels) -> tuple[str, ...]:
+    """Values for :data:`CONNECTION_LABELS`. To Istio a TLS connection is TCP, told apart by its security policy."""
+    protocol = "tcp" if labels.request_protocol == "tls" else labels.request_protocol
+    known = _known(labels) | {"request_protocol": protocol}
+    return tuple(known.get(name) or _UNKNOWN for name in CONNECTION_LABELS)
+
+
+def _known(labels: ConnectionLabels) -> dict[str, str]:
+    """What requests and connections have in common. The gateway is the source: it reports what it sent."""
     namespace, _, name = labels.gateway.rpartition("/")
     service_name = labels.destination_service_name or _UNKNOWN
-    known = {
+    return {
         "reporter": "source",
         "source_workload": name,
         "source_workload_namespace": namespace,
@@ -140,14 +168,9 @@ def label_values(labels: Labels) -> tuple[str, ...]:
         "destination_service_name": service_name,
         "destination_service_namespace": labels.destination_service_namespace,
         "destination_canonical_service": service_name,
-        "request_protocol": labels.request_protocol,
-        "response_code": str(labels.response_code),
         "response_flags": labels.response_flags,
         "connection_security_policy": labels.connection_security_policy,
     }
-    # An empty grpc_response_status is Istio's own way to say "not gRPC".
-    known["grpc_response_status"] = labels.grpc_response_status
-    return tuple(known.get(name, "") or ("" if name == "grpc_response_status" else _UNKNOWN) for name in LABELS)
 
 
 def _request_families(statistics: Statistics) -> Iterator[Metric]:
@@ -172,6 +195,20 @@ def _cumulative(series: Series, bounds: Sequence[float]) -> list[tuple[str, floa
     counts = list(accumulate(series.duration_buckets))
     names = [f"{bound:g}" for bound in bounds]
     return [*zip(names, counts, strict=False), ("+Inf", counts[-1] if counts else 0)]
+
+
+def _carried_families(statistics: Statistics) -> Iterator[Metric]:
+    # Prometheus refuses a scrape that holds a series twice, and several rows may end up with the same values.
+    totals: dict[tuple[str, ...], tuple[int, ...]] = {}
+    for series in statistics.tcp:
+        values = connection_label_values(series.labels)
+        counts = (series.opened, series.closed, series.received_bytes, series.sent_bytes)
+        totals[values] = tuple(map(operator.add, totals.get(values, (0,) * len(counts)), counts))
+    for position, (name, text) in enumerate(_CONNECTION_FAMILIES):
+        family = CounterMetricFamily(name, text, labels=CONNECTION_LABELS)
+        for values, summed in totals.items():
+            family.add_metric(values, summed[position])
+        yield family
 
 
 def _connection_families(statistics: Statistics) -> Iterator[Metric]:

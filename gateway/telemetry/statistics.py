@@ -12,18 +12,23 @@ import msgspec
 from msgspec.structs import replace
 
 
-class Labels(msgspec.Struct, frozen=True, kw_only=True):
+class ConnectionLabels(msgspec.Struct, frozen=True, kw_only=True):
     """What tells one series from another. Values come from the table and from closed sets, never from a request."""
 
-    response_code: int | str = 0
     response_flags: str = "-"
     request_protocol: str = "unknown"
-    grpc_response_status: str = ""
     destination_service: str = ""
     destination_service_name: str = ""
     destination_service_namespace: str = ""
     gateway: str = ""
     connection_security_policy: str = "unknown"
+
+
+class Labels(ConnectionLabels, frozen=True, kw_only=True):
+    """Those of requests."""
+
+    response_code: int | str = 0
+    grpc_response_status: str = ""
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +41,19 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     duration_buckets: tuple[int, ...] = ()
     """How many requests fell in each bucket; the last one is for those above every bound."""
     duration_sum_ms: float = 0.0
+
+
+class ConnectionSeries(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections of TCP, TLS and UDP routes (for UDP, sessions) that share their labels.
+
+    Bytes are those of the client's side: received from it and sent to it.
+    """
+
+    labels: ConnectionLabels
+    opened: int = 0
+    closed: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
 
 
 class Connections(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +97,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     """All counters at one moment, added up over the workers."""
 
     series: tuple[Series, ...] = ()
+    tcp: tuple[ConnectionSeries, ...] = ()
+    """Carried connections of every kind, UDP sessions too."""
     duration_bounds_ms: tuple[float, ...] = ()
     connections: Connections = Connections()
     backends: tuple[BackendCounters, ...] = ()

@@ -6,10 +6,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.agent.state import AgentState
 from gateway.routing_table.model import ListenerState, Rejection
-from gateway.telemetry.collector import LABELS, GatewayCollector
+from gateway.telemetry.collector import CONNECTION_LABELS, LABELS, GatewayCollector
 from gateway.telemetry.statistics import (
     BackendCounters,
+    ConnectionLabels,
     Connections,
+    ConnectionSeries,
     Labels,
     ListenerCounters,
     Series,
@@ -53,6 +55,23 @@ STATE = AgentState(
     counts={"routes": 4, "backends": 2},
     rejected=(Rejection(kind="routes", key="HTTPRoute/default/bad/0", reason="no"),),
     listeners=(ListenerState(key="default/edge/http", bound=True),),
+)
+
+
+DATABASE = ConnectionLabels(
+    request_protocol="tcp",
+    destination_service="database.default.svc.cluster.local",
+    destination_service_name="database",
+    destination_service_namespace="default",
+    gateway="default/edge",
+    connection_security_policy="none",
+)
+CONNECTIONS = ConnectionSeries(labels=DATABASE, opened=5, closed=3, received_bytes=50, sent_bytes=500)
+CONNECTION_METRICS = (
+    "istio_tcp_connections_opened_total",
+    "istio_tcp_connections_closed_total",
+    "istio_tcp_received_bytes_total",
+    "istio_tcp_sent_bytes_total",
 )
 
 
@@ -126,6 +145,56 @@ def test_series_that_share_their_labels_are_one() -> None:
     assert sample.value == 14
     (series,) = decode_statistics(twice).series
     assert series.duration_buckets == (2, 8, 4)
+
+
+def carried(*series: ConnectionSeries) -> dict[str, list]:
+    document = msgspec.json.encode(msgspec.structs.replace(STATISTICS, tcp=series))
+    return samples(decode_statistics(document))
+
+
+def test_connections_are_counted_under_istio_s_names() -> None:
+    found = carried(CONNECTIONS)
+    assert [found[name][0].value for name in CONNECTION_METRICS] == [5, 3, 50, 500]
+    for name in CONNECTION_METRICS:
+        (sample,) = found[name]
+        assert set(sample.labels) == set(CONNECTION_LABELS)
+        assert sample.labels["reporter"] == "source"
+        assert sample.labels["source_workload"] == "edge"
+        assert sample.labels["destination_service_name"] == "database"
+        assert sample.labels["request_protocol"] == "tcp"
+        assert sample.labels["response_flags"] == "-"
+
+
+def test_connections_have_no_labels_of_requests() -> None:
+    assert set(LABELS) - set(CONNECTION_LABELS) == {"response_code", "grpc_response_status"}
+
+
+def test_what_is_not_known_of_a_connection_is_unknown() -> None:
+    nowhere = ConnectionLabels(response_flags="NR", request_protocol="udp", gateway="default/edge")
+    (sample,) = carried(ConnectionSeries(labels=nowhere, opened=1))["istio_tcp_connections_opened_total"]
+    assert sample.labels["request_protocol"] == "udp"
+    assert sample.labels["response_flags"] == "NR"
+    for name in ("destination_service", "destination_service_name", "source_principal", "destination_workload"):
+        assert sample.labels[name] == "unknown", name
+
+
+def test_a_tls_connection_is_tcp_with_a_security_policy() -> None:
+    labels = msgspec.structs.replace(DATABASE, request_protocol="tls", connection_security_policy="tls")
+    found = carried(CONNECTIONS, msgspec.structs.replace(CONNECTIONS, labels=labels))
+    shown = [sample.labels for sample in found["istio_tcp_connections_opened_total"]]
+    assert [one["request_protocol"] for one in shown] == ["tcp", "tcp"]
+    assert [one["connection_security_policy"] for one in shown] == ["none", "tls"]
+
+
+def test_connections_that_share_their_labels_are_one() -> None:
+    same = msgspec.structs.replace(CONNECTIONS, labels=msgspec.structs.replace(DATABASE, request_protocol="tls"))
+    found = carried(CONNECTIONS, CONNECTIONS, same)
+    assert [[sample.value for sample in found[name]] for name in CONNECTION_METRICS] == [[15], [9], [150], [1500]]
+
+
+def test_an_engine_that_tells_of_no_connections_has_none() -> None:
+    found = samples(decode_statistics(b'{"workers": 1}'))
+    assert not set(CONNECTION_METRICS) & set(found)
 
 
 def test_registering_asks_the_engine_nothing() -> None:

@@ -10,7 +10,9 @@ from typing import Final
 
 import msgspec
 
-BAD_WHEN_TRUE: Final = frozenset({"Conflicted", "OverlappingTLSConfig", "PartiallyInvalid"})
+BAD_WHEN_TRUE: Final = frozenset(
+    {"Conflicted", "InsecureFrontendValidationMode", "OverlappingTLSConfig", "PartiallyInvalid"}
+)
 """Conditions of negative polarity: one wishes them to be False."""
 
 

@@ -44,7 +44,8 @@ def test_reserved_codes_are_those_that_the_engine_never_gives() -> None:
 
 def test_every_claimed_feature_is_there_and_no_other() -> None:
     section = README.partition("Conformance features")[2].partition("## ")[0]
-    named = re.findall(r"`((?:BackendTLSPolicy|GRPCRoute|Gateway|HTTPRoute|ReferenceGrant)\w*)`", section)
+    kinds = "BackendTLSPolicy|GRPCRoute|Gateway|HTTPRoute|ListenerSet|ReferenceGrant|TCPRoute|TLSRoute|UDPRoute"
+    named = re.findall(rf"`((?:{kinds})\w*)`", section)
     assert sorted(named) == [feature.name for feature in SUPPORTED_FEATURES]
 
 

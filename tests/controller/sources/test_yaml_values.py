@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from controller.sources.yaml_values import UnreadableError, yaml_values
@@ -43,6 +44,7 @@ def fault(text: str) -> UnreadableError:
         ("1.5", 1.5),
         (".5", 0.5),
         ("1e3", 1000.0),
+        ("0E0", 0.0),
         ("1.5e-3", 0.0015),
         ("22:22", "22:22"),
         ("2026-01-31", "2026-01-31"),
@@ -52,6 +54,11 @@ def fault(text: str) -> UnreadableError:
         ("-", [None]),
         ("'12'", "12"),
         ('"yes"', "yes"),
+        (r'"\x85"', "\x85"),
+        (r'"\N"', "\x85"),
+        (r'"\L\P"', "\u2028\u2029"),
+        (r'{"\N": "\x85"}', {"\x85": "\x85"}),
+        ("'a\x85b'", "a b"),
         ("!!str 12", "12"),
         ("! 12", "12"),
         ("!!int 12", 12),
@@ -147,21 +154,43 @@ def test_the_values_of_a_document_are_in_no_error() -> None:
         assert "hunter2" not in fault(text).message.replace("'hunter2'", "")
 
 
-PLAIN = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(min_size=1), inner, max_size=4),
-    max_leaves=15,
+class _Writer(yaml.SafeDumper):
+    """Puts every text in quotes that kubectl would take for a number; PyYAML knows fewer forms, as 1e3 and 0o7."""
+
+
+_Writer.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:0o[0-7_]+|(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?)\Z"),
+    list("-+.0123456789"),
 )
 
 
-@given(PLAIN)
+def contents(text: st.SearchStrategy[str]) -> st.SearchStrategy[object]:
+    """Whatever a document can hold, with its keys and texts drawn from ``text``."""
+    return st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**63), 2**63)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | text,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text.filter(bool), inner, max_size=4),
+        max_leaves=15,
+    )
+
+
+# YAML 1.1 counts U+0085 as a line break. The writer puts it between single quotes as it is, where every
+# reader must fold it to a space. Written with an escape it is kept, which the next test covers.
+@given(contents(st.text(st.characters(exclude_characters="\x85", exclude_categories=["Cs"]))))
 def test_what_is_written_is_read(content: object) -> None:
-    text = yaml.safe_dump(content, allow_unicode=True)
-    assert value(text) == content
+    assert value(yaml.dump(content, Dumper=_Writer, allow_unicode=True)) == content
+
+
+@given(contents(st.text()))
+@example(["0E0", "1.5e3", "+.5", "-0o7", "08", 0, -7, 1e300, 1e-7])
+@example({"\x85": None})
+@example({"a\u2028b": ["\x85 \u2029"]})
+def test_what_is_written_with_escapes_is_read(content: object) -> None:
+    assert value(yaml.dump(content, Dumper=_Writer, allow_unicode=False)) == content
 
 
 @given(st.text(alphabet="ab:-[]{}&*!|>'\"%#@?,\n\t \\<0.~=y", max_size=60))

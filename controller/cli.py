@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from controller.config import DEFAULT_ADDRESS, StandaloneSettings, TranslationSettings
+from controller.terminal.announce import problems
 from controller.terminal.explanation import write_explanation
 from controller.terminal.report import write_report, write_verdict
 from controller.terminal.writer import Writer
@@ -232,6 +233,7 @@ def _check(arguments: argparse.Namespace, writer: Writer) -> int:
         writer.json(msgspec.json.encode(shown))
     else:
         write_report(writer, shown)
+        problems(writer, report.notices)
         write_verdict(writer, shown)
     return _PROBLEM if shown.problems else 0
 

@@ -73,7 +73,7 @@ class Report:
     def __init__(self) -> None:
         self._entries: dict[Key, _Entry] = {}
         self._other: tuple[Problem, ...] = ()
-        self._left_alone: dict[str, int] = {}
+        self._notices: tuple[Problem, ...] = ()
 
     def update(
         self,
@@ -97,7 +97,7 @@ class Report:
         )
         found = tuple(source_problems)
         self._other = (*(_from_source(problem) for problem in found if problem.severity != "notice"), *warnings)
-        self._left_alone = dict(Counter(_kind(problem) for problem in found if problem.severity == "notice"))
+        self._notices = tuple(_from_source(problem) for problem in found if problem.severity == "notice")
 
     def _entry(self, key: Key, status: Status, place: str, urls: ListenerUrls) -> _Entry:
         known = self._entries.get(key)
@@ -120,7 +120,12 @@ class Report:
     @property
     def left_alone(self) -> dict[str, int]:
         """How many objects there are of each kind that a gateway has nothing to do with."""
-        return self._left_alone
+        return dict(Counter(notice.object.partition(" ")[0] for notice in self._notices))
+
+    @property
+    def notices(self) -> tuple[Problem, ...]:
+        """The same objects one by one, for whoever wonders about one of them."""
+        return self._notices
 
     def sources(self) -> dict[str, str]:
         """``file:line`` by the object's key in the report."""
@@ -129,10 +134,6 @@ class Report:
 
 def _rank(key: Key) -> tuple[int, Key]:
     return _ORDER.get(key.kind, len(_ORDER)), key
-
-
-def _kind(notice: SourceProblem) -> str:
-    return notice.object.partition(" ")[0]
 
 
 def _from_source(problem: SourceProblem) -> Problem:

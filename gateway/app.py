@@ -21,6 +21,7 @@ from gateway.agent.compiled import start_engine
 from gateway.agent.engine import Engine, EngineOptions
 from gateway.agent.persistence import TableFile
 from gateway.config import GatewaySettings
+from gateway.limits import raise_file_limit
 from gateway.telemetry.certificates import CertificateExpiry
 from gateway.telemetry.collector import GatewayCollector
 from gateway.telemetry.statistics import Statistics, decode_statistics
@@ -38,6 +39,7 @@ class GatewayApp:
         self._stop_admin = asyncio.Event()
         self._admin_task: asyncio.Task[None] | None = None
         # 1. Addresses and directories: what a person can fix is said before anything runs.
+        raise_file_limit()
         self._admin = AdminServer(settings.admin)
         try:
             table_file = TableFile(settings.state_dir) if settings.state_dir is not None else None

@@ -21,7 +21,14 @@ from controller.kube.rate import RateLimit
 from controller.resources import BY_KIND
 from controller.store import Key
 from controller.translate.conditions import Condition
-from controller.translate.statuses import GatewayClassStatus, GatewayStatus, PolicyStatus, RouteStatus, Status
+from controller.translate.statuses import (
+    GatewayClassStatus,
+    GatewayStatus,
+    ListenerSetStatus,
+    PolicyStatus,
+    RouteStatus,
+    Status,
+)
 
 _MAX_MESSAGE: Final = 1_000
 _REMEMBERED: Final = 20_000
@@ -52,7 +59,7 @@ def _conditions(status: Status) -> Iterator[Condition]:
     match status:
         case GatewayClassStatus():
             yield from status.conditions
-        case GatewayStatus():
+        case GatewayStatus() | ListenerSetStatus():
             yield from status.conditions
             for listener in status.listeners:
                 yield from listener.conditions

@@ -18,6 +18,7 @@ from controller.translate.statuses import (
     BackendStatus,
     GatewayClassStatus,
     GatewayStatus,
+    ListenerSetStatus,
     PolicyStatus,
     RouteStatus,
     Status,
@@ -51,7 +52,12 @@ def _fields(current: Object, wanted: Status | None, kind: str, controller_name: 
             conditions = _conditions(current.get("conditions"), plain["conditions"], now)
             return {"conditions": conditions, "supportedFeatures": plain["supportedFeatures"]}
         case GatewayStatus():
-            return _gateway(current, _plain(wanted), now)
+            plain = _plain(wanted)
+            # A patch with null removes the field, which counts only where a Gateway takes sets in.
+            sets = plain.get("attachedListenerSets")
+            return {"addresses": plain["addresses"], "attachedListenerSets": sets, **_listeners(current, plain, now)}
+        case ListenerSetStatus():
+            return _listeners(current, _plain(wanted), now)
         case RouteStatus() | BackendStatus():
             return _entries(current, "parents", _plain(wanted)["parents"], controller_name, now)
         case PolicyStatus():
@@ -78,14 +84,15 @@ def _entries_field(kind: str) -> str:
     return "ancestors" if kind.endswith("Policy") else ""
 
 
-def _gateway(current: Object, plain: Object, now: str) -> Object:
+def _listeners(current: Object, plain: Object, now: str) -> Object:
+    """Of a Gateway or a ListenerSet."""
     before = {item.get("name"): item for item in _objects(current.get("listeners"))}
     listeners = []
     for listener in plain["listeners"]:
         old = _mapping(before.get(listener["name"])).get("conditions")
         listeners.append({**listener, "conditions": _conditions(old, listener["conditions"], now)})
     conditions = _conditions(current.get("conditions"), plain["conditions"], now)
-    return {"addresses": plain["addresses"], "conditions": conditions, "listeners": listeners}
+    return {"conditions": conditions, "listeners": listeners}
 
 
 def _entries(current: Object, name: str, ours: Sequence[Object], controller_name: str, now: str) -> Object:

@@ -53,7 +53,11 @@ def _unknown(api_version: str, kind: str) -> tuple[Severity, str, str]:
     lower = {name.lower(): name for name in BY_KIND}
     near = difflib.get_close_matches(kind.lower(), lower, n=1, cutoff=0.8)
     if not near and api_version.rpartition("/")[0] not in _GROUPS:
-        return "notice", f"{kind[:80]} ({api_version[:120]}) means nothing to a gateway, so it is left alone", ""
+        return (
+            "notice",
+            f"{kind[:80]} ({api_version[:120]}) means nothing to a gateway, so it is left alone",
+            "nothing to do",
+        )
     known_kinds = f"known kinds: {', '.join(sorted(BY_KIND))}"
     remedy = f"did you mean {lower[near[0]]}? {known_kinds}" if near else known_kinds
     return "warning", f"the kind {kind[:80]} ({api_version[:120]}) is unknown", remedy

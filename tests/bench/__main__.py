@@ -12,7 +12,7 @@ from tests.bench import results
 from tests.bench.backend import Backend, start_backend
 from tests.bench.load import generate
 from tests.bench.machine import Cores, choose_cores, describe
-from tests.bench.peers import PEERS, Peer, Site
+from tests.bench.peers import PEERS, Peer, Sekisho, Site
 from tests.bench.results import Sample
 from tests.bench.workloads import HOST, WORKLOADS, Workload
 from tests.support.certificates import Authority
@@ -108,7 +108,8 @@ def main() -> int:
             bench.close()
         output = directory / "results" if chosen.smoke else chosen.output
         print(results.write(samples, describe(), output))
-    broken = [sample for sample in samples if not sample.requests or sample.failed]
+    # A peer that drops a request is in the table; only ours makes the run a failure.
+    broken = [sample for sample in samples if not sample.requests or (sample.failed and sample.peer == Sekisho.name)]
     for sample in broken:
         print(f"{sample.peer} on {sample.workload}: {sample.failed} failed of {sample.requests}", file=sys.stderr)
     return 1 if broken else 0

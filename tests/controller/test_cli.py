@@ -89,10 +89,14 @@ def test_check_leaves_objects_of_other_kinds_alone(manifests: Path, capsys: pyte
     manifests.write_text(GOOD + others)
     status, output, _ = run(capsys, "check", "-f", str(manifests))
     assert status == 0
-    assert output.splitlines()[-2:] == [
-        "3 objects of other kinds left alone: Deployment, Pod",
-        "ok: 2 objects, no problem",
+    summary, *notices, verdict = output.splitlines()[-5:]
+    assert summary == "3 objects of other kinds left alone: Deployment, Pod"
+    assert verdict == "ok: 2 objects, no problem"
+    assert [notice.partition(": Deployment")[0].partition(": Pod")[0] for notice in notices] == [
+        f"notice: {manifests}:{line}"
+        for line in (len(GOOD.splitlines()) + 2, len(GOOD.splitlines()) + 6, len(GOOD.splitlines()) + 10)
     ]
+    assert all(notice.endswith("→ nothing to do") for notice in notices)
 
 
 def test_check_as_json_is_one_document(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:

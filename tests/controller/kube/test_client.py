@@ -118,8 +118,12 @@ def test_the_plural_of_every_kind() -> None:
     assert [plural(type_.kind) for type_ in KINDS] == [
         "gatewayclasses",
         "gateways",
+        "listenersets",
         "httproutes",
         "grpcroutes",
+        "tlsroutes",
+        "tcproutes",
+        "udproutes",
         "referencegrants",
         "backendtlspolicies",
         "xbackends",

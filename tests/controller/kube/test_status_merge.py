@@ -11,6 +11,7 @@ from controller.translate.statuses import (
     GatewayClassStatus,
     GatewayStatus,
     GatewayStatusAddress,
+    ListenerSetStatus,
     ListenerStatus,
     PolicyAncestorStatus,
     PolicyStatus,
@@ -177,3 +178,12 @@ def test_what_the_api_server_puts_there_by_default_is_replaced() -> None:
 @pytest.mark.parametrize("odd", [None, "text", [1, None], {"a": 1}])
 def test_a_status_that_somebody_broke_is_written_anew(odd: object) -> None:
     assert len(merged({"parents": odd}, route_status("edge"))["parents"]) == 1
+
+
+def test_a_listener_set_keeps_the_times_of_its_listeners() -> None:
+    listener = ListenerStatus(name="web", supported_kinds=(), attached_routes=1, conditions=(ACCEPTED,))
+    wanted = ListenerSetStatus(conditions=(ACCEPTED,), listeners=(listener,))
+    current = merge({}, wanted, "ListenerSet", controller_name=OURS, now=EARLIER)
+    assert current is not None
+    assert current["listeners"][0]["conditions"][0]["lastTransitionTime"] == EARLIER
+    assert merge(current, wanted, "ListenerSet", controller_name=OURS, now=NOW) is None

@@ -237,7 +237,6 @@ def test_a_known_kind_of_another_version_is_an_error_that_names_the_versions() -
         ("example.com/v1/HttpRoutes", "is unknown", "did you mean HTTPRoute? known kinds: BackendTLSPolicy, "),
         (f"{GATEWAY_API}/Teapot", "is unknown", "known kinds: BackendTLSPolicy, "),
         ("networking.k8s.io/v1/Ingress", "is not served yet", "write an HTTPRoute instead"),
-        (f"{GATEWAY_API}alpha2/ListenerSet", "is not served yet", "add its listeners to the Gateway"),
     ],
 )
 def test_kinds_that_one_expects_to_be_served_and_are_not_are_a_warning(kind: str, message: str, remedy: str) -> None:

@@ -250,6 +250,8 @@ def test_the_admin_port_in_use_is_said_at_once(tmp_path: Path) -> None:
 
 def test_the_terminal_says_what_is_listening_and_what_to_try(tmp_path: Path, manifests: list[Manifest]) -> None:
     with open_edge(tmp_path, manifests) as edge:
+        # It serves a moment before it has told everything.
+        eventually(lambda: "watching" in edge.sekisho.output())
         output = edge.sekisho.output()
     for word in (str(edge.port), str(edge.https_port), HOST, "curl"):
         assert word in output

@@ -210,8 +210,7 @@ def test_a_port_in_use_costs_that_listener_alone(tmp_path: Path, manifests: list
         ground = [gateway_class(), gateway(http_listener(port), http_listener(other, "taken"))]
         with Sekisho(tmp_path, [*ground, *manifests]) as sekisho:
             assert Edge(sekisho, port, 0).curl(f"http://{HOST}/").status == 200
-            assert str(other) in sekisho.output()
-            assert "--port-offset" in sekisho.output()
+            eventually(lambda: str(other) in sekisho.output() and "--port-offset" in sekisho.output())
             assert str(other) in sekisho.admin("/healthz/ready").text
 
 

@@ -110,6 +110,7 @@ async def test_every_object_of_ours_has_its_status(cluster: FakeApiServer) -> No
         await comes_true(lambda: condition(cluster, "Accepted") == "True")
         await comes_true(lambda: condition(cluster, "ResolvedRefs") == "True")
         await comes_true(lambda: "status" in cluster.get("GatewayClass", "sekisho", ""))
+        await comes_true(lambda: "status" in cluster.get("Gateway", "edge"))
         await comes_true(lambda: cluster.get("Gateway", "edge")["status"]["listeners"][0]["attachedRoutes"] == 1)
         before = cluster.version
         await stays_true(lambda: [key for key in cluster.history if key[0] > before and "lease" not in key[2]] == [])

@@ -68,6 +68,8 @@ impl PlannedRetry {
 pub struct RoutePlan {
     pub grpc: bool,
     pub filters: FilterPlan,
+    /// Some filter, of the rule or of a share, looks at the request's `Origin` when the response comes.
+    pub needs_origin: bool,
     pub mirrors: Vec<PlannedMirror>,
     pub request_timeout_ms: u64,
     pub backend_request_timeout_ms: u64,
@@ -80,7 +82,7 @@ pub struct RoutePlan {
 impl RoutePlan {
     pub fn new(route: &Route, specs: &BackendSpecs) -> Self {
         let mut total_weight = 0;
-        let backends = route
+        let backends: Vec<PlannedBackend> = route
             .backends
             .iter()
             .map(|backend| {
@@ -91,6 +93,7 @@ impl RoutePlan {
         let filters = FilterPlan::compile(&route.filters);
         Self {
             grpc: route.kind == RouteKind::Grpc,
+            needs_origin: filters.needs_origin() || backends.iter().any(|share| share.filters.needs_origin()),
             mirrors: mirrors(&filters, specs),
             filters,
             request_timeout_ms: route.timeouts.request_ms,

@@ -67,7 +67,7 @@ pub fn decide<'a>(
     if let Some(failure) = &plan.failure {
         return Err(failed(failure));
     }
-    let origin = head.headers.get(&ORIGIN).cloned();
+    let origin = if plan.needs_origin { head.headers.get(&ORIGIN).cloned() } else { None };
     let request = RequestContext {
         matched_prefix: matched_prefix(compiled.router.route(route), rule_match),
         listener_port: compiled.router.listener(listener).port,
@@ -86,7 +86,6 @@ pub fn decide<'a>(
     if !share.filters.is_empty() {
         run_filters(&share.filters, &request, head)?;
     }
-    let origin = origin.filter(|_| plan.filters.needs_origin() || share.filters.needs_origin());
     Ok(Forward { plan, share, backend, origin })
 }
 

@@ -106,21 +106,7 @@ pub async fn serve(
 ) -> Served {
     let config = context.worker.config();
     let record = Record::begin(context, &config, &incoming.head);
-    let activity = record.started();
-    let mut exchange = Exchange {
-        context,
-        down,
-        watchdog,
-        head: incoming.head,
-        body: incoming.body,
-        upgrade: incoming.upgrade,
-        expect_continue: incoming.expect_continue,
-        keep_alive: incoming.keep_alive,
-        record,
-        feeds: Vec::new(),
-        activity,
-        request_deadline: None,
-    };
+    let mut exchange = Exchange::new(context, down, watchdog, incoming, record);
     let step = match decide::decide(&config, context, &mut exchange.head, &mut exchange.record) {
         Ok(forward) => exchange.forward(&config, &forward).await,
         Err(reply) => exchange.reply(reply).await.into(),
@@ -154,21 +140,8 @@ pub async fn refuse(
     record: Record,
     reply: Reply,
 ) {
-    let activity = record.started();
-    let mut exchange = Exchange {
-        context,
-        down,
-        watchdog,
-        head,
-        body: BodyKind::Empty,
-        upgrade: None,
-        expect_continue: false,
-        keep_alive: false,
-        record,
-        feeds: Vec::new(),
-        activity,
-        request_deadline: None,
-    };
+    let incoming = Incoming { head, body: BodyKind::Empty, upgrade: None, expect_continue: false, keep_alive: false };
+    let mut exchange = Exchange::new(context, down, watchdog, incoming, record);
     exchange.reply_unread(reply, true).await;
 }
 
@@ -186,6 +159,33 @@ pub(crate) struct Exchange<'a> {
     /// When something last moved.
     activity: Instant,
     request_deadline: Option<Instant>,
+}
+
+impl<'a> Exchange<'a> {
+    fn new(
+        context: &'a Rc<ConnectionContext>,
+        down: &'a mut Downstream<Transport>,
+        watchdog: &'a mut Watchdog,
+        incoming: Incoming,
+        record: Record,
+    ) -> Self {
+        let Incoming { head, body, upgrade, expect_continue, keep_alive } = incoming;
+        let activity = record.started();
+        Self {
+            context,
+            down,
+            watchdog,
+            head,
+            body,
+            upgrade,
+            expect_continue,
+            keep_alive,
+            record,
+            feeds: Vec::new(),
+            activity,
+            request_deadline: None,
+        }
+    }
 }
 
 impl Exchange<'_> {

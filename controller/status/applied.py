@@ -38,7 +38,7 @@ def answered(statuses: Mapping[Key, Status], table: Resources, applied: Applied)
         key = gateway_of(gateway.key)
         status = statuses.get(key)
         if isinstance(status, GatewayStatus):
-            answer = _GatewayAnswer(key, table, applied)
+            answer = GatewayAnswer(key, table, applied)
             changed[key] = answer.apply(status)
             for owner in answer.listener_sets():
                 set_status = statuses.get(owner)
@@ -48,7 +48,7 @@ def answered(statuses: Mapping[Key, Status], table: Resources, applied: Applied)
     return {key: status for key, status in changed.items() if statuses.get(key) != status}
 
 
-class _GatewayAnswer:
+class GatewayAnswer:
     """What an answer says about one Gateway."""
 
     def __init__(self, key: Key, table: Resources, applied: Applied) -> None:
@@ -63,6 +63,12 @@ class _GatewayAnswer:
         self._states = {state.key: state for state in applied.listeners}
         self._refused = {(item.kind, item.key): item.reason for item in applied.rejected}
         self._gateway_refusal = self._refused.get(("gateways", f"{key.namespace}/{key.name}"), "")
+
+    def take(self, key: Key, status: GatewayStatus | ListenerSetStatus) -> GatewayStatus | ListenerSetStatus:
+        """The status of the Gateway or of one of its ListenerSets with the answer taken in."""
+        if isinstance(status, GatewayStatus):
+            return self.apply(status)
+        return self.apply_to_set(key, status)
 
     def apply(self, status: GatewayStatus) -> GatewayStatus:
         """The status with the answer taken in."""

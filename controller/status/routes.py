@@ -23,18 +23,39 @@ def routes_with_refusals(
     statuses: Mapping[Key, Status], table: Resources, applied: Applied
 ) -> Iterator[tuple[Key, RouteStatus]]:
     """Statuses of the routes that refusals touch."""
-    if not applied.rejected:
+    messages = refused_routes(table, applied)
+    if not messages:
         return
+    parents = parents_in(table)
+    for key, message in messages.items():
+        status = statuses.get(key)
+        if isinstance(status, RouteStatus):
+            yield key, with_refusal(key, status, parents, message)
+
+
+def refused_routes(table: Resources, applied: Applied) -> dict[Key, str]:
+    """What the data plane refused of each route."""
+    if not applied.rejected:
+        return {}
     refusals: dict[Key, list[str]] = {}
     for key, text in _refusals(table, applied):
         refusals.setdefault(key, []).append(text)
-    parents = {gateway_of(gateway.key) for gateway in table.gateways}
-    parents |= {listener_of(listener.key)[0] for listener in table.listeners}
-    for key, texts in refusals.items():
-        status = statuses.get(key)
-        if isinstance(status, RouteStatus):
-            message = f"the data plane refused {'; '.join(dict.fromkeys(texts))}; {_STAYS}"
-            yield key, _with_message(key, status, parents, message)
+    return {
+        key: f"the data plane refused {'; '.join(dict.fromkeys(texts))}; {_STAYS}" for key, texts in refusals.items()
+    }
+
+
+def parents_in(table: Resources) -> frozenset[Key]:
+    """The Gateways and ListenerSets that a table serves."""
+    gateways = {gateway_of(gateway.key) for gateway in table.gateways}
+    return frozenset(gateways | {listener_of(listener.key)[0] for listener in table.listeners})
+
+
+def with_refusal(key: Key, status: RouteStatus, parents: Container[Key], message: str) -> RouteStatus:
+    """The status of a route with a refusal by those of its ``parents`` that accepted it."""
+    return msgspec.structs.replace(
+        status, parents=tuple(_parent(key, parent, parents, message) for parent in status.parents)
+    )
 
 
 def _refusals(table: Resources, applied: Applied) -> Iterator[tuple[Key, str]]:
@@ -72,12 +93,6 @@ def _backends_of(route: Route) -> Iterator[str]:
                 yield filter_.backend
     for backend in route.backends:
         yield backend.backend
-
-
-def _with_message(key: Key, status: RouteStatus, parents: Container[Key], message: str) -> RouteStatus:
-    return msgspec.structs.replace(
-        status, parents=tuple(_parent(key, parent, parents, message) for parent in status.parents)
-    )
 
 
 def _parent(key: Key, parent: RouteParentStatus, parents: Container[Key], message: str) -> RouteParentStatus:

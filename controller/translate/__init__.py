@@ -7,6 +7,7 @@ clock, no logging, no file or network. One module for each kind or step.
 from __future__ import annotations
 
 from controller.translate.conditions import Condition, ConditionReason, ConditionType
+from controller.translate.infrastructure import Infrastructure, Port
 from controller.translate.options import CLASS_NAME, CONTROLLER_NAME, STANDALONE_TABLE, Options
 from controller.translate.statuses import (
     BackendAncestorStatus,
@@ -39,11 +40,13 @@ __all__ = [
     "GatewayClassStatus",
     "GatewayStatus",
     "GatewayStatusAddress",
+    "Infrastructure",
     "ListenerSetStatus",
     "ListenerStatus",
     "Options",
     "PolicyAncestorStatus",
     "PolicyStatus",
+    "Port",
     "RouteParentStatus",
     "RouteStatus",
     "Status",

@@ -14,9 +14,9 @@ from typing import Literal
 
 import msgspec
 
-from controller.resources import GATEWAY_GROUP, Gateway
+from controller.resources import GATEWAY_GROUP, Gateway, GatewayParametersSpec
 from controller.store import Key
-from controller.translate.addresses import bound_addresses
+from controller.translate.addresses import address_problem, bound_addresses
 from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.frontend_tls import ClientValidations
 from controller.translate.gateway_class import GATEWAY_CLASS
@@ -50,6 +50,8 @@ class ParsedGateway(msgspec.Struct, frozen=True):
 
     age: Age
     settings: model.Gateway
+    layers: tuple[GatewayParametersSpec, ...]
+    """Parameters of the class, then of the Gateway."""
     addresses: tuple[str, ...]
     listeners: tuple[ParsedListener, ...]
     """The Gateway's own."""
@@ -110,7 +112,7 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
             problem = problem or found
         else:
             layers.append(found)
-    addresses = bound_addresses(gateway.spec.addresses, reads.options.address)
+    addresses = _addresses(gateway, reads.options)
     if isinstance(addresses, Problem):
         problem = problem or addresses
         addresses = ()
@@ -122,6 +124,7 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
     return ParsedGateway(
         age=(gateway.metadata.creation_timestamp, object_name(key)),
         settings=gateway_settings(object_name(key), layers),
+        layers=tuple(layers),
         addresses=addresses,
         listeners=own,
         sets=tuple((owner, listeners) for (owner, _), listeners in zip(sets, others, strict=True)),
@@ -129,6 +132,12 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
         client_certificate=client if isinstance(client, model.Certificate) else None,
         client_problem=client if isinstance(client, Problem) else None,
     )
+
+
+def _addresses(gateway: Gateway, options: Options) -> tuple[str, ...] | Problem:
+    if not options.provision:
+        return bound_addresses(gateway.spec.addresses, options.address)
+    return address_problem(gateway.spec.addresses) or (options.address,)
 
 
 def _client_certificate(reads: Reads, key: Key, gateway: Gateway) -> model.Certificate | Problem | None:

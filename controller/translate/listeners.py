@@ -29,6 +29,8 @@ ROUTE_KINDS: dict[str, tuple[str, ...]] = {
     "UDP": ("UDPRoute",),
 }
 """Kinds of route that may attach, by the protocols that are supported."""
+RESERVED_PORTS = {15021: "health and metrics", 9901: "administration"}
+"""TCP ports that every gateway in a cluster listens on itself, and what for."""
 _WITHOUT_HOSTNAME = ("TCP", "UDP")
 _MODES = ("Terminate", "Passthrough")
 _FROM = ("All", "Same", "Selector", "None")
@@ -102,6 +104,7 @@ def _parse_listener(reads: Reads, owner: Key, listener: Listener) -> ParsedListe
         namespaces=listener.allowed_routes.namespaces,
         problem=_protocol_problem(listener)
         or _port_problem(listener.port, bind_port)
+        or _reserved_problem(reads, listener)
         or _hostname_problem(hostname)
         or _tls_problem(listener)
         or _namespaces_problem(listener.allowed_routes.namespaces),
@@ -127,6 +130,13 @@ def _port_problem(port: int, bind_port: int) -> Problem | None:
         ConditionReason.PORT_UNAVAILABLE,
         f"port {port} with the port offset {bind_port - port} is {bind_port}, beyond {_MAX_PORT}: choose a smaller one",
     )
+
+
+def _reserved_problem(reads: Reads, listener: Listener) -> Problem | None:
+    if not reads.options.provision or listener.protocol == "UDP" or listener.port not in RESERVED_PORTS:
+        return None
+    message = f"port {listener.port} is the gateway's own, for its {RESERVED_PORTS[listener.port]}: choose another one"
+    return Problem(ConditionReason.PORT_UNAVAILABLE, message)
 
 
 def _hostname_problem(hostname: str) -> Problem | None:

@@ -28,6 +28,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     merge: bool = True
     """All Gateways in one table, where an older Gateway keeps a port that a younger one wants too;
     otherwise one table each, named ``namespace/name``."""
+    provision: bool = False
+    """Each Gateway gets a Deployment and a Service of its own, and its addresses are that Service's: listeners
+    are bound on ``address`` (a wildcard), whatever addresses the Gateway asks for."""
     implicit_class: bool = True
     """The class ``sekisho`` is ours although no such GatewayClass exists."""
     implicit_namespaces: bool = True

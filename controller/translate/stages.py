@@ -35,3 +35,5 @@ class Rank(IntEnum):
     TLS_POLICY_STATUS = 15
     XBACKEND_STATUS = 16
     GATEWAY_CLASS_STATUS = 17
+    INFRASTRUCTURE = 18
+    """What is provisioned for a Gateway."""

@@ -153,6 +153,8 @@ def test_explain_as_json_is_the_engine_s_answer_with_sources(
     ("arguments", "message"),
     [
         (("explain", "-f", "shop.yaml", "GET", "shop.example.com"), "is not of the form http://host/path"),
+        (("explain", "-f", "shop.yaml", "GET", "tcp://db.example.com"), "is not of the form tcp://host:port"),
+        (("explain", "-f", "shop.yaml", "GET", "udp://127.0.0.1:53/path"), "is not of the form udp://host:port"),
         (("explain", "-f", "shop.yaml", "GET", "http://a/", "-H", "nothing"), "'name: value'"),
         (("explain", "-f", "shop.yaml", "--admin", "x:1", "GET", "http://a/"), "exclude each other"),
         (("up", "-f", "shop.yaml", "--admin", "nowhere"), "HOST:PORT"),

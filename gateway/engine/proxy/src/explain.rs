@@ -43,7 +43,7 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
         Some("http" | "ws") => false,
         Some("https" | "wss") => true,
         Some("tcp" | "tls" | "udp") if uri.port().is_some() => return answer(&Explanation::no_listener()),
-        _ => return Err(format!("{}: the URL must start with http://, https://, tcp://, tls:// or udp://", question.url)),
+        _ => return Err(format!("{}: not a URL of HTTP, TCP, TLS or UDP, such as http://host/path", question.url)),
     };
     let authority = uri.authority().ok_or_else(|| format!("{}: the URL has no host", question.url))?.as_str();
     let headers = headers(&question.headers)?;

@@ -20,6 +20,7 @@ from controller.translate import (
     Condition,
     GatewayClassStatus,
     GatewayStatus,
+    IngressStatus,
     ListenerSetStatus,
     PolicyStatus,
     RouteStatus,
@@ -42,6 +43,7 @@ _ORDER: Final = {
             "UDPRoute",
             "BackendTLSPolicy",
             "XBackend",
+            "Ingress",
         )
     )
 }
@@ -160,7 +162,7 @@ def object_status(key: Key, status: Status, place: str, urls: ListenerUrls = _NO
 
 def _conditions_and_parts(status: Status, urls: ListenerUrls) -> tuple[tuple[ReportedCondition, ...], tuple[Part, ...]]:
     match status:
-        case GatewayClassStatus():
+        case GatewayClassStatus() | IngressStatus():
             return _reported(status.conditions), ()
         case GatewayStatus() | ListenerSetStatus():
             return _reported(status.conditions), tuple(

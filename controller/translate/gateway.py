@@ -21,6 +21,7 @@ from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.frontend_tls import ClientValidations
 from controller.translate.gateway_class import GATEWAY_CLASS
 from controller.translate.graph import NOTHING, Published, Reads, Stage, TableResource
+from controller.translate.implied_gateway import implied_gateway
 from controller.translate.listener_conflicts import with_conflicts
 from controller.translate.listener_set import allowed_sets
 from controller.translate.listeners import ParsedListener, parse_listeners
@@ -94,7 +95,7 @@ class ServedGateway(msgspec.Struct, frozen=True):
 
 
 def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
-    gateway = reads.get(Gateway, key.namespace, key.name)
+    gateway = reads.get(Gateway, key.namespace, key.name) or implied_gateway(reads, key)
     if gateway is None:
         return None
     gateway_class = reads.result(GATEWAY_CLASS, gateway.spec.gateway_class_name)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from controller.resources import BackendTLSPolicy, Gateway, GatewayClass, ListenerSet, XBackend
+from controller.resources import BackendTLSPolicy, Gateway, GatewayClass, Ingress, ListenerSet, XBackend
 from controller.store import Key, Snapshot
 from controller.translate.backend_tls_policy import TLS_POLICY, TLS_POLICY_STATUS
 from controller.translate.backends import BACKEND, PLACEMENT, PLACEMENTS
@@ -22,8 +22,15 @@ from controller.translate.gateway import GATEWAY, PARSED_GATEWAY, PORT, TABLES
 from controller.translate.gateway_class import GATEWAY_CLASS, GATEWAY_CLASS_STATUS
 from controller.translate.gateway_status import GATEWAY_STATUS
 from controller.translate.graph import CellId, Graph, Published, Stage
+from controller.translate.implied_gateway import WANTED
 from controller.translate.indexes import Indexes
 from controller.translate.infrastructure import INFRASTRUCTURE, Infrastructure
+from controller.translate.ingress import PARSED_INGRESS
+from controller.translate.ingress_class import INGRESS_CLASS
+from controller.translate.ingress_gateway import INGRESS_GATEWAY, WANTED_GATEWAY
+from controller.translate.ingress_outcome import INGRESS
+from controller.translate.ingress_status import INGRESS_STATUS
+from controller.translate.ingress_tls import INGRESS_TLS, TLS_HOSTS
 from controller.translate.listener_set import LISTENER_SET
 from controller.translate.listener_set_status import LISTENER_SET_STATUS
 from controller.translate.options import STANDALONE_TABLE, Options
@@ -38,18 +45,25 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     CERTIFICATE,
     TRUST_BUNDLE,
     GATEWAY_CLASS,
+    INGRESS_CLASS,
+    PARSED_INGRESS,
     LISTENER_SET,
     PARSED_GATEWAY,
+    WANTED_GATEWAY,
     PORT,
     GATEWAY,
     PARENT,
+    INGRESS_GATEWAY,
+    INGRESS_TLS,
     TLS_POLICY,
     ENDPOINTS,
     BACKEND,
     ROUTE,
+    INGRESS,
     PLACEMENT,
     GATEWAY_STATUS,
     LISTENER_SET_STATUS,
+    INGRESS_STATUS,
     TLS_POLICY_STATUS,
     XBACKEND_STATUS,
     GATEWAY_CLASS_STATUS,
@@ -62,8 +76,15 @@ _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     **{type_.kind: (ROUTE,) for type_ in ROUTES},
     BackendTLSPolicy.kind: (TLS_POLICY_STATUS,),
     XBackend.kind: (XBACKEND_STATUS,),
+    Ingress.kind: (PARSED_INGRESS, INGRESS, INGRESS_STATUS),
 }
 """Stages that every object of a kind goes through."""
+_ROOTING: dict[str, Stage[Any, Any]] = {
+    PLACEMENTS: PLACEMENT,
+    WANTED: WANTED_GATEWAY,
+    TLS_HOSTS: INGRESS_TLS,
+}
+"""Collections whose members go through a stage."""
 
 
 class Translation(msgspec.Struct, frozen=True):
@@ -98,7 +119,7 @@ class Translator:
     def __init__(self, options: Options) -> None:
         self._indexes = Indexes()
         self._outputs = _Outputs()
-        self._graph = Graph(options, _STAGES, self._indexes.referring, {PLACEMENTS: PLACEMENT}, self._outputs)
+        self._graph = Graph(options, _STAGES, self._indexes.referring, _ROOTING, self._outputs)
         self._options = options
 
     def update(self, snapshot: Snapshot, changed: Iterable[Key]) -> Update:

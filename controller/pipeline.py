@@ -18,7 +18,7 @@ from controller.resources import Problem
 from controller.sources import Change
 from controller.status import with_applied
 from controller.store import Key, Snapshot, Store
-from controller.translate import STANDALONE_TABLE, Options, Translation, Translator
+from controller.translate import STANDALONE_TABLE, Options, Translation, Translator, Update
 from controller.translate.names import listener_of
 from gateway.routing_table import describe
 from gateway.routing_table.model import Applied, Resources
@@ -37,6 +37,8 @@ class Taken(msgspec.Struct, frozen=True):
     """Objects that are different now, new or gone."""
     changed_statuses: frozenset[Key]
     """Whose status is different now, new or gone."""
+    changed_infrastructure: frozenset[Key] = frozenset()
+    """Gateways whose infrastructure is different now, new or gone."""
 
 
 class ObjectPipeline:
@@ -71,21 +73,28 @@ class ObjectPipeline:
             changed |= self._store.apply(change.upserts, change.deletes)
             self._problems = change.problems
         snapshot = self._store.snapshot()
-        before, (self._translation, statuses) = self._translation, self._translate(snapshot, changed)
-        if statuses is None:
-            statuses = frozenset(before.statuses) | frozenset(self._translation.statuses)
-        return Taken(snapshot, self._translation, frozenset(changed), statuses)
+        before = self._translation
+        update = self._update(snapshot, changed)
+        self._translation = after = update.translation if update else self._afresh(snapshot)
+        return Taken(
+            snapshot,
+            after,
+            frozenset(changed),
+            update.changed_statuses if update else frozenset({*before.statuses, *after.statuses}),
+            update.changed_infrastructure if update else frozenset({*before.infrastructure, *after.infrastructure}),
+        )
 
-    def _translate(self, snapshot: Snapshot, changed: Iterable[Key]) -> tuple[Translation, frozenset[Key] | None]:
-        """The translation, and whose status changed; None where that is not known."""
+    def _update(self, snapshot: Snapshot, changed: Iterable[Key]) -> Update | None:
         try:
-            update = self._translator.update(snapshot, changed)
+            return self._translator.update(snapshot, changed)
         except Exception:
-            # After a fault its memory cannot be trusted, and a translation from scratch does without.
             logger.exception("a change could not be translated by itself; everything is translated afresh")
-            self._translator = Translator(self._options)
-            return self._translator.update(snapshot, snapshot.keys()).translation, None
-        return update.translation, update.changed_statuses
+            return None
+
+    def _afresh(self, snapshot: Snapshot) -> Translation:
+        """After a fault the translator's memory cannot be trusted, and one without a memory does without."""
+        self._translator = Translator(self._options)
+        return self._translator.update(snapshot, snapshot.keys()).translation
 
 
 class Pipeline:

@@ -71,6 +71,8 @@ class Informer:
         """Whether the cluster does not have the kind."""
         self.problem: Problem | None = None
         """Why nothing can be read now, where that needs a person."""
+        self.failure = ""
+        """What went wrong last, until something is read again."""
         self._api = api
         self._type = type_
         self._namespace = namespace
@@ -110,8 +112,10 @@ class Informer:
             self._version = ""
             return self._backoff.next() if self._backoff.failures else self._count_failure()
         except ApiError as error:
+            self.failure = str(error)
             return self._refused(error)
         except UnreachableError as error:
+            self.failure = str(error)
             logger.info("%s: %s", self.name, error)
             if self._clock.monotonic() - began >= self._settings.silence:
                 # A quiet cluster behind a server without bookmarks: nothing has failed.
@@ -166,7 +170,7 @@ class Informer:
         if self.absent:
             logger.warning("%s: the cluster has the kind now", self.name)
         solved = self.problem is not None
-        self.absent, self._looks, self.problem = False, 0, None
+        self.absent, self._looks, self.problem, self.failure = False, 0, None, ""
         return solved
 
     # --- watch ----------------------------------------------------------------------------------

@@ -207,4 +207,5 @@ def _programmed(listener: ListenerStatus) -> Condition:
 
 
 def _replaced(conditions: tuple[Condition, ...], condition: Condition) -> tuple[Condition, ...]:
-    return tuple(condition if one.type == condition.type else one for one in conditions)
+    """With the data plane's word, where translation had none: a Gateway without an address stays unprogrammed."""
+    return tuple(condition if one.type == condition.type and one.status == "Unknown" else one for one in conditions)

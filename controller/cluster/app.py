@@ -1,0 +1,237 @@
+"""Composition root of `sekisho controller`.
+
+The start follows what needs what: addresses that could be taken, then the API server (which may not answer yet:
+the process stays, says what it waits for, and is not ready), then the first translation, and only then gateways
+and the election, so that nobody is served an empty table and nobody leads who knows nothing. The stop goes the
+other way: the lease is given back first, so that another replica writes while this one still ends its streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+import signal
+import time
+import uuid
+from collections.abc import Coroutine, Iterable
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+from controller.app import run_until_done
+from controller.cluster.changes import Arrived, Changes
+from controller.cluster.endpoints import Answering, admin_app, health_app
+from controller.cluster.notices import Notices
+from controller.cluster.readiness import Readiness
+from controller.cluster.reporting import Reporting
+from controller.cluster.statuses import Statuses
+from controller.cluster.telemetry import Gauges, Telemetry
+from controller.config import ClusterSettings, ProcessIdentity
+from controller.kube.client import Api
+from controller.kube.clock import SystemClock
+from controller.kube.connection import Connection, from_kubeconfig, in_cluster
+from controller.kube.events import EventRecorder
+from controller.kube.lease import LeaderElection, LeaseSettings
+from controller.kube.status_writer import StatusWriter, WriterSettings
+from controller.pipeline import ObjectPipeline, Taken
+from controller.publish.batches import batches
+from controller.publish.subscriptions import Subscriptions
+from controller.sources.kubernetes import KubernetesSettings, KubernetesSource
+from controller.store import Key
+from controller.translate import Options
+from gateway.admin.server import AdminServer
+from gateway.agent.compiled import regex_problem
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_WILDCARD: Final = "0.0.0.0"  # noqa: S104 - in the gateway's pod, behind its Service
+
+logger = logging.getLogger(__name__)
+
+
+class ClusterController:
+    """One replica."""
+
+    def __init__(self, settings: ClusterSettings, identity: ProcessIdentity) -> None:
+        self._settings = settings
+        self._stop = asyncio.Event()
+        # 1. Addresses: what a person can fix is said before anything runs.
+        self._health = AdminServer(settings.health)
+        self._admin = AdminServer(settings.admin)
+        # 2. The API server, and what is read from it.
+        clock = SystemClock()
+        self._api = Api(connection_of(settings))
+        self._source = KubernetesSource(self._api, KubernetesSettings(namespaces=settings.watched_namespaces))
+        # 3. What is made of it.
+        options = cluster_options()
+        self._telemetry = Telemetry()
+        self._pipeline = ObjectPipeline(options)
+        self._subscriptions = Subscriptions(self._told)
+        self._writer = StatusWriter(
+            self._api,
+            WriterSettings(options.controller_name),
+            self._source.seen,
+            clock=clock,
+            chance=random.random,
+        )
+        self._source.on_touched(self._writer.look_again)
+        self._statuses = Statuses(self._source.seen, self._writer.want, self._touched)
+        self._notices = Notices(
+            EventRecorder(self._api, clock, instance=identity.name),
+            self._statuses.status,
+            lambda key: self._pipeline.translation.notices.get(key, ()),
+            lambda: self._pipeline.snapshot,
+        )
+        self._changes = Changes(
+            self._pipeline, self._subscriptions, self._statuses, self._telemetry, self._want_provisioned
+        )
+        # 4. Who writes.
+        lease = LeaseSettings(settings.namespace, f"{identity.name}_{uuid.uuid4().hex[:12]}")
+        self._election = LeaderElection(self._api, lease, self._lead, clock=clock, chance=random.random)
+        # 5. What it tells of itself.
+        self._readiness = Readiness(self._source)
+        self._reporting = Reporting(self._pipeline, self._source, self._statuses, self._subscriptions.gateways)
+        self._telemetry.watch(
+            Gauges(
+                objects=self._source.objects,
+                tables=lambda: len(self._changes.tables),
+                gateways=lambda: len(self._subscriptions.gateways()),
+                leads=lambda: self._election.leads,
+                synced=self._source.synced.is_set,
+                status_writes=lambda: self._writer.writes,
+            )
+        )
+
+    async def run(self) -> int:
+        """Until a signal; returns the exit status."""
+        for number in _SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._api.close)
+            self._start_endpoints(stack)
+            await stack.enter_async_context(self._source)
+            self._background(stack, self._readiness.say_what_is_awaited(), "waiting")
+            work = asyncio.create_task(self._work(stack), name="controller")
+            stopped = asyncio.create_task(self._stop.wait(), name="stop")
+            await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                await work
+            self._readiness.stopping = True
+            for task in (work, stopped):
+                task.cancel()
+            await asyncio.gather(work, stopped, return_exceptions=True)
+        logger.info("stopped")
+        return 0
+
+    # --- the start ------------------------------------------------------------------------------
+
+    def _start_endpoints(self, stack: AsyncExitStack) -> None:
+        answering = Answering(
+            waiting_for=self._readiness.waiting_for,
+            leader=lambda: self._election.holder,
+            report=self._reporting.report,
+            registry=self._telemetry.registry,
+        )
+        stop = asyncio.Event()
+        admin = admin_app(answering, allowed_hosts=(self._settings.admin.host,))
+        tasks = [
+            asyncio.create_task(self._health.run(health_app(answering), stop), name="health"),
+            asyncio.create_task(self._admin.run(admin, stop), name="admin"),
+        ]
+
+        async def close() -> None:
+            stop.set()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        stack.push_async_callback(close)
+
+    async def _work(self, stack: AsyncExitStack) -> None:
+        await self._source.synced.wait()
+        queue: asyncio.Queue[Arrived] = asyncio.Queue()
+        await self._changes.take([Arrived(self._source.load(), time.monotonic())])
+        # What was made until here stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        self._readiness.translated = True
+        logger.info("%d objects are read", sum(self._source.objects().values()))
+        self._background(stack, self._read_changes(queue), "changes")
+        self._background(stack, self._changes.lapse(), "lapse")
+        self._background(stack, self._writer.run(), "statuses")
+        self._background(stack, self._notices.run(), "events")
+        stack.push_async_callback(self._election.release)
+        self._background(stack, self._election.run(), "lease")
+        await self._follow_changes(queue)
+
+    def _background(self, stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        stack.push_async_callback(end)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Nothing in the background ends by itself: without it the process would only seem to work."""
+        if not task.cancelled() and task.exception() is not None:
+            logger.critical("%s ended", task.get_name(), exc_info=task.exception())
+            self._stop.set()
+
+    # --- while it runs --------------------------------------------------------------------------
+
+    async def _read_changes(self, queue: asyncio.Queue[Arrived]) -> None:
+        async for change in self._source.changes():
+            queue.put_nowait(Arrived(change, time.monotonic()))
+
+    async def _follow_changes(self, queue: asyncio.Queue[Arrived]) -> None:
+        async for batch in batches(queue):
+            try:
+                await self._changes.take(batch)
+            except Exception:
+                self._telemetry.fault()
+                logger.exception("a change could not be taken over; what was there before it is served")
+
+    def _touched(self, keys: Iterable[Key]) -> None:
+        self._notices.touched(keys)
+
+    def _told(self, table: str) -> None:
+        self._changes.told(table)
+
+    def _lead(self, leads: bool) -> None:
+        self._writer.lead(leads)
+        self._notices.lead(leads)
+
+    def _want_provisioned(self, taken: Taken) -> None:
+        """What stands in the cluster for each Gateway."""
+
+
+def connection_of(settings: ClusterSettings) -> Connection:
+    """How to reach the API server."""
+    return from_kubeconfig(settings.kubeconfig) if settings.kubeconfig is not None else in_cluster()
+
+
+def cluster_options() -> Options:
+    """How objects of a cluster are translated: nothing is implied, and each Gateway has a table of its own."""
+    return Options(
+        regex_problem=regex_problem,
+        address=_WILDCARD,
+        merge=False,
+        provision=True,
+        implicit_class=False,
+        implicit_namespaces=False,
+        external_names=False,
+    )
+
+
+def run_controller(settings: ClusterSettings) -> int:
+    """Runs `sekisho controller` to its end; the exit status."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    logging.getLogger("sekisho.admin").setLevel(logging.WARNING)
+    return run_until_done(lambda: _run(settings))
+
+
+async def _run(settings: ClusterSettings) -> int:
+    return await ClusterController(settings, ProcessIdentity.of()).run()

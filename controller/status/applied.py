@@ -18,6 +18,8 @@ from controller.translate.conditions import Condition, ConditionReason, Conditio
 from controller.translate.names import gateway_of, listener_of, object_name
 from gateway.routing_table.model import Applied, Listener, ListenerState, Resources
 
+ADDRESS_REASONS = frozenset({ConditionReason.ADDRESS_NOT_ASSIGNED, ConditionReason.ADDRESS_NOT_USABLE})
+"""Of ``Programmed`` False: in a cluster translation finds by itself that a Gateway has not its addresses."""
 _PROGRAMMED = "the data plane serves it"
 _STAYS = "the previous version, if there was one, keeps serving"
 
@@ -77,6 +79,8 @@ class GatewayAnswer:
         dead = {address: error for address in sorted(addresses) if (error := self._address_error(address)) is not None}
         generation = status.conditions[0].observed_generation
         condition = self._gateway_condition(listeners, dead, generation)
+        if condition is not None and condition.status == "True" and _without_address(status):
+            condition = None
         return msgspec.structs.replace(
             status,
             addresses=tuple(address for address in status.addresses if address.value not in dead),
@@ -200,6 +204,14 @@ class GatewayAnswer:
 def _blames_address(error: str) -> bool:
     """Whether an error of binding is about the address itself (EADDRNOTAVAIL, EAFNOSUPPORT) and not the port."""
     return any(words in error.lower() for words in ("assign requested address", "not an address", "address family"))
+
+
+def _without_address(status: GatewayStatus) -> bool:
+    """Whether clients cannot reach the Gateway, well as the data plane serves it."""
+    return any(
+        condition.type == ConditionType.PROGRAMMED and condition.reason in ADDRESS_REASONS
+        for condition in status.conditions
+    )
 
 
 def _programmed(listener: ListenerStatus) -> Condition:

@@ -223,6 +223,12 @@ def _add_controller(commands: argparse._SubParsersAction[argparse.ArgumentParser
         metavar="NAME",
         help="of the identities it issues (default: %(default)s)",
     )
+    parser.add_argument(
+        "--controller-url",
+        default="",
+        metavar="URL",
+        help="where gateways find this controller (default: its Service sekisho-controller)",
+    )
     for option, default, what in (
         ("--discovery", DEFAULT_DISCOVERY, "where gateways get their certificates and tables"),
         ("--health", DEFAULT_HEALTH, "where probes and metrics are answered"),
@@ -350,6 +356,7 @@ def _controller(arguments: argparse.Namespace, _writer: Writer) -> int:
             kubeconfig=arguments.kubeconfig,
             watched_namespaces=tuple(arguments.watched_namespaces),
             trust_domain=arguments.trust_domain,
+            controller_url=arguments.controller_url,
             log_level=arguments.log_level,
         )
     )

@@ -18,6 +18,8 @@ DEFAULT_ADDRESS = "127.0.0.1"
 DEFAULT_DISCOVERY: Final = "0.0.0.0:15012"
 DEFAULT_HEALTH: Final = "0.0.0.0:15021"
 DEFAULT_TRUST_DOMAIN: Final = "cluster.local"
+CONTROLLER_SERVICE: Final = "sekisho-controller"
+"""The name of the controller's Service, and of its account in certificates."""
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 _MAX_PORT_OFFSET = 65_534
 
@@ -68,6 +70,10 @@ class ClusterSettings:
     watched_namespaces: tuple[str, ...] = ()
     """Empty: all."""
     trust_domain: str = DEFAULT_TRUST_DOMAIN
+    cluster_domain: str = "cluster.local"
+    """Of the cluster's DNS."""
+    controller_url: str = ""
+    """Where gateways find this controller; empty: its Service."""
     log_level: str = "info"
 
     def __post_init__(self) -> None:
@@ -75,6 +81,9 @@ class ClusterSettings:
             raise SettingsError("the controller's namespace is not known", "give --namespace, or set POD_NAMESPACE")
         if self.log_level not in LOG_LEVELS:
             raise SettingsError(f"--log-level {self.log_level!r} is not one of {', '.join(LOG_LEVELS)}")
+        if not self.controller_url:
+            url = f"https://{CONTROLLER_SERVICE}.{self.namespace}.svc:{self.discovery.port}"
+            object.__setattr__(self, "controller_url", url)
 
 
 @dataclass(frozen=True)

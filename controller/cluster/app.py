@@ -25,6 +25,7 @@ from controller.cluster.endpoints import Answering, admin_app, health_app
 from controller.cluster.notices import Notices
 from controller.cluster.readiness import Readiness
 from controller.cluster.reporting import Reporting
+from controller.cluster.serving import authority_of, discovery_server, serve
 from controller.cluster.statuses import Statuses
 from controller.cluster.telemetry import Gauges, Telemetry
 from controller.config import ClusterSettings, ProcessIdentity
@@ -35,6 +36,8 @@ from controller.kube.events import EventRecorder
 from controller.kube.lease import LeaderElection, LeaseSettings
 from controller.kube.status_writer import StatusWriter, WriterSettings
 from controller.pipeline import ObjectPipeline, Taken
+from controller.provision.provisioner import Provisioner
+from controller.provision.settings import ProvisionSettings
 from controller.publish.batches import batches
 from controller.publish.subscriptions import Subscriptions
 from controller.sources.kubernetes import KubernetesSettings, KubernetesSource
@@ -54,12 +57,13 @@ class ClusterController:
 
     def __init__(self, settings: ClusterSettings, identity: ProcessIdentity) -> None:
         self._settings = settings
+        self._identity = identity
+        self._clock = clock = SystemClock()
         self._stop = asyncio.Event()
         # 1. Addresses: what a person can fix is said before anything runs.
         self._health = AdminServer(settings.health)
         self._admin = AdminServer(settings.admin)
         # 2. The API server, and what is read from it.
-        clock = SystemClock()
         self._api = Api(connection_of(settings))
         self._source = KubernetesSource(self._api, KubernetesSettings(namespaces=settings.watched_namespaces))
         # 3. What is made of it.
@@ -84,6 +88,13 @@ class ClusterController:
         )
         self._changes = Changes(
             self._pipeline, self._subscriptions, self._statuses, self._telemetry, self._want_provisioned
+        )
+        self._provisioner = Provisioner(
+            self._api,
+            self._provision_settings(""),
+            namespaces=settings.watched_namespaces,
+            clock=clock,
+            chance=random.random,
         )
         # 4. Who writes.
         lease = LeaseSettings(settings.namespace, f"{identity.name}_{uuid.uuid4().hex[:12]}")
@@ -146,6 +157,13 @@ class ClusterController:
         stack.push_async_callback(close)
 
     async def _work(self, stack: AsyncExitStack) -> None:
+        authority = await authority_of(self._api, self._settings, self._clock, random.random)
+        self._readiness.has_authority = True
+        self._provisioner.use(self._provision_settings(authority.bundle_pem))
+        server = discovery_server(
+            self._settings, self._identity, authority, self._subscriptions, self._api, self._provisioner.gateway_of
+        )
+        stack.callback(server.close)
         await self._source.synced.wait()
         queue: asyncio.Queue[Arrived] = asyncio.Queue()
         await self._changes.take([Arrived(self._source.load(), time.monotonic())])
@@ -154,10 +172,13 @@ class ClusterController:
         gc.freeze()
         self._readiness.translated = True
         logger.info("%d objects are read", sum(self._source.objects().values()))
+        self._background(stack, serve(server), "discovery")
+        self._readiness.serving = True
         self._background(stack, self._read_changes(queue), "changes")
         self._background(stack, self._changes.lapse(), "lapse")
         self._background(stack, self._writer.run(), "statuses")
         self._background(stack, self._notices.run(), "events")
+        self._background(stack, self._provisioner.run(), "provision")
         stack.push_async_callback(self._election.release)
         self._background(stack, self._election.run(), "lease")
         await self._follow_changes(queue)
@@ -201,9 +222,18 @@ class ClusterController:
     def _lead(self, leads: bool) -> None:
         self._writer.lead(leads)
         self._notices.lead(leads)
+        self._provisioner.lead(leads)
 
     def _want_provisioned(self, taken: Taken) -> None:
-        """What stands in the cluster for each Gateway."""
+        wanted = taken.translation.infrastructure
+        self._provisioner.want({key: wanted.get(key) for key in taken.changed_infrastructure})
+
+    def _provision_settings(self, bundle: str) -> ProvisionSettings:
+        return ProvisionSettings(
+            image=self._settings.gateway_image,
+            controller_url=self._settings.controller_url,
+            bundle_pem=bundle,
+        )
 
 
 def connection_of(settings: ClusterSettings) -> Connection:

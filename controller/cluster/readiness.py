@@ -22,6 +22,8 @@ class Readiness:
 
     def __init__(self, source: KubernetesSource) -> None:
         self._source = source
+        self.has_authority = False
+        """Who gateways are can be certified."""
         self.translated = False
         """The first tables are there."""
         self.serving = False
@@ -34,6 +36,8 @@ class Readiness:
             return ("the stop",)
         if not self._source.synced.is_set():
             return tuple(f"a first list of {name}" for name in self._source.unsynced())
+        if not self.has_authority:
+            return ("the authority's Secret",)
         if not self.translated:
             return ("the first tables",)
         return () if self.serving else ("discovery",)

@@ -197,6 +197,11 @@ class Subscriptions:
         self._forget(stream.table)
         self._look_at(stream.table, for_seconds=self._patience)
 
+    def end_all(self) -> None:
+        """This replica stops: its gateways find another."""
+        for stream in self._streams.values():
+            stream.end()
+
     # --- telling --------------------------------------------------------------------------------
 
     def _look_at(self, table: str, *, for_seconds: float = 0.0) -> None:

@@ -15,6 +15,9 @@ PACKAGES := $(VENV)/.packages-installed
 ENGINE := $(VENV)/.engine-built
 CARGO_MANIFEST := gateway/engine/Cargo.toml
 ENGINE_SOURCES := pyproject.toml $(shell find gateway/engine -name target -prune -o -type f \( -name '*.rs' -o -name 'Cargo.*' \) -print)
+HELM_VERSION := v3.18.6
+HELM := .state/bin/helm
+HELM_INSTALLED := .state/bin/.helm-$(HELM_VERSION)
 PYTEST_ARGUMENTS ?=
 BENCH_ARGUMENTS ?=
 
@@ -54,6 +57,15 @@ format: $(PACKAGES) cargo-components ## Rewrite Python and Rust sources in the p
 .PHONY: golden
 golden: $(ENGINE) ## Regenerate the golden translation results; read the difference before committing it
 	$(BIN)/python -m pytest tests/translation --update-golden $(PYTEST_ARGUMENTS)
+
+.PHONY: chart
+chart: $(ENGINE) $(HELM_INSTALLED) ## The Helm chart: lint, and what it renders
+	$(HELM) lint --strict --kube-version 1.37.2 --set prerequisites.check=false helm/sekisho
+	$(BIN)/python -m pytest tests/chart $(PYTEST_ARGUMENTS)
+
+.PHONY: definitions
+definitions: $(PACKAGES) ## Write the chart's definitions of our own kinds anew, from their types
+	$(BIN)/python -m controller.definitions helm/sekisho
 
 .PHONY: bench
 bench: $(ENGINE) ## The gateway beside nginx, HAProxy and Envoy: CPU per request, latency, memory
@@ -116,6 +128,13 @@ $(PACKAGES): requirements-dev.lock | python
 	@echo "Installing the locked Python packages into $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+$(HELM_INSTALLED):
+	@$(call require,go,install Go 1.24 or newer from your distribution or from the Go project)
+	@echo "Building helm $(HELM_VERSION) into $(HELM)"
+	@mkdir -p $(dir $@)
+	CGO_ENABLED=0 GOBIN=$(abspath $(dir $@)) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
 	@touch $@
 
 $(ENGINE): $(PACKAGES) $(ENGINE_SOURCES) | rust

@@ -18,6 +18,11 @@
 {{- printf "%s-controller" (include "sekisho.fullname" .) }}
 {{- end }}
 
+{{/* Gateways reach the controller by this name, and its certificate is for it: it does not follow the release's name. */}}
+{{- define "sekisho.service" -}}
+sekisho-controller
+{{- end }}
+
 {{/* Of objects without a namespace, which two releases of one name in two namespaces would fight for. */}}
 {{- define "sekisho.clusterName" -}}
 {{- printf "%s-%s" (include "sekisho.controller" .) .Release.Namespace }}

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from controller.status.applied import GatewayAnswer
-from controller.status.routes import parents_in, refused_routes, with_refusal
+from controller.status.applied import ADDRESS_REASONS, GatewayAnswer
+from controller.status.routes import ingress_with_refusal, parents_in, refused_routes, with_refusal
 from controller.store import Key
-from controller.translate import GatewayStatus, ListenerSetStatus, RouteStatus, Status
+from controller.translate import GatewayStatus, IngressStatus, ListenerSetStatus, RouteStatus, Status
 from controller.translate.conditions import Condition, ConditionType
 from controller.translate.names import gateway_of, object_name
 from gateway.routing_table.model import Applied, Resources
@@ -66,6 +66,8 @@ class Answers:
                 return self._programmed(key, translated, self._tables.get(self._sets.get(key, "")))
             case RouteStatus():
                 return self._route(key, translated)
+            case IngressStatus():
+                return self._ingress(key, translated)
             case _:
                 return translated
 
@@ -165,6 +167,11 @@ class Answers:
             translated = with_refusal(key, translated, table.parents, table.refused[key])
         return translated
 
+    def _ingress(self, key: Key, translated: IngressStatus) -> IngressStatus:
+        for name in sorted(self._refusing.get(key, ())):
+            translated = ingress_with_refusal(translated, self._tables[name].refused[key])
+        return translated
+
 
 def _says_the_same(table: _Table, resources: Resources, applied: Applied) -> bool:
     """Whether nothing that an answer speaks of is different; its version is not."""
@@ -200,8 +207,8 @@ def _held(status: WithListeners, said: Programmed) -> WithListeners:
 
 
 def _kept(conditions: tuple[Condition, ...], said: Condition | None) -> tuple[Condition, ...]:
-    """``said`` in the place of a ``Programmed`` that is not known yet."""
-    if said is None:
+    """``said`` in the place of a ``Programmed`` that is not known yet; of addresses it says nothing any more."""
+    if said is None or said.reason in ADDRESS_REASONS:
         return conditions
     return tuple(
         said if condition.type == ConditionType.PROGRAMMED and condition.status == "Unknown" else condition

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator, Mapping
 import msgspec
 
 from controller.store import Key
-from controller.translate import RouteParentStatus, RouteStatus, Status
+from controller.translate import IngressStatus, RouteParentStatus, RouteStatus, Status
 from controller.translate.conditions import Condition, ConditionReason, ConditionType, fails
 from controller.translate.names import gateway_of, listener_of, route_of
 from gateway.routing_table.model import Applied, RequestMirror, Resources, Route
@@ -21,8 +21,8 @@ _STAYS = "what was served before stays"
 
 def routes_with_refusals(
     statuses: Mapping[Key, Status], table: Resources, applied: Applied
-) -> Iterator[tuple[Key, RouteStatus]]:
-    """Statuses of the routes that refusals touch."""
+) -> Iterator[tuple[Key, RouteStatus | IngressStatus]]:
+    """Statuses of the routes and Ingresses that refusals touch."""
     messages = refused_routes(table, applied)
     if not messages:
         return
@@ -31,6 +31,8 @@ def routes_with_refusals(
         status = statuses.get(key)
         if isinstance(status, RouteStatus):
             yield key, with_refusal(key, status, parents, message)
+        elif isinstance(status, IngressStatus):
+            yield key, ingress_with_refusal(status, message)
 
 
 def refused_routes(table: Resources, applied: Applied) -> dict[Key, str]:
@@ -56,6 +58,13 @@ def with_refusal(key: Key, status: RouteStatus, parents: Container[Key], message
     return msgspec.structs.replace(
         status, parents=tuple(_parent(key, parent, parents, message) for parent in status.parents)
     )
+
+
+def ingress_with_refusal(status: IngressStatus, message: str) -> IngressStatus:
+    """The status of an Ingress with a refusal; the condition is for reports and Events, as all of an Ingress's."""
+    generation = status.conditions[0].observed_generation
+    refused = fails(ConditionType.DATA_PLANE, ConditionReason.REJECTED, message, generation)
+    return msgspec.structs.replace(status, conditions=(*status.conditions, refused))
 
 
 def _refusals(table: Resources, applied: Applied) -> Iterator[tuple[Key, str]]:

@@ -129,7 +129,7 @@ def _lonely(reads: Reads, key: Key, parsed: ParsedIngress) -> Iterator[str]:
             canaries = reads.members(CANARIES, place._replace(namespace=key.namespace))
             first = min((claim[:2] for claim in canaries), default=None)
             if first is not None and first[1] != key:
-                yield f"the canary gets no requests for {named}: {first[1]}, which is older, is the one canary of it"
+                yield f"the canary gets no requests for {named}: a path has one canary, and {first[1]} goes before"
 
 
 class _Certificates:
@@ -157,7 +157,7 @@ class _Certificates:
             return f"{gateway} has no HTTPS listener on port 443, so it is not served over TLS"
         served = reads.result(INGRESS_TLS, (gateway, tls.host))
         if served is not None and served.claim.secret != tls.secret:
-            return f"the certificate of Ingress {served.claim.ingress} is served, which is older and goes before"
+            return f"the certificate of Ingress {served.claim.ingress} is served, which goes before"
         return ""
 
 

@@ -30,10 +30,14 @@ _REPLACEMENT = re.compile(r"/[!\"%->@-~]*\Z")
 
 
 class Path(msgspec.Struct, frozen=True):
-    """What a path matches. With ``unusable`` it is left out, with ``refused`` its requests are answered with 500."""
+    """What a path matches. With ``unusable`` it is left out, with ``refused`` its requests are answered with 500.
+
+    ``written`` is the path as it stands in the Ingress.
+    """
 
     type: PathType
     value: str
+    written: str
     rewrite: model.PathModifier | None = None
     unusable: str = ""
     refused: str = ""
@@ -44,7 +48,7 @@ class Path(msgspec.Struct, frozen=True):
         return self.type, (self.value.rstrip("/") or "/") if self.type == "PathPrefix" else self.value
 
 
-ROOT = Path("PathPrefix", "/")
+ROOT = Path("PathPrefix", "/", "/")
 
 
 def translate_path(source: HTTPIngressPath, settings: Settings) -> Path:
@@ -59,18 +63,18 @@ def translate_path(source: HTTPIngressPath, settings: Settings) -> Path:
                 return taken
             if settings.use_regex or (settings.rewrite_target and _PATTERN.search(value)):
                 # As ingress-nginx has it: from the beginning, whatever follows, and in any case of letters.
-                return _rewritten(Path("RegularExpression", f"(?i:{value}).*"), settings)
+                return _rewritten(Path("RegularExpression", f"(?i:{value}).*", value), settings)
             return _literal("PathPrefix", value, settings)
         case _:
             unknown = f"the pathType {source.path_type!r} is none of Exact, Prefix and ImplementationSpecific"
-            return Path("PathPrefix", value, unusable=unknown)
+            return Path("PathPrefix", value, value, unusable=unknown)
 
 
 def _literal(type_: Literal["Exact", "PathPrefix"], value: str, settings: Settings) -> Path:
     problem = path_problem(value)
     if problem:
-        return Path(type_, value, unusable=f"the path {value!r} {problem}")
-    return _rewritten(Path(type_, value), settings)
+        return Path(type_, value, value, unusable=f"the path {value!r} {problem}")
+    return _rewritten(Path(type_, value, value), settings)
 
 
 def _rewritten(path: Path, settings: Settings) -> Path:
@@ -79,7 +83,7 @@ def _rewritten(path: Path, settings: Settings) -> Path:
         return path
     if "$" in target:
         text = (
-            f"rewrite-target {target!r} with the path {path.value!r} cannot be honoured: of captures only the rest"
+            f"rewrite-target {target!r} with the path {path.written!r} cannot be honoured: of captures only the rest"
             " after a prefix is supported, as in the path /app(/|$)(.*) with the target /$2"
         )
         return msgspec.structs.replace(path, refused=text)
@@ -98,5 +102,5 @@ def _taken_away(value: str, target: str) -> Path | None:
             prefix = found["prefix"] or "/"
             if path_problem(prefix):
                 return None
-            return Path("PathPrefix", prefix, model.PathModifier(type="ReplacePrefixMatch", value=front))
+            return Path("PathPrefix", prefix, value, model.PathModifier(type="ReplacePrefixMatch", value=front))
     return None

@@ -61,7 +61,7 @@ class IngressRoutes:
         """All routes; the result holds what they refer to."""
         if self._settings.app_root:
             for host in self._parsed.hosts or ("",):
-                self._add(host, Path("Exact", "/"), _Step((), ()), _AFTER_ROUTES, self._to_app_root())
+                self._add(host, Path("Exact", "/", "/"), _Step((), ()), _AFTER_ROUTES, self._to_app_root())
         for path in self._parsed.paths:
             self._add_path(path)
         if self._parsed.default_backend is not None:
@@ -74,13 +74,16 @@ class IngressRoutes:
         if path.path.type == "RegularExpression":
             problem = self._reads.options.regex_problem(path.path.value)
             if problem:
-                self.unusable.append(f"the regular expression {path.path.value!r} is not usable: {problem}")
+                self.unusable.append(f"the regular expression {path.path.written!r} is not usable: {problem}")
                 return
         for host in path.hosts:
             place = Place(self._parsed.gateway, host, *path.path.place)
             first = min(self._reads.members(PATHS, place), default=None)
             if first is not None and first.ingress != self._key:
-                text = f"{_named(host, path.path)} is served by {first.ingress} already, which is older and goes before"
+                text = (
+                    f"{_named(host, path.path)} is served by {first.ingress}, which goes before: of several the oldest"
+                    " does, and then the first by name"
+                )
                 self.notices.append(text)
             for step in self._steps(place, path.backend):
                 self._add(host, path.path, step, _AFTER_ROUTES, self._settings.redirect)
@@ -132,7 +135,7 @@ class IngressRoutes:
         tls = self._settings.tls_to_backend
         backends = (
             tuple(ingress_share(part, backend, weight, tls=tls) for weight, backend in step.backends)
-            if redirect is None
+            if redirect is None and not self._settings.guards and not path.refused
             else ()
         )
         filters = tuple(self._filters(path, redirect))
@@ -174,4 +177,4 @@ class IngressRoutes:
 
 
 def _named(host: str, path: Path) -> str:
-    return f"{host or '*'}{path.value if path.value.startswith('/') else f' {path.value}'}"
+    return f"{host or '*'}{path.written}"

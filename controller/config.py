@@ -75,6 +75,8 @@ class ClusterSettings:
     controller_url: str = ""
     """Where gateways find this controller; empty: its Service."""
     log_level: str = "info"
+    lease_seconds: int = 15
+    """How long a leader that is not heard of is waited for."""
 
     def __post_init__(self) -> None:
         if not self.namespace:

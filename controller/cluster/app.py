@@ -60,6 +60,9 @@ class ClusterController:
         self._identity = identity
         self._clock = clock = SystemClock()
         self._stop = asyncio.Event()
+        self._discovery_port = 0
+        self.read = asyncio.Event()
+        """Set once everything has been read and translated."""
         # 1. Addresses: what a person can fix is said before anything runs.
         self._health = AdminServer(settings.health)
         self._admin = AdminServer(settings.admin)
@@ -67,7 +70,7 @@ class ClusterController:
         self._api = Api(connection_of(settings))
         self._source = KubernetesSource(self._api, KubernetesSettings(namespaces=settings.watched_namespaces))
         # 3. What is made of it.
-        options = cluster_options()
+        options = cluster_options(settings)
         self._telemetry = Telemetry()
         self._pipeline = ObjectPipeline(options)
         self._subscriptions = Subscriptions(self._told)
@@ -97,7 +100,7 @@ class ClusterController:
             chance=random.random,
         )
         # 4. Who writes.
-        lease = LeaseSettings(settings.namespace, f"{identity.name}_{uuid.uuid4().hex[:12]}")
+        lease = lease_settings(settings, identity)
         self._election = LeaderElection(self._api, lease, self._lead, clock=clock, chance=random.random)
         # 5. What it tells of itself.
         self._readiness = Readiness(self._source)
@@ -113,10 +116,27 @@ class ClusterController:
             )
         )
 
-    async def run(self) -> int:
-        """Until a signal; returns the exit status."""
-        for number in _SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+    @property
+    def discovery_port(self) -> int:
+        """Where gateways connect; 0 before they can."""
+        return self._discovery_port
+
+    @property
+    def admin_url(self) -> str:
+        """Where people ask."""
+        return self._admin.address.url
+
+    @property
+    def health_url(self) -> str:
+        """Where the cluster asks."""
+        return self._health.address.url
+
+    def stop(self) -> None:
+        """Has :meth:`run` come to its end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Until it is stopped."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._api.close)
             self._start_endpoints(stack)
@@ -132,7 +152,6 @@ class ClusterController:
                 task.cancel()
             await asyncio.gather(work, stopped, return_exceptions=True)
         logger.info("stopped")
-        return 0
 
     # --- the start ------------------------------------------------------------------------------
 
@@ -164,13 +183,12 @@ class ClusterController:
             self._settings, self._identity, authority, self._subscriptions, self._api, self._provisioner.gateway_of
         )
         stack.callback(server.close)
+        self._discovery_port = server.port
         await self._source.synced.wait()
         queue: asyncio.Queue[Arrived] = asyncio.Queue()
         await self._changes.take([Arrived(self._source.load(), time.monotonic())])
-        # What was made until here stays: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
         self._readiness.translated = True
+        self.read.set()
         logger.info("%d objects are read", sum(self._source.objects().values()))
         self._background(stack, serve(server), "discovery")
         self._readiness.serving = True
@@ -236,15 +254,28 @@ class ClusterController:
         )
 
 
+def lease_settings(settings: ClusterSettings, identity: ProcessIdentity) -> LeaseSettings:
+    """Who this replica is in the election, unlike any process before it."""
+    return LeaseSettings(
+        namespace=settings.namespace,
+        identity=f"{identity.name}_{uuid.uuid4().hex[:12]}",
+        duration=settings.lease_seconds,
+        renew_within=settings.lease_seconds * 2 / 3,
+        every=settings.lease_seconds * 2 / 15,
+    )
+
+
 def connection_of(settings: ClusterSettings) -> Connection:
     """How to reach the API server."""
     return from_kubeconfig(settings.kubeconfig) if settings.kubeconfig is not None else in_cluster()
 
 
-def cluster_options() -> Options:
+def cluster_options(settings: ClusterSettings) -> Options:
     """How objects of a cluster are translated: nothing is implied, and each Gateway has a table of its own."""
     return Options(
         regex_problem=regex_problem,
+        namespace=settings.namespace,
+        cluster_domain=settings.cluster_domain,
         address=_WILDCARD,
         merge=False,
         provision=True,
@@ -264,4 +295,19 @@ def run_controller(settings: ClusterSettings) -> int:
 
 
 async def _run(settings: ClusterSettings) -> int:
-    return await ClusterController(settings, ProcessIdentity.of()).run()
+    controller = ClusterController(settings, ProcessIdentity.of())
+    for number in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, controller.stop)
+    freezing = asyncio.create_task(_freeze_after(controller.read))
+    try:
+        await controller.run()
+    finally:
+        freezing.cancel()
+    return 0
+
+
+async def _freeze_after(read: asyncio.Event) -> None:
+    """What was made until then mostly stays: the collector need not look at it again, which takes long."""
+    await read.wait()
+    gc.collect()
+    gc.freeze()

@@ -33,7 +33,13 @@ from gateway import __version__
 from gateway.admin.explain import Question, QuestionError, checked, header_from_text
 from gateway.admin.server import AdminAddress
 from gateway.admin.status import StatusReport
-from gateway.cli import add_admin_option, add_gateway_options, gateway_settings
+from gateway.cli import (
+    add_admin_option,
+    add_cluster_options,
+    add_gateway_options,
+    cluster_settings,
+    gateway_settings,
+)
 from gateway.config import DEFAULT_ADMIN
 from gateway.errors import SekishoError, SettingsError
 
@@ -83,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(commands)
     _add_status(commands)
     _add_demo(commands)
+    _add_gateway(commands)
     _add_controller(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(command=_version)
@@ -238,6 +245,20 @@ def _add_controller(commands: argparse._SubParsersAction[argparse.ArgumentParser
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="default: %(default)s")
 
 
+def _add_gateway(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "gateway",
+        _gateway,
+        "move the traffic of a cluster's Gateway, by the tables of its controller",
+        "  sekisho gateway --role edge --controller https://sekisho-controller.sekisho-system.svc:15012 \\\n"
+        "    --trust-bundle /etc/sekisho/ca/ca.crt --token /var/run/secrets/sekisho/token \\\n"
+        "    --state-dir /var/lib/sekisho --health 0.0.0.0:15021",
+    )
+    add_cluster_options(parser)
+    add_gateway_options(parser, access_log="stdout")
+
+
 def _add_paths(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
         "-f",
@@ -360,6 +381,12 @@ def _controller(arguments: argparse.Namespace, _writer: Writer) -> int:
             log_level=arguments.log_level,
         )
     )
+
+
+def _gateway(arguments: argparse.Namespace, _writer: Writer) -> int:
+    from gateway.edge import run_edge  # noqa: PLC0415
+
+    return run_edge(cluster_settings(arguments))
 
 
 def _version(_arguments: argparse.Namespace, writer: Writer) -> int:

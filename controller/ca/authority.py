@@ -124,23 +124,21 @@ class Authority:
         """The chain, PEM, for the key of a certificate request; raises :class:`RequestError`."""
         return self._chain(_requested_key(request_pem), account, ())[0]
 
-    def issue(self, account: ServiceAccount, dns_names: Iterable[str] = ()) -> Issued:
-        """A certificate with a new key, for the controller itself: client, and server of these names."""
+    def issue(self, account: ServiceAccount, hosts: Iterable[str] = ()) -> Issued:
+        """A certificate with a new key, for the controller itself: client, and server of these names and addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
-        chain, ends = self._chain(key.public_key(), account, tuple(dns_names))
+        chain, ends = self._chain(key.public_key(), account, tuple(hosts))
         return Issued(chain=chain, private_key=_private_pem(key), ends=ends)
 
     def identity(self, certificate: x509.Certificate) -> ServiceAccount:
         """Whose certificate it is; the chain was verified when the connection began."""
         return ServiceAccount.of_certificate(certificate, self.trust_domain)
 
-    def _chain(
-        self, key: PublicKey, account: ServiceAccount, dns_names: tuple[str, ...]
-    ) -> tuple[str, datetime.datetime]:
+    def _chain(self, key: PublicKey, account: ServiceAccount, hosts: tuple[str, ...]) -> tuple[str, datetime.datetime]:
         now = self._now()
         ends = min(now + self.settings.lifetime, self._certificate.not_valid_after_utc)
         names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(account.uri(self.trust_domain))]
-        names += [x509.DNSName(name) for name in dns_names]
+        names += [extensions.host(name) for name in hosts]
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
         builder = (
             x509.CertificateBuilder()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -23,6 +24,14 @@ def key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def host(name: str) -> x509.GeneralName:
+    """A host by its name or address."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def root(key: ec.EllipticCurvePrivateKey, begins: datetime.datetime, ends: datetime.datetime) -> x509.Certificate:

@@ -38,10 +38,10 @@ logger = logging.getLogger(__name__)
 class DiscoveryServer:
     """One bound socket, and discovery on it."""
 
-    def __init__(self, host: str, port: int, parts: DiscoveryParts, dns_names: Iterable[str]) -> None:
-        """``dns_names``: what gateways call this server. Port 0 lets the system choose."""
+    def __init__(self, host: str, port: int, parts: DiscoveryParts, hosts: Iterable[str]) -> None:
+        """``hosts``: names and addresses by which gateways know this server. Port 0 lets the system choose."""
         self._parts = parts
-        self._dns_names = tuple(dns_names)
+        self._hosts = tuple(hosts)
         self._app = discovery_app(parts)
         self._config = _config()
         self._context = server_context(parts.authority.bundle_pem)
@@ -86,7 +86,7 @@ class DiscoveryServer:
 
     def _new_certificate(self) -> float:
         """From the next handshake on; returns for how many seconds it is good."""
-        issued = self._parts.authority.issue(self._parts.account, self._dns_names)
+        issued = self._parts.authority.issue(self._parts.account, self._hosts)
         load_issued(self._context, issued)
         return (issued.ends - utc_now()).total_seconds()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import inspect
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -131,12 +132,16 @@ class GatewayHalf:
         return self.discovery.state.last_error
 
 
-async def soon(probe: Any, *, within: float = 5.0) -> Any:
-    """The first true result of ``probe``."""
+async def soon(probe: Callable[[], Any], *, within: float = 5.0) -> Any:
+    """The first true result of ``probe``, which may be asynchronous."""
     async with asyncio.timeout(within):
-        while not (result := probe()):  # noqa: ASYNC110 - what is waited for signals nobody
+        while True:
+            result = probe()
+            if inspect.isawaitable(result):
+                result = await result
+            if result:
+                return result
             await asyncio.sleep(0.01)
-    return result
 
 
 def kinds_sent(engine: FakeEngine) -> list[str]:

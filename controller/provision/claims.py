@@ -63,12 +63,12 @@ class Claims:
         return tuple(key for key in self._claimants.get(place, ()) if winner is None or key != winner.gateway)
 
     def lets_go(self, owner: Key, place: Place) -> bool:
-        """Whether a Gateway is known to want nothing at a place, or no longer what stands there."""
+        """Whether what stands at a place for a Gateway, and is not wanted, may go."""
         infrastructure = self._wanted.get(owner)
         if infrastructure is None:
             return owner in self._released
-        # Of a Gateway that is not accepted it is not known what it wants: what stands, stays.
-        return infrastructure.problem is None and self.at(place) in (None, infrastructure)
+        # Of a Gateway that is not accepted it is not known what it wants: what stands at its place, stays.
+        return infrastructure.problem is None or self.at(place) is not infrastructure
 
 
 def place_of(infrastructure: Infrastructure) -> Place:

@@ -10,24 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
-from controller.kube.client import Api, ApiError, UnreachableError
-from controller.kube.clock import Backoff, Chance, Clock
-from controller.kube.kinds import FIELD_MANAGER
-from controller.kube.rate import RateLimit
-from controller.provision.claims import Claims, Place
+from controller.kube.client import Api
+from controller.kube.clock import Chance, Clock
+from controller.provision.applier import Applier, Rules, Wanted
+from controller.provision.claims import Claims, Place, place_of
 from controller.provision.manifests import provisioned
 from controller.provision.objects import (
     API_VERSIONS,
     ObjectName,
-    digest_of,
     digested,
-    is_going,
-    ours_in,
     owner_of,
-    path_of,
-    stranger,
 )
 from controller.provision.observed import Observed
 from controller.provision.settings import ProvisionerSettings, ProvisionSettings
@@ -37,19 +31,6 @@ from controller.translate import Infrastructure
 _REFUSED: Final = (400, 403, 422)
 
 logger = logging.getLogger(__name__)
-
-
-class _Object:
-    """One object at a place, and how writing it went."""
-
-    __slots__ = ("backoff", "not_before", "ours", "written_at")
-
-    def __init__(self, backoff: Backoff) -> None:
-        self.backoff = backoff
-        self.not_before = 0.0
-        self.ours: Any = None
-        """What of ours stood right after it was written: the server may write values in another form."""
-        self.written_at: float | None = None
 
 
 class Provisioner:
@@ -73,21 +54,24 @@ class Provisioner:
         self._bounds = bounds or ProvisionerSettings()
         self._clock = clock
         self._chance = chance
-        self._rate = RateLimit(self._bounds.per_second, self._bounds.burst, clock)
         self._claims = Claims()
-        self._objects: dict[ObjectName, _Object] = {}
         self._problems: dict[Key, dict[ObjectName, str]] = {}
         self._due: dict[Place, None] = {}
         self._busy: set[Place] = set()
         self._wake = asyncio.Event()
-        self._later: set[asyncio.Task[None]] = set()
+        self._later: dict[Place, asyncio.Task[None]] = {}
         self._leads = asyncio.Event()
         self._follows = asyncio.Event()
         self._observed = Observed(api, self._bounds, self._seen, namespaces=namespaces, clock=clock, chance=chance)
-        self.writes = 0
-        """How many objects were applied or removed since the start."""
+        rules = Rules(self._leads.is_set, self._lets_go, self._set_problem)
+        self._applier = Applier(api, self._observed, rules, self._bounds, clock=clock, chance=chance)
 
     # --- what others ask ------------------------------------------------------------------------
+
+    @property
+    def writes(self) -> int:
+        """How many objects were applied or removed since the start."""
+        return self._applier.writes
 
     @property
     def idle(self) -> bool:
@@ -101,11 +85,13 @@ class Provisioner:
 
     def want(self, changes: Mapping[Key, Infrastructure | None]) -> None:
         """From now on these are wanted. None: the Gateway is gone, or no concern of ours."""
-        for place in self._claims.take(changes):
-            self._put(place)
-        for key in changes:
-            if key in self._problems and changes[key] is None:
-                self._forget_problems(key)
+        for touched in self._claims.take(changes):
+            self._put(touched)
+        for key, infrastructure in changes.items():
+            place = place_of(infrastructure) if infrastructure is not None else None
+            for name in list(self._problems.get(key, ())):
+                if (name.namespace, name.name) != place:
+                    self._set_problem(key, name, "")
             self._put_owned(key)
 
     def use(self, settings: ProvisionSettings) -> None:
@@ -136,9 +122,10 @@ class Provisioner:
             try:
                 await asyncio.wait([*work, end], return_when=asyncio.FIRST_COMPLETED)
             finally:
-                tasks = (*work, end, *self._later)
+                tasks = (*work, end, *self._later.values())
                 for task in tasks:
                     task.cancel()
+                self._later.clear()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- the queue ------------------------------------------------------------------------------
@@ -182,11 +169,15 @@ class Provisioner:
     def _postpone(self, place: Place, seconds: float) -> None:
         async def later() -> None:
             await self._clock.sleep(seconds)
+            if self._later.get(place) is task:
+                del self._later[place]
             self._put(place)
 
-        task = asyncio.create_task(later(), name=f"provision {place.namespace}/{place.name}")
-        self._later.add(task)
-        task.add_done_callback(self._later.discard)
+        # One wait a place: a look in between finds anew how long to wait.
+        before = self._later.pop(place, None)
+        if before is not None:
+            before.cancel()
+        task = self._later[place] = asyncio.create_task(later(), name=f"provision {place.namespace}/{place.name}")
 
     # --- one place ------------------------------------------------------------------------------
 
@@ -200,122 +191,21 @@ class Provisioner:
             name = ObjectName(kind, *place)
             if not self._leads.is_set():
                 break
-            if kind in wanted and infrastructure is not None:
-                waits.append(await self._guarded(name, infrastructure.gateway, wanted[kind]))
-            elif self._observed.get(name) is not None:
-                waits.append(await self._guarded(name, None, None))
+            if kind in wanted or self._observed.get(name) is not None:
+                waits.append(await self._applier.bring(name, wanted.get(kind)))
+            elif infrastructure is not None:
+                self._set_problem(infrastructure.gateway, name, "")
         return min((wait for wait in waits if wait), default=0.0)
 
-    def _manifests(self, infrastructure: Infrastructure | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _manifests(self, infrastructure: Infrastructure | None) -> Iterator[tuple[str, Wanted]]:
         if infrastructure is not None and infrastructure.problem is None:
             for manifest in provisioned(infrastructure, self._settings):
-                yield manifest["kind"], digested(manifest)
+                yield manifest["kind"], Wanted(infrastructure.gateway, digested(manifest))
 
-    async def _guarded(self, name: ObjectName, gateway: Key | None, manifest: dict[str, Any] | None) -> float:
-        entry = self._objects.setdefault(name, _Object(self._new_backoff()))
-        early = entry.not_before - self._clock.monotonic()
-        if early > 0:
-            return early
-        try:
-            if gateway is None or manifest is None:
-                return await self._remove(name)
-            return await self._apply(name, gateway, manifest, entry)
-        except (ApiError, UnreachableError) as error:
-            return self._failed(name, gateway, entry, error)
-
-    async def _apply(self, name: ObjectName, gateway: Key, manifest: dict[str, Any], entry: _Object) -> float:
-        live = self._observed.get(name) or await self._read(name)
-        repairs = False
-        if live is not None:
-            strange = stranger(live, gateway)
-            if strange:
-                # It has no label of ours, so no watch tells when it goes.
-                self._set_problem(gateway, name, strange)
-                return self._bounds.longest_wait
-            if is_going(live):
-                return self._bounds.first_wait
-            standing = ours_in(live, manifest)
-            if digest_of(live) == digest_of(manifest) and standing in (manifest, entry.ours):
-                self._set_problem(gateway, name, "")
-                return 0.0
-            repairs = digest_of(live) == digest_of(manifest)
-            if repairs and (wait := self._quarrel(entry)):
-                return wait
-        await self._rate.wait()
-        if not self._leads.is_set():
-            return 0.0
-        # The uid has the server refuse, should another object have taken the name meanwhile.
-        guard = {"uid": live["metadata"]["uid"]} if live is not None else {}
-        body = {**manifest, "metadata": {**manifest["metadata"], **guard}}
-        answer = await self._api.apply(path_of(name), body, {"fieldManager": FIELD_MANAGER, "force": "true"})
-        self.writes += 1
-        self._observed.put(name, answer)
-        entry.ours = ours_in(answer, manifest)
-        entry.written_at = self._clock.monotonic()
-        if repairs:
-            entry.backoff.next()
-        else:
-            entry.backoff.reset()
-        self._set_problem(gateway, name, "")
-        return 0.0
-
-    def _quarrel(self, entry: _Object) -> float:
-        """Seconds to hold back, where somebody undid what was written a moment ago."""
-        if entry.written_at is None:
-            return 0.0
-        since = self._clock.monotonic() - entry.written_at
-        if since >= self._bounds.quarrel:
-            entry.backoff.reset()
-            return 0.0
-        bound = min(self._bounds.longest_wait, self._bounds.first_wait * 2.0 ** min(entry.backoff.failures, 30))
-        return max(0.0, bound - since)
-
-    async def _remove(self, name: ObjectName) -> float:
-        live = self._observed.get(name)
-        owner = owner_of(live) if live is not None else None
-        if live is None or owner is None or is_going(live):
-            return 0.0
-        if not self._claims.lets_go(owner, Place(name.namespace, name.name)):
-            return 0.0
-        await self._rate.wait()
-        if not self._leads.is_set():
-            return 0.0
-        try:
-            await self._api.delete(path_of(name), {"propagationPolicy": "Background"})
-        except ApiError as error:
-            if error.status != 404:
-                raise
-        self.writes += 1
-        self._observed.put(name, None)
-        self._objects.pop(name, None)
-        self._set_problem(owner, name, "")
-        return 0.0
-
-    async def _read(self, name: ObjectName) -> dict[str, Any] | None:
-        try:
-            found = await self._api.get(path_of(name))
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            return None
-        return {"apiVersion": API_VERSIONS[name.kind], "kind": name.kind, **found}
+    def _lets_go(self, owner: Key, name: ObjectName) -> bool:
+        return self._claims.lets_go(owner, Place(name.namespace, name.name))
 
     # --- what went wrong ------------------------------------------------------------------------
-
-    def _failed(
-        self, name: ObjectName, gateway: Key | None, entry: _Object, error: ApiError | UnreachableError
-    ) -> float:
-        wait = entry.backoff.next()
-        if isinstance(error, ApiError):
-            wait = max(wait, error.retry_after or 0.0)
-            if error.status in _REFUSED:
-                wait = max(wait, self._bounds.longest_wait)
-                logger.warning("%s is refused: %s", name, error)
-                if gateway is not None:
-                    self._set_problem(gateway, name, f"{name} is refused by the API server: {error}")
-        entry.not_before = self._clock.monotonic() + wait
-        logger.info("%s: %s; tried again in %.1f s", name, error, wait)
-        return wait
 
     def _tell_losers(self, place: Place, winner: Infrastructure | None) -> None:
         for key in self._claims.losers(place):
@@ -334,10 +224,3 @@ class Provisioner:
             if not known:
                 del self._problems[gateway]
         self._told(gateway)
-
-    def _forget_problems(self, gateway: Key) -> None:
-        if self._problems.pop(gateway, None):
-            self._told(gateway)
-
-    def _new_backoff(self) -> Backoff:
-        return Backoff(self._bounds.first_wait, self._bounds.longest_wait, self._chance)

@@ -78,8 +78,10 @@ def _pod(infrastructure: Infrastructure, settings: ProvisionSettings) -> dict[st
         },
         "containers": [_container(parameters, settings)],
         "volumes": _volumes(infrastructure.name, settings),
-        "topologySpreadConstraints": _spread(infrastructure),
     }
+    spread = _spread(infrastructure)
+    if spread:
+        pod["topologySpreadConstraints"] = spread
     secrets = (
         parameters.image_pull_secrets if parameters.image_pull_secrets is not None else settings.image_pull_secrets
     )

@@ -33,7 +33,7 @@ class TooManyStreamsError(Exception):
 class _Relay:
     """What another replica said of its gateways, and until when it counts."""
 
-    answers: tuple[GatewayAnswer, ...]
+    by_table: Mapping[str, tuple[GatewayAnswer, ...]]
     until: float
 
 
@@ -41,7 +41,7 @@ class _Relay:
 class _Away:
     """What a gateway said whose stream has ended, and until when it counts."""
 
-    answer: GatewayAnswer
+    holds: Applied
     until: float
 
 
@@ -61,6 +61,8 @@ class Subscriptions:
         self._away: dict[tuple[str, str], _Away] = {}
         """Gateways whose stream ended a moment ago: they mostly come back with what they hold."""
         self._relays: dict[str, _Relay] = {}
+        self.changed = asyncio.Event()
+        """Set when what the gateways of this process hold changes; whoever waits clears it."""
         self._last_told: dict[str, Applied | None] = {}
         self._to_look_at: set[str] = set()
         self._timed: dict[str, float] = {}
@@ -120,24 +122,22 @@ class Subscriptions:
     def _problem(self, table: str, standing: Standing, wanted: str) -> str:
         if not standing.connected:
             return "its stream ended; it is expected back"
-        behind = standing.holds is None or standing.holds.version != wanted
-        if behind and table in self._since and self._loop.time() >= self._since[table] + self._patience:
-            return f"it has not answered for {self._patience:g} s"
-        return (
-            f"it refuses {len(standing.holds.rejected)} resources" if standing.holds and standing.holds.rejected else ""
-        )
+        holds = standing.holds
+        if holds is None or holds.version != wanted:
+            late = table in self._since and self._loop.time() >= self._since[table] + self._patience
+            return f"it has not answered for {self._patience:g} s" if late else ""
+        return f"it refuses {len(holds.rejected)} resources" if holds.rejected else ""
 
     def _standings(self, table: str) -> list[Standing]:
         """Away for a moment, elsewhere, and here; each gateway once, by what is known best."""
         now = self._loop.time()
         found: dict[str, Standing] = {}
-        for away in self._away.values():
-            if away.until > now and away.answer.table == table:
-                found[away.answer.gateway] = Standing(away.answer.gateway, away.answer.holds, connected=False)
+        for (of_table, gateway), away in self._away.items():
+            if of_table == table and away.until > now:
+                found[gateway] = Standing(gateway, away.holds, connected=False)
         for relay in self._relays.values():
-            for answer in relay.answers if relay.until > now else ():
-                if answer.table == table:
-                    found[answer.gateway] = Standing(answer.gateway, answer.holds)
+            for answer in relay.by_table.get(table, ()) if relay.until > now else ():
+                found[answer.gateway] = Standing(answer.gateway, answer.holds)
         for stream in self._of_table.get(table, {}).values():
             found[stream.gateway] = Standing(stream.gateway, stream.holds)
         return list(found.values())
@@ -151,9 +151,12 @@ class Subscriptions:
 
     def take_relayed(self, relayed: Relayed, seconds: float) -> None:
         """What another replica says of its gateways; it counts for so many seconds."""
+        by_table: dict[str, tuple[GatewayAnswer, ...]] = {}
+        for answer in relayed.answers:
+            by_table[answer.table] = (*by_table.get(answer.table, ()), answer)
         before = self._relays.get(relayed.replica)
-        self._relays[relayed.replica] = _Relay(relayed.answers, self._loop.time() + seconds)
-        for table in {answer.table for answer in (*relayed.answers, *(before.answers if before else ()))}:
+        self._relays[relayed.replica] = _Relay(by_table, self._loop.time() + seconds)
+        for table in by_table.keys() | (before.by_table.keys() if before is not None else set()):
             self._look_at(table, for_seconds=seconds)
 
     # --- streams --------------------------------------------------------------------------------
@@ -169,6 +172,7 @@ class Subscriptions:
         self._streams[stream.id] = stream
         self._of_table.setdefault(table, {})[stream.id] = stream
         self._away.pop((table, gateway), None)
+        self.changed.set()
         self._look_at(table)
         return stream
 
@@ -181,6 +185,7 @@ class Subscriptions:
         before = stream.holds
         stream.answered(holds)
         if holds is not None and holds != before:
+            self.changed.set()
             self._look_at(stream.table)
 
     def close(self, stream: Stream) -> None:
@@ -192,9 +197,9 @@ class Subscriptions:
         if not of_table:
             del self._of_table[stream.table]
         if stream.holds is not None and not stream.ended:
-            answer = GatewayAnswer(gateway=stream.gateway, table=stream.table, holds=stream.holds)
-            self._away[stream.table, stream.gateway] = _Away(answer, self._loop.time() + self._patience)
+            self._away[stream.table, stream.gateway] = _Away(stream.holds, self._loop.time() + self._patience)
         self._forget(stream.table)
+        self.changed.set()
         self._look_at(stream.table, for_seconds=self._patience)
 
     def end_all(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from controller.kube.authority_secret import SECRET_NAME
 from controller.kube.kinds import plural
 from controller.kube.lease import LeaseSettings
 from controller.resources import KINDS, Resource
-from controller.translate.options import CLASS_NAME, CONTROLLER_NAME
 from tests.chart.helm import NAMESPACE, Helm, Object, Rendered
 
 Permission = tuple[str, str, str, str]
@@ -89,8 +89,7 @@ def test_in_its_own_namespace_the_controller_has_its_lease_and_its_authority(hel
         ("coordination.k8s.io", "leases", "get", lease),
         ("coordination.k8s.io", "leases", "update", lease),
         ("", "secrets", "create", ""),
-        ("", "secrets", "get", "sekisho-ca"),
-        ("", "secrets", "update", "sekisho-ca"),
+        ("", "secrets", "get", SECRET_NAME),
     }
 
 
@@ -120,6 +119,13 @@ def test_the_namespace_of_the_class_parameters_is_watched_as_well(helm: Helm) ->
     assert "settings" in {role["metadata"]["namespace"] for role in rendered.all("Role")}
 
 
+def test_the_namespace_of_the_gateway_of_ingresses_is_watched_as_well(helm: Helm) -> None:
+    values: dict[str, Any] = {"watchNamespaces": ["shop"], "ingressClass": {"gateway": {"create": True}}}
+    assert f"--watch-namespace={NAMESPACE}" in helm.template(values).container()["args"]
+    values["ingressClass"] = {"gateway": {"name": "edge", "namespace": "bank"}}
+    assert "--watch-namespace=bank" in helm.template(values).container()["args"]
+
+
 def test_every_role_is_given_to_the_account_of_the_controller(helm: Helm) -> None:
     rendered = helm.template({"watchNamespaces": ["shop"], "serviceAccount": {"name": "somebody"}})
     account = {"kind": "ServiceAccount", "name": "somebody", "namespace": NAMESPACE}
@@ -133,10 +139,3 @@ def test_every_role_is_given_to_the_account_of_the_controller(helm: Helm) -> Non
 def test_without_rbac_there_are_no_permissions(helm: Helm) -> None:
     kinds = helm.template({"rbac": {"create": False}}).kinds()
     assert not [kind for kind in kinds if kind.endswith(("Role", "RoleBinding"))]
-
-
-def test_the_classes_name_the_controller(helm: Helm) -> None:
-    rendered = helm.template()
-    assert rendered.one("GatewayClass")["spec"]["controllerName"] == CONTROLLER_NAME
-    assert rendered.one("GatewayClass")["metadata"]["name"] == CLASS_NAME
-    assert rendered.one("IngressClass")["spec"]["controller"] == "sekisho.dev/ingress-controller"

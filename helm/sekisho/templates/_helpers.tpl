@@ -81,13 +81,22 @@ app.kubernetes.io/component: controller
 {{- include "sekisho.image" (dict "image" .Values.gateway.image "base" .Values.image "version" .Chart.AppVersion) }}
 {{- end }}
 
-{{/* The namespaces that are watched, as JSON; empty for all. The parameters of the class are in the release's. */}}
+{{/* The namespaces that are watched, as JSON; empty for all. What the classes refer to is among them. */}}
 {{- define "sekisho.watchNamespaces" -}}
 {{- $namespaces := .Values.watchNamespaces }}
-{{- if and $namespaces (or .Values.gatewayClass.parameters .Values.gatewayClass.parametersRef.name) }}
-{{- $namespaces = append $namespaces (default .Release.Namespace .Values.gatewayClass.parametersRef.namespace) | uniq }}
+{{- if $namespaces }}
+{{- with .Values.gatewayClass }}
+{{- if or .parameters .parametersRef.name }}
+{{- $namespaces = append $namespaces (.parametersRef.namespace | default $.Release.Namespace) }}
 {{- end }}
-{{- toJson $namespaces }}
+{{- end }}
+{{- with .Values.ingressClass.gateway }}
+{{- if or .create .name }}
+{{- $namespaces = append $namespaces (.namespace | default $.Release.Namespace) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- uniq $namespaces | toJson }}
 {{- end }}
 
 {{/* The Gateway API this release is tested with. */}}

@@ -101,5 +101,5 @@ watchNamespaces.
 - apiGroups: [""]
   resources: [secrets]
   resourceNames: [sekisho-ca]
-  verbs: [get, update]
+  verbs: [get]
 {{- end }}

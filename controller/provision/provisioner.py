@@ -183,6 +183,9 @@ class Provisioner:
 
     async def _bring(self, place: Place) -> float:
         """One object after another, as they are needed; the seconds until another look, 0 for none."""
+        if not self._settings.bundle_pem:
+            # Not known yet: pods without it could not reach the controller.
+            return 0.0
         infrastructure = self._claims.at(place)
         self._tell_losers(place, infrastructure)
         wanted = dict(self._manifests(infrastructure))

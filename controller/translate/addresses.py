@@ -59,7 +59,8 @@ def address_problem(wanted: Sequence[GatewaySpecAddress]) -> Problem | None:
 
 def requested_address(wanted: Sequence[GatewaySpecAddress]) -> str:
     """The one to ask the load balancer for, or none."""
-    return next((address.value for address in wanted if address.type == IP_ADDRESS and address.value), "")
+    values = (address.value for address in wanted if address.type == IP_ADDRESS and address.value)
+    return next((str(ipaddress.ip_address(value)) for value in values), "")
 
 
 def assigned_addresses(reads: Reads, gateway: Key, class_name: str, wanted: Sequence[GatewaySpecAddress]) -> Assigned:

@@ -236,7 +236,16 @@ async def test_another_bundle_reaches_the_config_maps_alone(server: FakeApiServe
     working.provisioner.want({WEB: infrastructure()})
     await working.settled()
     before = server.get("Deployment", "web-sekisho")
-    working.provisioner.use(type(SETTINGS)(image=SETTINGS.image, bundle_pem="rotated"))
+    working.provisioner.use(dataclasses.replace(SETTINGS, bundle_pem="rotated"))
     await comes_true(lambda: server.get("ConfigMap", "web-sekisho")["data"] == {"ca.crt": "rotated"})
     await working.settled()
     assert server.get("Deployment", "web-sekisho") == before
+
+
+async def test_nothing_is_made_before_the_bundle_is_known(server: FakeApiServer, working: Working) -> None:
+    working.provisioner.use(dataclasses.replace(SETTINGS, bundle_pem=""))
+    working.provisioner.want({WEB: infrastructure()})
+    await working.settled()
+    assert standing(server) == set()
+    working.provisioner.use(SETTINGS)
+    await comes_true(lambda: server.all("Deployment"))

@@ -23,6 +23,7 @@ from controller.translate.gateway_class import GATEWAY_CLASS
 from controller.translate.graph import Published, Reads, Stage
 from controller.translate.infrastructure_names import reserved
 from controller.translate.listener_status import WAITING, listener_statuses
+from controller.translate.listeners import unused_options
 from controller.translate.stages import Rank
 from controller.translate.statuses import GatewayStatus, GatewayStatusAddress
 
@@ -110,7 +111,7 @@ def _notices(gateway: Gateway) -> list[str]:
     notices = [
         f"listener {listener.name}: tls.options are not used by this release"
         for listener in gateway.spec.listeners
-        if listener.tls and listener.tls.options
+        if unused_options(listener)
     ]
     if validates(gateway):
         notices += [

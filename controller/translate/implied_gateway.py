@@ -12,6 +12,7 @@ from controller.resources import Gateway, GatewaySpec, Listener, ListenerTLSConf
 from controller.store import Key
 from controller.translate.graph import Reads
 from controller.translate.ingress_class import default_gateway
+from controller.translate.listeners import CERTIFICATES_OF_INGRESSES, CERTIFICATES_OPTION
 from controller.translate.options import CLASS_NAME
 
 WANTED = "ingress-gateways"
@@ -20,6 +21,7 @@ WANTED = "ingress-gateways"
 HTTP_PORT, HTTPS_PORT = 80, 443
 """The ports of Ingresses."""
 
+_OPTIONS = {CERTIFICATES_OPTION: CERTIFICATES_OF_INGRESSES}
 _YOUNGEST = datetime.datetime.max.replace(tzinfo=datetime.UTC)
 
 
@@ -33,7 +35,7 @@ def implied_gateway(reads: Reads, key: Key) -> Gateway | None:
             gateway_class_name=CLASS_NAME,
             listeners=(
                 Listener(name="http", protocol="HTTP", port=HTTP_PORT),
-                Listener(name="https", protocol="HTTPS", port=HTTPS_PORT, tls=ListenerTLSConfig()),
+                Listener(name="https", protocol="HTTPS", port=HTTPS_PORT, tls=ListenerTLSConfig(options=_OPTIONS)),
             ),
         ),
     )

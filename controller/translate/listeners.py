@@ -31,6 +31,8 @@ ROUTE_KINDS: dict[str, tuple[str, ...]] = {
 """Kinds of route that may attach, by the protocols that are supported."""
 RESERVED_PORTS = {15021: "health and metrics", 9901: "administration"}
 """TCP ports that every gateway in a cluster listens on itself, and what for."""
+CERTIFICATES_OPTION, CERTIFICATES_OF_INGRESSES = "sekisho.dev/certificates", "Ingress"
+"""Key and value in ``tls.options``: what an API server asks for where there are no certificateRefs."""
 _WITHOUT_HOSTNAME = ("TCP", "UDP")
 _MODES = ("Terminate", "Passthrough")
 _FROM = ("All", "Same", "Selector", "None")
@@ -201,6 +203,19 @@ def _kinds(listener: Listener) -> tuple[tuple[RouteGroupKind, ...], tuple[Proble
     return kinds, problems
 
 
+def has_certificates_of_ingresses(listener: Listener) -> bool:
+    """Whether an HTTPS listener without certificate opens its port for hosts of Ingresses, which have their own."""
+    options = listener.tls.options if listener.tls else {}
+    return listener.protocol == "HTTPS" and options.get(CERTIFICATES_OPTION) == CERTIFICATES_OF_INGRESSES
+
+
+def unused_options(listener: Listener) -> list[str]:
+    """Keys of ``tls.options`` that nothing reads."""
+    options = listener.tls.options if listener.tls else {}
+    used = {CERTIFICATES_OPTION} if has_certificates_of_ingresses(listener) else set()
+    return sorted(options.keys() - used)
+
+
 def _certificates(
     reads: Reads, owner: Key, listener: Listener
 ) -> tuple[tuple[model.Certificate, ...], tuple[Problem, ...]]:
@@ -208,6 +223,8 @@ def _certificates(
         return (), ()
     references = listener.tls.certificate_refs if listener.tls else ()
     if not references:
+        if has_certificates_of_ingresses(listener):
+            return (), ()
         message = "a listener that terminates TLS needs a certificate: name a Secret in tls.certificateRefs"
         return (), (Problem(ConditionReason.INVALID_CERTIFICATE_REF, message),)
     resolved = [

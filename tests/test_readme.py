@@ -12,7 +12,7 @@ import yaml
 from controller import cli
 from controller.offline import Offline
 from controller.resources import GatewayLimits, GatewayParametersSpec, duration_ms
-from controller.translate.features import SUPPORTED_FEATURES
+from controller.translate.features import CLUSTER_FEATURES
 from gateway.routing_table import model
 from gateway.routing_table.reasons import FLAGS
 from tests.support.backends.http1 import Http1Backend
@@ -46,7 +46,7 @@ def test_every_claimed_feature_is_there_and_no_other() -> None:
     section = README.partition("Conformance features")[2].partition("## ")[0]
     kinds = "BackendTLSPolicy|GRPCRoute|Gateway|HTTPRoute|ListenerSet|ReferenceGrant|TCPRoute|TLSRoute|UDPRoute"
     named = re.findall(rf"`((?:{kinds})\w*)`", section)
-    assert sorted(named) == [feature.name for feature in SUPPORTED_FEATURES]
+    assert sorted(named) == [feature.name for feature in CLUSTER_FEATURES]
 
 
 def test_every_setting_is_there_with_its_default() -> None:

@@ -21,7 +21,7 @@ from gateway.routing_table import model
 
 PREFIX = "nginx.ingress.kubernetes.io/"
 
-_GUARDS = frozenset(
+GUARDS = frozenset(
     {
         "allowlist-source-range",
         "auth-secret",
@@ -88,8 +88,8 @@ def read_settings(annotations: Mapping[str, str]) -> Settings:
         forwarded_prefix=_forwarded_prefix(texts),
     )
     texts.known(*CANARY_ANNOTATIONS, *CORS_ANNOTATIONS, "permanent-redirect-code", "temporal-redirect-code")
-    guards = tuple(texts.full(name) for name in texts.names() if name in _GUARDS)
-    texts.known(*_GUARDS)
+    guards = tuple(texts.full(name) for name in texts.names() if name in GUARDS)
+    texts.known(*GUARDS)
     texts.name_the_rest(_HINTS)
     return msgspec.structs.replace(settings, guards=guards, notices=texts.notices())
 

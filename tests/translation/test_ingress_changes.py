@@ -129,7 +129,7 @@ ANNOTATIONS: dict[str, st.SearchStrategy[str]] = {
     "auth-url": st.just("https://auth.test"),
     "limit-rps": st.just("5"),
 }
-annotations = st.fixed_dictionaries({}, optional=ANNOTATIONS)
+extras = st.fixed_dictionaries({}, optional=ANNOTATIONS)
 ingresses = st.builds(
     lambda name, class_name, month, paths, tls, extra, default: _ingress(
         name, class_name, month, paths, tls, annotations=extra, default=default
@@ -147,7 +147,7 @@ ingresses = st.builds(
         max_size=3,
     ),
     st.dictionaries(st.sampled_from(HOSTS), st.sampled_from(("shop", "wildcard", "broken", "gone")), max_size=2),
-    annotations,
+    extras,
     st.booleans(),
 )
 SHOP = tuple(r for r in golden.read("ingress-plain").resources if type(r).kind != "Ingress")

@@ -20,6 +20,8 @@ HELM := .state/bin/helm
 HELM_INSTALLED := .state/bin/.helm-$(HELM_VERSION)
 PYTEST_ARGUMENTS ?=
 BENCH_ARGUMENTS ?=
+# Options and flags of conformance/run, such as: --half 1, or: --core.
+CONFORMANCE_ARGUMENTS ?=
 
 # `$(call require,command,what to do)` stops with a sentence when a command is missing.
 require = command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1; }
@@ -84,6 +86,14 @@ bench-idle: $(ENGINE) ## Memory with 10,000 idle connections and a table of 5,00
 soak: $(ENGINE) ## 300 changes under load: counts failed requests and dropped streams
 	$(BIN)/python -m tests.e2e.soak_changes
 
+.PHONY: conformance
+conformance: $(ENGINE) $(HELM_INSTALLED) ## The upstream conformance suite on a one-machine cluster; writes the report. Needs root
+	conformance/judge $(CONFORMANCE_ARGUMENTS)
+
+.PHONY: test-cluster
+test-cluster: $(ENGINE) $(HELM_INSTALLED) ## Tests of the installed product on a real API server, with faults. Needs root
+	conformance/run installed -- $(BIN)/python -m pytest tests/e2e/cluster --numprocesses 0 $(PYTEST_ARGUMENTS)
+
 .PHONY: h2spec
 h2spec: $(ENGINE) ## The HTTP/2 conformance tests over h2c and TLS
 	@$(call require,go,install Go 1.24 or newer from your distribution or from the Go project)
@@ -129,6 +139,8 @@ $(PACKAGES): requirements-dev.lock | python
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
 	@touch $@
+
+$(HELM): $(HELM_INSTALLED) ;
 
 $(HELM_INSTALLED):
 	@$(call require,go,install Go 1.24 or newer from your distribution or from the Go project)

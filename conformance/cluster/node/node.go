@@ -24,6 +24,7 @@ import (
 
 	"sekisho.dev/conformance/cluster/layout"
 	"sekisho.dev/conformance/cluster/network"
+	"sekisho.dev/conformance/cluster/services"
 )
 
 const (
@@ -67,6 +68,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.register(ctx); err != nil {
 		return err
 	}
+	if err := n.offerAPIServer(ctx); err != nil {
+		return err
+	}
 	server, err := n.logServer()
 	if err != nil {
 		return fmt.Errorf("prepare the log endpoint: %w", err)
@@ -77,16 +81,15 @@ func (n *Node) Run(ctx context.Context) error {
 	}()
 	factory := informers.NewSharedInformerFactory(n.client, resync)
 	pods := factory.Core().V1().Pods().Informer()
-	services := factory.Core().V1().Services().Informer()
-	balancer := &balancer{client: n.client, pods: pods.GetStore(), services: services.GetStore(), wake: make(chan struct{}, 1)}
-	if err := watch(pods, func(object any, gone bool) { n.observe(ctx, object.(*corev1.Pod), gone); balancer.poke() }); err != nil {
+	if err := watch(pods, func(object any, gone bool) { n.observe(ctx, object.(*corev1.Pod), gone) }); err != nil {
 		return err
 	}
-	if err := watch(services, func(any, bool) { balancer.poke() }); err != nil {
-		return err
+	proxy, err := services.New(n.client, factory)
+	if err != nil {
+		return fmt.Errorf("prepare the services: %w", err)
 	}
 	factory.Start(ctx.Done())
-	go balancer.run(ctx)
+	n.inBackground(func() { proxy.Run(ctx) })
 	select {
 	case <-ctx.Done():
 	case err = <-failed:

@@ -7,7 +7,9 @@ from pathlib import Path
 import yaml
 
 from controller.offline import Offline
+from controller.translate.implied_gateway import HTTP_PORT, HTTPS_PORT
 from controller.translate.ingress_class import GATEWAY_NAME
+from controller.translate.listeners import CERTIFICATES_OF_INGRESSES, CERTIFICATES_OPTION
 from controller.translate.options import CLASS_NAME, CONTROLLER_NAME, INGRESS_CONTROLLER_NAME
 from tests.chart.helm import NAMESPACE, Helm
 
@@ -40,13 +42,14 @@ def test_the_gateway_of_ingresses_has_the_name_that_the_controller_looks_for(hel
     gateway = helm.template({"ingressClass": {"gateway": {"create": True}}}).one("Gateway")
     assert (gateway["metadata"]["name"], gateway["metadata"]["namespace"]) == (GATEWAY_NAME, NAMESPACE)
     assert gateway["spec"]["gatewayClassName"] == CLASS_NAME
-    assert [listener["name"] for listener in gateway["spec"]["listeners"]] == ["http"]
+    assert [listener["port"] for listener in gateway["spec"]["listeners"]] == [HTTP_PORT, HTTPS_PORT]
+    assert gateway["spec"]["listeners"][1]["tls"]["options"] == {CERTIFICATES_OPTION: CERTIFICATES_OF_INGRESSES}
 
 
-def test_the_gateway_of_ingresses_opens_tls_where_it_has_a_certificate(helm: Helm) -> None:
+def test_the_gateway_of_ingresses_may_have_a_certificate_for_all_other_hosts(helm: Helm) -> None:
     gateway = helm.template({"ingressClass": {"gateway": {"create": True, "tlsSecretName": "any"}}}).one("Gateway")
-    https = gateway["spec"]["listeners"][1]
-    assert (https["port"], https["tls"]["certificateRefs"]) == (443, [{"name": "any"}])
+    tls = gateway["spec"]["listeners"][1]["tls"]
+    assert (tls["certificateRefs"], tls.get("options")) == ([{"name": "any"}], None)
 
 
 def test_the_class_of_ingresses_names_a_gateway_of_somebody_else(helm: Helm) -> None:

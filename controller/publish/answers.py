@@ -38,7 +38,8 @@ def united(version: str, standings: Iterable[Standing], *, without_late: bool) -
         for rejection in answer.rejected:
             rejected.setdefault((rejection.kind, rejection.key), rejection)
         for state in answer.listeners:
-            if listeners.get(state.key, state).bound:
+            known = listeners.get(state.key)
+            if known is None or known.bound:
                 listeners[state.key] = state
     return Applied(
         version=version,

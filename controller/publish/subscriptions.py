@@ -8,7 +8,7 @@ says that :meth:`Subscriptions.answer` has something else to say. Everything hap
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,7 +33,7 @@ class TooManyStreamsError(Exception):
 class _Relay:
     """What another replica said of its gateways, and until when it counts."""
 
-    by_table: Mapping[str, tuple[GatewayAnswer, ...]]
+    by_table: Mapping[str, Sequence[GatewayAnswer]]
     until: float
 
 
@@ -151,9 +151,9 @@ class Subscriptions:
 
     def take_relayed(self, relayed: Relayed, seconds: float) -> None:
         """What another replica says of its gateways; it counts for so many seconds."""
-        by_table: dict[str, tuple[GatewayAnswer, ...]] = {}
+        by_table: dict[str, list[GatewayAnswer]] = {}
         for answer in relayed.answers:
-            by_table[answer.table] = (*by_table.get(answer.table, ()), answer)
+            by_table.setdefault(answer.table, []).append(answer)
         before = self._relays.get(relayed.replica)
         self._relays[relayed.replica] = _Relay(by_table, self._loop.time() + seconds)
         for table in by_table.keys() | (before.by_table.keys() if before is not None else set()):

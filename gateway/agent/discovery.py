@@ -87,6 +87,7 @@ class Discovery:
         self._state = DiscoveryState(since=time.time())
         self._told: Applied | None = None
         self._applying: asyncio.Task[Applied] | None = None
+        self._heard = 0.0
 
     @property
     def state(self) -> DiscoveryState:
@@ -132,7 +133,7 @@ class Discovery:
                 if response.status_code != 200:
                     await response.aread()
                     raise _StreamEnded(f"the controller refuses this gateway: {refusal(response)}")
-                await self._follow(client, _lines(response))
+                await self._follow(client, self._lines(response))
 
     def _resumed(self) -> Applied | None:
         """What this gateway holds of an earlier stream.
@@ -155,7 +156,12 @@ class Discovery:
         )
         logger.info("discovery: subscribed at %s", welcome.controller)
         address = f"{STREAM_PATH}/{welcome.stream}/answer"
-        await _first(self._read(client, address, lines), self._renewed(), self._tell_changes(client, address))
+        await _first(
+            self._read(client, address, lines),
+            self._renewed(),
+            self._tell_changes(client, address),
+            self._silence(welcome.silence_seconds),
+        )
 
     async def _read(self, client: httpx.AsyncClient, address: str, lines: AsyncIterator[bytes]) -> None:
         async for line in lines:
@@ -170,6 +176,26 @@ class Discovery:
             applied = await self._apply(update, rejected)
             await self._answer(client, address, self._holds(error=applied.error))
         raise _StreamEnded("the controller ended the stream")
+
+    async def _lines(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        pending = bytearray()
+        async for piece in response.aiter_raw():
+            self._heard = time.monotonic()
+            searched = len(pending)
+            pending += piece
+            while (end := pending.find(b"\n", searched)) >= 0:
+                yield bytes(pending[:end])
+                del pending[: end + 1]
+                searched = 0
+            if len(pending) > MAX_UPDATE_BYTES:
+                raise _StreamEnded(f"the controller sent an update of more than {MAX_UPDATE_BYTES} bytes")
+
+    async def _silence(self, seconds: float) -> None:
+        """A connection over which nothing comes, not even heartbeats, is dead, though nobody may have said so."""
+        self._heard = time.monotonic()
+        while (left := self._heard + seconds - time.monotonic()) > 0:  # noqa: ASYNC110 - it is time that is waited for
+            await asyncio.sleep(left)
+        raise _StreamEnded(f"the controller {self._controller} said nothing for {seconds:g} s")
 
     async def _apply(self, update: Update, rejected: tuple[Rejection, ...]) -> Applied:
         """An update that has begun is finished, whatever becomes of the stream."""
@@ -198,19 +224,6 @@ class Discovery:
         await self._identity.renewed.wait()
         self._backoff.reset()
         raise _StreamEnded("the certificate was renewed")
-
-
-async def _lines(response: httpx.Response) -> AsyncIterator[bytes]:
-    pending = bytearray()
-    async for piece in response.aiter_raw():
-        searched = len(pending)
-        pending += piece
-        while (end := pending.find(b"\n", searched)) >= 0:
-            yield bytes(pending[:end])
-            del pending[: end + 1]
-            searched = 0
-        if len(pending) > MAX_UPDATE_BYTES:
-            raise _StreamEnded(f"the controller sent an update of more than {MAX_UPDATE_BYTES} bytes")
 
 
 async def _welcome(lines: AsyncIterator[bytes]) -> Welcome:

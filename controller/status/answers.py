@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from controller.status.applied import ADDRESS_REASONS, GatewayAnswer
-from controller.status.routes import ingress_with_refusal, parents_in, refused_routes, with_refusal
+from controller.status.ingresses import ingress_with_refusal
+from controller.status.routes import parents_in, refused_routes, with_refusal
 from controller.store import Key
 from controller.translate import GatewayStatus, IngressStatus, ListenerSetStatus, RouteStatus, Status
 from controller.translate.conditions import Condition, ConditionType
@@ -178,7 +179,7 @@ def _says_the_same(table: _Table, resources: Resources, applied: Applied) -> boo
     known = table.resources
     if known.listeners is not resources.listeners or known.gateways is not resources.gateways:
         return False
-    if applied.rejected and known is not resources:
+    if known is not resources and (applied.rejected or not all(state.bound for state in applied.listeners)):
         return False
     return (applied.rejected, applied.listeners, applied.error) == (
         table.applied.rejected,

@@ -10,6 +10,7 @@ from collections.abc import Container, Iterator, Mapping
 
 import msgspec
 
+from controller.status.ingresses import failing_listeners, ingress_with_refusal
 from controller.store import Key
 from controller.translate import IngressStatus, RouteParentStatus, RouteStatus, Status
 from controller.translate.conditions import Condition, ConditionReason, ConditionType, fails
@@ -36,15 +37,16 @@ def routes_with_refusals(
 
 
 def refused_routes(table: Resources, applied: Applied) -> dict[Key, str]:
-    """What the data plane refused of each route."""
-    if not applied.rejected:
-        return {}
+    """What the data plane refused of each route, and what of it an Ingress feels."""
     refusals: dict[Key, list[str]] = {}
-    for key, text in _refusals(table, applied):
+    for key, text in _refusals(table, applied) if applied.rejected else ():
         refusals.setdefault(key, []).append(text)
-    return {
+    messages = {
         key: f"the data plane refused {'; '.join(dict.fromkeys(texts))}; {_STAYS}" for key, texts in refusals.items()
     }
+    for key, text in dict.fromkeys(failing_listeners(table, applied)):
+        messages[key] = f"{messages[key]}; {text}" if key in messages else text
+    return messages
 
 
 def parents_in(table: Resources) -> frozenset[Key]:
@@ -58,13 +60,6 @@ def with_refusal(key: Key, status: RouteStatus, parents: Container[Key], message
     return msgspec.structs.replace(
         status, parents=tuple(_parent(key, parent, parents, message) for parent in status.parents)
     )
-
-
-def ingress_with_refusal(status: IngressStatus, message: str) -> IngressStatus:
-    """The status of an Ingress with a refusal; the condition is for reports and Events, as all of an Ingress's."""
-    generation = status.conditions[0].observed_generation
-    refused = fails(ConditionType.DATA_PLANE, ConditionReason.REJECTED, message, generation)
-    return msgspec.structs.replace(status, conditions=(*status.conditions, refused))
 
 
 def _refusals(table: Resources, applied: Applied) -> Iterator[tuple[Key, str]]:

@@ -9,23 +9,24 @@ other way: the lease is given back first, so that another replica writes while t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import random
 import signal
 import time
-import uuid
 from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from controller.app import run_until_done
 from controller.cluster.changes import Arrived, Changes
+from controller.cluster.election import lease_settings, url_of
 from controller.cluster.endpoints import Answering, admin_app, health_app
 from controller.cluster.notices import Notices
 from controller.cluster.readiness import Readiness
 from controller.cluster.reporting import Reporting
-from controller.cluster.serving import authority_of, discovery_server, serve
+from controller.cluster.serving import authority_of, discovery_server, relay_to_leader, serve
 from controller.cluster.statuses import Statuses
 from controller.cluster.telemetry import Gauges, Telemetry
 from controller.config import ClusterSettings, ProcessIdentity
@@ -33,7 +34,7 @@ from controller.kube.client import Api
 from controller.kube.clock import SystemClock
 from controller.kube.connection import Connection, from_kubeconfig, in_cluster
 from controller.kube.events import EventRecorder
-from controller.kube.lease import LeaderElection, LeaseSettings
+from controller.kube.lease import LeaderElection
 from controller.kube.status_writer import StatusWriter, WriterSettings
 from controller.pipeline import ObjectPipeline, Taken
 from controller.provision.provisioner import Provisioner
@@ -47,6 +48,9 @@ from gateway.admin.server import AdminServer
 from gateway.agent.compiled import regex_problem
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_QUIET_SECONDS: Final = 0.005
+"""Shorter than for files: what kubectl applies together arrives apart, and what one watch tells arrives at once."""
+_RELEASE_SECONDS: Final = 3.0
 _WILDCARD: Final = "0.0.0.0"  # noqa: S104 - in the gateway's pod, behind its Service
 
 logger = logging.getLogger(__name__)
@@ -61,6 +65,7 @@ class ClusterController:
         self._clock = clock = SystemClock()
         self._stop = asyncio.Event()
         self._discovery_port = 0
+        self._election: LeaderElection | None = None
         self.read = asyncio.Event()
         """Set once everything has been read and translated."""
         # 1. Addresses: what a person can fix is said before anything runs.
@@ -99,10 +104,7 @@ class ClusterController:
             clock=clock,
             chance=random.random,
         )
-        # 4. Who writes.
-        lease = lease_settings(settings, identity)
-        self._election = LeaderElection(self._api, lease, self._lead, clock=clock, chance=random.random)
-        # 5. What it tells of itself.
+        # 4. What it tells of itself.
         self._readiness = Readiness(self._source)
         self._reporting = Reporting(self._pipeline, self._source, self._statuses, self._subscriptions.gateways)
         self._telemetry.watch(
@@ -110,11 +112,16 @@ class ClusterController:
                 objects=self._source.objects,
                 tables=lambda: len(self._changes.tables),
                 gateways=lambda: len(self._subscriptions.gateways()),
-                leads=lambda: self._election.leads,
+                leads=lambda: self.leads,
                 synced=self._source.synced.is_set,
                 status_writes=lambda: self._writer.writes,
             )
         )
+
+    @property
+    def leads(self) -> bool:
+        """Whether this replica writes."""
+        return self._election is not None and self._election.leads
 
     @property
     def discovery_port(self) -> int:
@@ -158,7 +165,7 @@ class ClusterController:
     def _start_endpoints(self, stack: AsyncExitStack) -> None:
         answering = Answering(
             waiting_for=self._readiness.waiting_for,
-            leader=lambda: self._election.holder,
+            leader=lambda: self._election.holder if self._election else "",
             report=self._reporting.report,
             registry=self._telemetry.registry,
         )
@@ -185,21 +192,32 @@ class ClusterController:
         stack.callback(server.close)
         self._discovery_port = server.port
         await self._source.synced.wait()
-        queue: asyncio.Queue[Arrived] = asyncio.Queue()
         await self._changes.take([Arrived(self._source.load(), time.monotonic())])
         self._readiness.translated = True
         self.read.set()
         logger.info("%d objects are read", sum(self._source.objects().values()))
+        relay = relay_to_leader(self._settings, self._identity, authority, self._subscriptions, self._other_leader)
         self._background(stack, serve(server), "discovery")
+        self._background(stack, relay.run(), "relay")
         self._readiness.serving = True
-        self._background(stack, self._read_changes(queue), "changes")
         self._background(stack, self._changes.lapse(), "lapse")
         self._background(stack, self._writer.run(), "statuses")
         self._background(stack, self._notices.run(), "events")
         self._background(stack, self._provisioner.run(), "provision")
-        stack.push_async_callback(self._election.release)
+        self._take_part(stack, server.port)
+        await self._follow_changes(stack)
+
+    def _take_part(self, stack: AsyncExitStack, port: int) -> None:
+        lease = lease_settings(self._settings, self._identity, port)
+        self._election = LeaderElection(self._api, lease, self._lead, clock=self._clock, chance=random.random)
+        stack.push_async_callback(self._release, self._election)
         self._background(stack, self._election.run(), "lease")
-        await self._follow_changes(queue)
+
+    async def _release(self, election: LeaderElection) -> None:
+        """Gives the lease back. It ends by itself where the API server does not answer in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RELEASE_SECONDS):
+                await election.release()
 
     def _background(self, stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -223,8 +241,10 @@ class ClusterController:
         async for change in self._source.changes():
             queue.put_nowait(Arrived(change, time.monotonic()))
 
-    async def _follow_changes(self, queue: asyncio.Queue[Arrived]) -> None:
-        async for batch in batches(queue):
+    async def _follow_changes(self, stack: AsyncExitStack) -> None:
+        queue: asyncio.Queue[Arrived] = asyncio.Queue()
+        self._background(stack, self._read_changes(queue), "changes")
+        async for batch in batches(queue, quiet=_QUIET_SECONDS):
             try:
                 await self._changes.take(batch)
             except Exception:
@@ -242,6 +262,10 @@ class ClusterController:
         self._notices.lead(leads)
         self._provisioner.lead(leads)
 
+    def _other_leader(self) -> str | None:
+        """Where the replica is that writes; None while that is this one."""
+        return url_of(self._election.holder) if self._election is not None and not self.leads else None
+
     def _want_provisioned(self, taken: Taken) -> None:
         wanted = taken.translation.infrastructure
         self._provisioner.want({key: wanted.get(key) for key in taken.changed_infrastructure})
@@ -252,17 +276,6 @@ class ClusterController:
             controller_url=self._settings.controller_url,
             bundle_pem=bundle,
         )
-
-
-def lease_settings(settings: ClusterSettings, identity: ProcessIdentity) -> LeaseSettings:
-    """Who this replica is in the election, unlike any process before it."""
-    return LeaseSettings(
-        namespace=settings.namespace,
-        identity=f"{identity.name}_{uuid.uuid4().hex[:12]}",
-        duration=settings.lease_seconds,
-        renew_within=settings.lease_seconds * 2 / 3,
-        every=settings.lease_seconds * 2 / 15,
-    )
 
 
 def connection_of(settings: ClusterSettings) -> Connection:

@@ -20,6 +20,7 @@ from controller.kube.client import Api, ApiError, UnreachableError
 from controller.kube.clock import Backoff, Clock
 from controller.kube.token_review import TokenReview
 from controller.publish.discovery import DiscoveryParts
+from controller.publish.relay import Relay, RelaySettings
 from controller.publish.server import DiscoveryServer
 from controller.publish.subscriptions import Subscriptions
 from controller.store import Key
@@ -91,6 +92,22 @@ def discovery_server(
             f"the discovery address {address} cannot be bound: {error.strerror or error}",
             "choose another with --discovery HOST:PORT",
         ) from error
+
+
+def relay_to_leader(
+    settings: ClusterSettings,
+    identity: ProcessIdentity,
+    authority: Authority,
+    subscriptions: Subscriptions,
+    leader: Callable[[], str | None],
+) -> Relay:
+    """Has the leader know what this replica's gateways hold. ``leader``: its URL, None while that is this one."""
+    relay = RelaySettings(
+        account=ServiceAccount(settings.namespace, CONTROLLER_SERVICE),
+        replica=identity.name,
+        server_name=f"{CONTROLLER_SERVICE}.{settings.namespace}.svc",
+    )
+    return Relay(relay, authority, subscriptions, leader)
 
 
 async def serve(server: DiscoveryServer) -> None:

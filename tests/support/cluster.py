@@ -49,7 +49,7 @@ class RunningController:
 
     @property
     def leads(self) -> bool:
-        return self.app._election.leads
+        return self.app.leads
 
     async def stop(self) -> None:
         """As on SIGTERM."""
@@ -58,6 +58,7 @@ class RunningController:
 
     async def kill(self) -> None:
         """Without giving anything back, as far as a process can be killed inside another."""
+        assert self.app._election is not None
         self.app._election._leads = False
         await self.stop()
 

@@ -16,12 +16,16 @@ ENGINE := $(VENV)/.engine-built
 CARGO_MANIFEST := gateway/engine/Cargo.toml
 ENGINE_SOURCES := pyproject.toml $(shell find gateway/engine -name target -prune -o -type f \( -name '*.rs' -o -name 'Cargo.*' \) -print)
 HELM_VERSION := v3.18.6
+# Without these helm takes itself for one of Kubernetes 1.20 where it asks no cluster.
+HELM_LINKED := -s -w -X helm.sh/helm/v3/internal/version.version=$(HELM_VERSION) \
+  -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=33
 HELM := .state/bin/helm
 HELM_INSTALLED := .state/bin/.helm-$(HELM_VERSION)
 PYTEST_ARGUMENTS ?=
 BENCH_ARGUMENTS ?=
-# Options and flags of conformance/run, such as: --half 1, or: --core.
-CONFORMANCE_ARGUMENTS ?=
+# Of conformance/run, such as --half 1 or --core, and of the suite itself, such as -run-test=HTTPRouteWeight.
+CONFORMANCE_OPTIONS ?=
+CONFORMANCE_FLAGS ?=
 
 # `$(call require,command,what to do)` stops with a sentence when a command is missing.
 require = command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1; }
@@ -65,6 +69,10 @@ chart: $(ENGINE) $(HELM_INSTALLED) ## The Helm chart: lint, and what it renders
 	$(HELM) lint --strict --kube-version 1.37.2 --set prerequisites.check=false helm/sekisho
 	$(BIN)/python -m pytest tests/chart $(PYTEST_ARGUMENTS)
 
+.PHONY: chart-cluster
+chart-cluster: $(ENGINE) $(HELM_INSTALLED) ## The Helm chart on a real API server: strict validation, upgrade, removal. Needs root
+	conformance/run cluster -- $(BIN)/python -m tests.chart.apply_strict
+
 .PHONY: definitions
 definitions: $(PACKAGES) ## Write the chart's definitions of our own kinds anew, from their types
 	$(BIN)/python -m controller.definitions helm/sekisho
@@ -88,7 +96,7 @@ soak: $(ENGINE) ## 300 changes under load: counts failed requests and dropped st
 
 .PHONY: conformance
 conformance: $(ENGINE) $(HELM_INSTALLED) ## The upstream conformance suite on a one-machine cluster; writes the report. Needs root
-	conformance/judge $(CONFORMANCE_ARGUMENTS)
+	conformance/run $(CONFORMANCE_OPTIONS) suite $(CONFORMANCE_FLAGS)
 
 .PHONY: test-cluster
 test-cluster: $(ENGINE) $(HELM_INSTALLED) ## Tests of the installed product on a real API server, with faults. Needs root
@@ -146,7 +154,7 @@ $(HELM_INSTALLED):
 	@$(call require,go,install Go 1.24 or newer from your distribution or from the Go project)
 	@echo "Building helm $(HELM_VERSION) into $(HELM)"
 	@mkdir -p $(dir $@)
-	CGO_ENABLED=0 GOBIN=$(abspath $(dir $@)) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+	CGO_ENABLED=0 GOBIN=$(abspath $(dir $@)) go install -ldflags '$(HELM_LINKED)' helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
 	@touch $@
 
 $(ENGINE): $(PACKAGES) $(ENGINE_SOURCES) | rust

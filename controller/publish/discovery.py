@@ -127,9 +127,10 @@ class _Endpoints:
 
     async def stream(self, request: Request) -> Response:
         """Opens a gateway's stream of updates."""
+        body = await _body(request, MAX_REQUEST_BYTES + MAX_ANSWER_BYTES)
         account = self._account(request)
         table = self._table(account)
-        hello = _decoded(await _body(request, MAX_REQUEST_BYTES + MAX_ANSWER_BYTES), Hello)
+        hello = _decoded(body, Hello)
         if hello.format != FORMAT:
             raise HTTPException(400, f"format {hello.format} is not spoken here, but format {FORMAT}")
         if not 0 < len(hello.gateway) <= _LONGEST_NAME:
@@ -154,9 +155,8 @@ class _Endpoints:
 
     async def answer(self, request: Request) -> Response:
         """What a gateway holds, or that it is as before."""
-        account = self._account(request)
-        stream = self._stream(request, account)
         body = await _body(request, MAX_ANSWER_BYTES)
+        stream = self._stream(request, self._account(request))
         try:
             holds = wire.decode_applied(body) if body else None
         except wire.WireError as error:
@@ -174,10 +174,11 @@ class _Endpoints:
 
     async def answers(self, request: Request) -> Response:
         """What the gateways of another replica hold."""
+        body = await _body(request, MAX_RELAYED_BYTES)
         account = self._account(request)
         if account != self._parts.account:
             raise HTTPException(403, f"{account} is not the controller")
-        relayed = _decoded(await _body(request, MAX_RELAYED_BYTES), Relayed)
+        relayed = _decoded(body, Relayed)
         self._parts.subscriptions.take_relayed(relayed, RELAY_COUNTS_FOR)
         return Response(status_code=204)
 
@@ -202,7 +203,13 @@ class _Endpoints:
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """The whole body, within bounds of size and time."""
+    """The whole body, within bounds of size and time; small for who has shown no certificate.
+
+    It is read before anything is refused: hypercorn gives a connection up whose request is answered while its
+    body is still on the way.
+    """
+    if Connection.of(request.scope).certificate is None:
+        most = min(most, MAX_REQUEST_BYTES)
     body = bytearray()
     try:
         async with asyncio.timeout(_BODY_SECONDS):

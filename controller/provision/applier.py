@@ -15,6 +15,7 @@ from controller.kube.client import Api, ApiError, UnreachableError
 from controller.kube.clock import Backoff, Chance, Clock
 from controller.kube.kinds import FIELD_MANAGER
 from controller.kube.rate import RateLimit
+from controller.provision.handover import KEEPER, gives_up, kept_replicas
 from controller.provision.objects import (
     API_VERSIONS,
     ObjectName,
@@ -29,7 +30,8 @@ from controller.provision.observed import Observed
 from controller.provision.settings import ProvisionerSettings
 from controller.store import Key
 
-_REFUSED: Final = (400, 403, 422)
+_PASSING: Final = (409, 429, 502, 503, 504)
+"""Answers that say nothing against the object itself."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +39,15 @@ logger = logging.getLogger(__name__)
 class _Object:
     """How writing one object went."""
 
-    __slots__ = ("backoff", "not_before", "ours", "written_at")
+    __slots__ = ("backoff", "digest", "not_before", "ours", "tried", "written_at")
 
     def __init__(self, backoff: Backoff) -> None:
         self.backoff = backoff
+        self.digest = ""
+        """Of the manifest that was written last."""
         self.not_before = 0.0
+        self.tried: dict[str, Any] | None = None
+        """The manifest that failed: another one need not wait."""
         self.ours: Any = None
         """What of ours stood right after it was written: the server may write values in another form."""
         self.written_at: float | None = None
@@ -90,18 +96,23 @@ class Applier:
         self.writes = 0
         """How many objects were applied or removed since the start."""
 
+    def forget(self, name: ObjectName) -> None:
+        """The object is gone, and nobody wants it."""
+        self._objects.pop(name, None)
+
     async def bring(self, name: ObjectName, wanted: Wanted | None) -> float:
         """Writes what is wanted if it does not stand; the seconds until another try, 0 for none."""
         entry = self._objects.setdefault(name, _Object(self._new_backoff()))
+        manifest = wanted.manifest if wanted is not None else None
         early = entry.not_before - self._clock.monotonic()
-        if early > 0:
+        if early > 0 and entry.tried == manifest:
             return early
         try:
             if wanted is None:
                 return await self._remove(name)
             live = self._observed.get(name) or await self._read(name)
             if live is None:
-                return await self._write(name, wanted, entry, None)
+                return self._quarrel(entry, wanted) or await self._write(name, wanted, entry, None)
             return await self._replace(name, wanted, entry, live)
         except (ApiError, UnreachableError) as error:
             return self._failed(name, wanted, entry, error)
@@ -117,36 +128,44 @@ class Applier:
             return self._bounds.longest_wait
         if is_going(live):
             return self._bounds.first_wait
-        repairs = digest_of(live) == digest_of(wanted.manifest)
-        if repairs and ours_in(live, wanted.manifest) in (wanted.manifest, entry.ours):
+        same = digest_of(live) == digest_of(wanted.manifest)
+        if same and ours_in(live, wanted.manifest) in (wanted.manifest, entry.ours):
             self._rules.problem(wanted.gateway, name, "")
             return 0.0
-        wait = self._quarrel(entry) if repairs else 0.0
-        return wait or await self._write(name, wanted, entry, live)
+        return self._quarrel(entry, wanted) or await self._write(name, wanted, entry, live)
 
     async def _write(self, name: ObjectName, wanted: Wanted, entry: _Object, live: dict[str, Any] | None) -> float:
         await self._rate.wait()
         if not self._rules.may_write():
             return 0.0
         manifest = wanted.manifest
+        if live is not None and gives_up(name, manifest):
+            await self._hand_over(name)
         # The uid has the server refuse, should another object have taken the name meanwhile.
         guard = {"uid": live["metadata"]["uid"]} if live is not None else {}
         body = {**manifest, "metadata": {**manifest["metadata"], **guard}}
         answer = await self._api.apply(path_of(name), body, {"fieldManager": FIELD_MANAGER, "force": "true"})
         self.writes += 1
         self._observed.put(name, answer)
-        if live is not None and digest_of(live) == digest_of(manifest):
+        if entry.digest == digest_of(manifest):
             entry.backoff.next()
         else:
             entry.backoff.reset()
+        entry.digest = digest_of(manifest)
         entry.ours = ours_in(answer, manifest)
         entry.written_at = self._clock.monotonic()
         self._rules.problem(wanted.gateway, name, "")
         return 0.0
 
-    def _quarrel(self, entry: _Object) -> float:
-        """Seconds to hold back, where somebody undid what was written a moment ago."""
-        if entry.written_at is None:
+    async def _hand_over(self, name: ObjectName) -> None:
+        live = await self._read(name)
+        kept = kept_replicas(live) if live is not None else None
+        if kept is not None:
+            await self._api.apply(path_of(name), kept, {"fieldManager": KEEPER, "force": "true"})
+
+    def _quarrel(self, entry: _Object, wanted: Wanted) -> float:
+        """Seconds to hold back, where somebody changed or removed what was written a moment ago."""
+        if entry.written_at is None or entry.digest != digest_of(wanted.manifest):
             return 0.0
         since = self._clock.monotonic() - entry.written_at
         if since >= self._bounds.quarrel:
@@ -169,7 +188,7 @@ class Applier:
                 raise
         self.writes += 1
         self._observed.put(name, None)
-        self._objects.pop(name, None)
+        self.forget(name)
         return 0.0
 
     def _may_go(self, name: ObjectName, live: dict[str, Any]) -> bool:
@@ -191,12 +210,13 @@ class Applier:
         wait = entry.backoff.next()
         if isinstance(error, ApiError):
             wait = max(wait, error.retry_after or 0.0)
-            if error.status in _REFUSED:
+            if error.status not in _PASSING:
                 wait = max(wait, self._bounds.longest_wait)
                 logger.warning("%s is refused: %s", name, error)
                 if wanted is not None:
                     self._rules.problem(wanted.gateway, name, f"{name} is refused by the API server: {error}")
         entry.not_before = self._clock.monotonic() + wait
+        entry.tried = wanted.manifest if wanted is not None else None
         logger.info("%s: %s; tried again in %.1f s", name, error, wait)
         return wait
 

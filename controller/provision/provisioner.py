@@ -196,7 +196,9 @@ class Provisioner:
                 break
             if kind in wanted or self._observed.get(name) is not None:
                 waits.append(await self._applier.bring(name, wanted.get(kind)))
-            elif infrastructure is not None:
+                continue
+            self._applier.forget(name)
+            if infrastructure is not None:
                 self._set_problem(infrastructure.gateway, name, "")
         return min((wait for wait in waits if wait), default=0.0)
 

@@ -249,3 +249,52 @@ async def test_nothing_is_made_before_the_bundle_is_known(server: FakeApiServer,
     assert standing(server) == set()
     working.provisioner.use(SETTINGS)
     await comes_true(lambda: server.all("Deployment"))
+
+
+async def test_a_refused_object_that_is_corrected_need_not_wait(api: Api, server: FakeApiServer) -> None:
+    working = Working(api, dataclasses.replace(BOUNDS, longest_wait=3600.0))
+    working.provisioner.lead(leads=True)
+    task = asyncio.create_task(working.provisioner.run())
+    server.fail(500, method="PATCH", within="services")
+    working.provisioner.want({WEB: infrastructure()})
+    await comes_true(lambda: working.provisioner.problems(WEB))
+    assert "refused by the API server" in working.provisioner.problems(WEB)[0]
+    await stays_true(lambda: not server.all("Service"))
+    working.provisioner.want({WEB: infrastructure(ports=(Port(81, "TCP"),))})
+    await comes_true(lambda: server.all("Service"))
+    assert ports(server) == [81]
+    await comes_true(lambda: not working.provisioner.problems(WEB))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_somebody_who_keeps_removing_it_is_no_reason_to_hurry(api: Api, server: FakeApiServer) -> None:
+    working = Working(api, dataclasses.replace(BOUNDS, quarrel=300.0, first_wait=0.5, longest_wait=60.0))
+    working.provisioner.want({WEB: infrastructure()})
+    working.provisioner.lead(leads=True)
+    task = asyncio.create_task(working.provisioner.run())
+    await working.settled()
+    server.remove("Service", "web-sekisho")
+    await comes_true(lambda: any(0.2 < wait <= 0.5 for wait in working.clock.waits))
+    await comes_true(lambda: server.all("Service"))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_number_of_pods_stays_when_others_are_to_scale(api: Api, server: FakeApiServer) -> None:
+    working = Working(api)
+    working.provisioner.lead(leads=True)
+    task = asyncio.create_task(working.provisioner.run())
+    working.provisioner.want({WEB: infrastructure(parameters=parameters(deployment={"replicas": 3}))})
+    await working.settled()
+    server.get("Deployment", "web-sekisho")["metadata"]["managedFields"] = [
+        {"manager": "sekisho", "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    ]
+    working.provisioner.want({WEB: infrastructure(parameters=SCALED)})
+    await comes_true(lambda: server.all("HorizontalPodAutoscaler"))
+    await working.settled()
+    kept = server.asked("PATCH", "fieldManager=sekisho-replicas")
+    assert len(kept) == 1
+    assert "deployments/web-sekisho" in kept[0]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -120,6 +120,8 @@ def _members(gateway: Key, view: IngressGateway, found: TranslatedRule) -> Itera
 
 def _lonely(reads: Reads, key: Key, parsed: ParsedIngress) -> Iterator[str]:
     """Places of a canary that it gets no requests for."""
+    if parsed.default_backend is not None:
+        yield "the default backend of a canary gets no requests: a canary shares paths alone"
     for path in parsed.paths:
         for place in places(parsed.gateway, path):
             named = f"{place.host or '*'}{place.path}"

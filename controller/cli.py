@@ -365,7 +365,7 @@ def _demo(arguments: argparse.Namespace, writer: Writer) -> int:
 
 
 def _controller(arguments: argparse.Namespace, _writer: Writer) -> int:
-    from controller.cluster.app import run_controller  # noqa: PLC0415
+    from controller.cluster.process import run_controller  # noqa: PLC0415
 
     return run_controller(
         ClusterSettings(

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import random
-import signal
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
-from controller.app import run_until_done
 from controller.cluster.changes import Arrived, Changes
 from controller.cluster.election import lease_settings, url_of
 from controller.cluster.endpoints import Answering, admin_app, health_app
-from controller.cluster.notices import Notices
+from controller.cluster.notices import Notices, Remark
+from controller.cluster.options import cluster_options, connection_of, provision_settings
 from controller.cluster.readiness import Readiness
 from controller.cluster.reporting import Reporting
 from controller.cluster.serving import authority_of, discovery_server, relay_to_leader, serve
@@ -32,26 +30,20 @@ from controller.cluster.telemetry import Gauges, Telemetry
 from controller.config import ClusterSettings, ProcessIdentity
 from controller.kube.client import Api
 from controller.kube.clock import SystemClock
-from controller.kube.connection import Connection, from_kubeconfig, in_cluster
 from controller.kube.events import EventRecorder
 from controller.kube.lease import LeaderElection
 from controller.kube.status_writer import StatusWriter, WriterSettings
 from controller.pipeline import ObjectPipeline, Taken
 from controller.provision.provisioner import Provisioner
-from controller.provision.settings import ProvisionSettings
 from controller.publish.batches import batches
 from controller.publish.subscriptions import Subscriptions
 from controller.sources.kubernetes import KubernetesSettings, KubernetesSource
 from controller.store import Key
-from controller.translate import Options
 from gateway.admin.server import AdminServer
-from gateway.agent.compiled import regex_problem
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _QUIET_SECONDS: Final = 0.005
 """Shorter than for files: what kubectl applies together arrives apart, and what one watch tells arrives at once."""
 _RELEASE_SECONDS: Final = 3.0
-_WILDCARD: Final = "0.0.0.0"  # noqa: S104 - in the gateway's pod, behind its Service
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +83,7 @@ class ClusterController:
         self._notices = Notices(
             EventRecorder(self._api, clock, instance=identity.name),
             self._statuses.status,
-            lambda key: self._pipeline.translation.notices.get(key, ()),
+            self._remarks,
             lambda: self._pipeline.snapshot,
         )
         self._changes = Changes(
@@ -99,14 +91,17 @@ class ClusterController:
         )
         self._provisioner = Provisioner(
             self._api,
-            self._provision_settings(""),
+            provision_settings(settings, ""),
+            lambda gateway: self._notices.touched([gateway]),
             namespaces=settings.watched_namespaces,
             clock=clock,
             chance=random.random,
         )
         # 4. What it tells of itself.
         self._readiness = Readiness(self._source)
-        self._reporting = Reporting(self._pipeline, self._source, self._statuses, self._subscriptions.gateways)
+        self._reporting = Reporting(
+            self._pipeline, self._source, self._statuses, self._subscriptions.gateways, self._provisioner.problems
+        )
         self._telemetry.watch(
             Gauges(
                 objects=self._source.objects,
@@ -185,7 +180,7 @@ class ClusterController:
     async def _work(self, stack: AsyncExitStack) -> None:
         authority = await authority_of(self._api, self._settings, self._clock, random.random)
         self._readiness.has_authority = True
-        self._provisioner.use(self._provision_settings(authority.bundle_pem))
+        self._provisioner.use(provision_settings(self._settings, authority.bundle_pem))
         server = discovery_server(
             self._settings, self._identity, authority, self._subscriptions, self._api, self._provisioner.gateway_of
         )
@@ -251,6 +246,12 @@ class ClusterController:
                 self._telemetry.fault()
                 logger.exception("a change could not be taken over; what was there before it is served")
 
+    def _remarks(self, key: Key) -> Iterator[Remark]:
+        for text in self._pipeline.translation.notices.get(key, ()):
+            yield Remark("WithoutEffect", text)
+        for text in self._provisioner.problems(key):
+            yield Remark("ProvisioningFailed", text)
+
     def _touched(self, keys: Iterable[Key]) -> None:
         self._notices.touched(keys)
 
@@ -269,58 +270,3 @@ class ClusterController:
     def _want_provisioned(self, taken: Taken) -> None:
         wanted = taken.translation.infrastructure
         self._provisioner.want({key: wanted.get(key) for key in taken.changed_infrastructure})
-
-    def _provision_settings(self, bundle: str) -> ProvisionSettings:
-        return ProvisionSettings(
-            image=self._settings.gateway_image,
-            controller_url=self._settings.controller_url,
-            bundle_pem=bundle,
-        )
-
-
-def connection_of(settings: ClusterSettings) -> Connection:
-    """How to reach the API server."""
-    return from_kubeconfig(settings.kubeconfig) if settings.kubeconfig is not None else in_cluster()
-
-
-def cluster_options(settings: ClusterSettings) -> Options:
-    """How objects of a cluster are translated: nothing is implied, and each Gateway has a table of its own."""
-    return Options(
-        regex_problem=regex_problem,
-        namespace=settings.namespace,
-        cluster_domain=settings.cluster_domain,
-        address=_WILDCARD,
-        merge=False,
-        provision=True,
-        implicit_class=False,
-        implicit_namespaces=False,
-        external_names=False,
-    )
-
-
-def run_controller(settings: ClusterSettings) -> int:
-    """Runs `sekisho controller` to its end; the exit status."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
-    logging.getLogger("sekisho.admin").setLevel(logging.WARNING)
-    return run_until_done(lambda: _run(settings))
-
-
-async def _run(settings: ClusterSettings) -> int:
-    controller = ClusterController(settings, ProcessIdentity.of())
-    for number in _SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, controller.stop)
-    freezing = asyncio.create_task(_freeze_after(controller.read))
-    try:
-        await controller.run()
-    finally:
-        freezing.cancel()
-    return 0
-
-
-async def _freeze_after(read: asyncio.Event) -> None:
-    """What was made until then mostly stays: the collector need not look at it again, which takes long."""
-    await read.wait()
-    gc.collect()
-    gc.freeze()

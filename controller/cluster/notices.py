@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from controller.kube.events import EventRecorder, Notice, notices_of
 from controller.store import Key, Snapshot
@@ -17,9 +17,16 @@ from controller.translate import Status
 
 _PAUSE_SECONDS: Final = 2.0
 _MOST_AT_ONCE: Final = 500
-_NOTICE_REASON: Final = "WithoutEffect"
 
 logger = logging.getLogger(__name__)
+
+
+class Remark(NamedTuple):
+    """Something that no condition says."""
+
+    reason: str
+    """In CamelCase, as Kubernetes has it."""
+    text: str
 
 
 class Notices:
@@ -29,13 +36,13 @@ class Notices:
         self,
         recorder: EventRecorder,
         status: Callable[[Key], Status | None],
-        texts: Callable[[Key], tuple[str, ...]],
+        remarks: Callable[[Key], Iterable[Remark]],
         snapshot: Callable[[], Snapshot],
     ) -> None:
-        """``texts`` are what translation says of an object beside its status."""
+        """``remarks``: what is to say of an object beside its status."""
         self._recorder = recorder
         self._status = status
-        self._texts = texts
+        self._remarks = remarks
         self._snapshot = snapshot
         self._leads = False
         self._young: dict[Key, None] = {}
@@ -76,5 +83,5 @@ class Notices:
         status = self._status(key)
         if status is not None:
             yield from notices_of(key, resource.metadata.uid, status)
-        for text in self._texts(key):
-            yield Notice(key, resource.metadata.uid, _NOTICE_REASON, text)
+        for remark in self._remarks(key):
+            yield Notice(key, resource.metadata.uid, remark.reason, remark.text)

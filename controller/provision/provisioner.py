@@ -163,20 +163,22 @@ class Provisioner:
             finally:
                 self._busy.discard(place)
                 self._wake.set()
-            if wait:
-                self._postpone(place, wait)
+            self._look_again(place, wait)
 
-    def _postpone(self, place: Place, seconds: float) -> None:
+    def _look_again(self, place: Place, seconds: float) -> None:
+        """After so many seconds, or not at all for 0. One wait a place: a look in between finds anew how long."""
+        before = self._later.pop(place, None)
+        if before is not None:
+            before.cancel()
+        if not seconds:
+            return
+
         async def later() -> None:
             await self._clock.sleep(seconds)
             if self._later.get(place) is task:
                 del self._later[place]
             self._put(place)
 
-        # One wait a place: a look in between finds anew how long to wait.
-        before = self._later.pop(place, None)
-        if before is not None:
-            before.cancel()
         task = self._later[place] = asyncio.create_task(later(), name=f"provision {place.namespace}/{place.name}")
 
     # --- one place ------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import logging
 import os
 import random
 import signal
+from collections.abc import Awaitable, Callable
 
 import uvloop
 
@@ -24,6 +25,7 @@ from gateway.identity.identity import Identity
 from gateway.telemetry.discovery import DiscoveryCollector
 
 _RETRY_BIND_SECONDS = 5.0
+_RESTART_SECONDS = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 logger = logging.getLogger("sekisho.gateway")
@@ -52,11 +54,11 @@ class Edge:
             self._gateway.start(self._report, (DiscoveryCollector(lambda: self._discovery.state, self._identity_ends),))
             self._announce()
             background = [
-                asyncio.create_task(self._identity.keep(), name="identity"),
-                asyncio.create_task(self._discovery.run(), name="discovery"),
-                asyncio.create_task(self._retry_unbound(), name="unbound-listeners"),
+                asyncio.create_task(_for_ever(self._identity.keep), name="identity"),
+                asyncio.create_task(_for_ever(self._discovery.run), name="discovery"),
+                asyncio.create_task(_for_ever(self._retry_unbound), name="unbound-listeners"),
             ]
-            await self._until_stopped(background)
+            await self._stop.wait()
             await self._drain()
         finally:
             for task in background:
@@ -64,16 +66,6 @@ class Edge:
             await asyncio.gather(*background, return_exceptions=True)
             await self._gateway.close()
         return 0
-
-    async def _until_stopped(self, background: list[asyncio.Task[None]]) -> None:
-        """A task that ends is a fault: it ends the process, and the cluster starts another."""
-        stopped = asyncio.create_task(self._stop.wait())
-        try:
-            done, _ = await asyncio.wait({stopped, *background}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                await task
-        finally:
-            stopped.cancel()
 
     def _announce(self) -> None:
         state = self._gateway.agent.state
@@ -128,6 +120,16 @@ class Edge:
         )
         left = await self._gateway.drain()
         logger.info("stopped with %d connections still open", left)
+
+
+async def _for_ever(program: Callable[[], Awaitable[None]]) -> None:
+    """Traffic depends on nothing that only watches: what breaks begins again."""
+    while True:
+        try:
+            await program()
+        except Exception:
+            logger.exception("a background task broke; it begins again")
+        await asyncio.sleep(_RESTART_SECONDS)
 
 
 def run_edge(settings: ClusterSettings) -> int:

@@ -106,6 +106,10 @@ class Discovery:
                 self._disconnected(str(error))
             except (httpx.HTTPError, ssl.SSLError, OSError) as error:
                 self._disconnected(f"the controller {self._controller} cannot be reached: {why(error)}")
+            except Exception as error:
+                # Traffic goes on without a controller, and so does the search for one.
+                logger.exception("discovery broke")
+                self._disconnected(f"discovery broke: {error!r}")
             if time.monotonic() - began >= _STEADY_SECONDS:
                 self._backoff.reset()
             await asyncio.sleep(self._backoff.next())

@@ -70,8 +70,9 @@ chart: $(ENGINE) $(HELM_INSTALLED) ## The Helm chart: lint, and what it renders
 	$(BIN)/python -m pytest tests/chart $(PYTEST_ARGUMENTS)
 
 .PHONY: chart-cluster
-chart-cluster: $(ENGINE) $(HELM_INSTALLED) ## The Helm chart on a real API server: strict validation, upgrade, removal. Needs root
+chart-cluster: $(ENGINE) $(HELM_INSTALLED) ## The Helm chart on a real API server: strict validation, upgrade with traffic, removal. Needs root
 	conformance/run cluster -- $(BIN)/python -m tests.chart.apply_strict
+	conformance/run cluster -- $(BIN)/python -m tests.chart.upgrade
 
 .PHONY: definitions
 definitions: $(PACKAGES) ## Write the chart's definitions of our own kinds anew, from their types

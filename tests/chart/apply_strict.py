@@ -11,14 +11,14 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from controller.resources.parse import parse
+from tests.chart.cluster import WrongError, kubectl, say, until
 from tests.chart.helm import CHART, NAMESPACE, VALUE_SETS, Helm, Object, RefusedError, find_helm, read_values
 
 NAMESPACES = (NAMESPACE, "shop", "bank", "settings", "monitoring")
@@ -26,7 +26,6 @@ DEFINITION = "gatewayparameters.sekisho.dev"
 UNKNOWN_TO_THE_CLUSTER = {"ServiceMonitor"}
 """The Prometheus operator's; its definition is not here."""
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:sekisho-controller"
-SECONDS = 60.0
 
 SPECS: tuple[dict[str, Any], ...] = (
     {},
@@ -72,35 +71,6 @@ FORBIDDEN = (
     ("update", "leases.coordination.k8s.io/other", f"--namespace={NAMESPACE}"),
     ("get", "secrets/other", f"--namespace={NAMESPACE}"),
 )
-
-
-class WrongError(Exception):
-    """Something is not as it should be."""
-
-
-def kubectl(*arguments: str, stdin: str = "") -> str:
-    """What one call prints."""
-    done = subprocess.run(
-        ["kubectl", *arguments], input=stdin, capture_output=True, text=True, timeout=120, check=False
-    )
-    if done.returncode:
-        raise WrongError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
-
-
-def say(text: str) -> None:
-    """A line of progress."""
-    sys.stdout.write(f"chart: {text}\n")
-    sys.stdout.flush()
-
-
-def until(what: str, holds: Callable[[], bool]) -> None:
-    """Waits for it, within bounds."""
-    end = time.monotonic() + SECONDS
-    while not holds():
-        if time.monotonic() > end:
-            raise WrongError(f"not within {SECONDS:.0f} s: {what}")
-        time.sleep(0.2)
 
 
 def strictly(objects: Sequence[Object]) -> None:
@@ -160,6 +130,17 @@ def check_renderings(helm: Helm) -> None:
         strictly(known)
         left = f", {len(objects) - len(known)} of kinds unknown here left out" if len(known) < len(objects) else ""
         say(f"values {path.stem if path else 'defaults'}: {len(known)} objects pass strict validation{left}")
+
+
+def check_pod_security(helm: Helm) -> None:
+    """The namespace enforces the strictest standard there is, which looks at pods alone."""
+    for path in (None, *VALUE_SETS):
+        template = helm.template(read_values(path) if path else None).one("Deployment")["spec"]["template"]
+        account = {"serviceAccountName": "default", "priorityClassName": ""}
+        pod = {"metadata": {**template["metadata"], "name": "one"}, "spec": {**template["spec"], **account}}
+        pod["metadata"]["namespace"] = NAMESPACE
+        strictly([{"apiVersion": "v1", "kind": "Pod", **pod}])
+    say("pods keep to the restricted Pod Security Standard")
 
 
 def check_parameters() -> None:
@@ -253,8 +234,10 @@ def main() -> int:
     try:
         for namespace in NAMESPACES:
             kubectl("create", "namespace", namespace)
+        kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
         check_installation(helm)
         check_renderings(helm)
+        check_pod_security(helm)
         check_parameters()
         check_permissions()
         check_upgrade(helm)

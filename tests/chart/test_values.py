@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart.helm import CHART, VALUE_SETS, Helm, RefusedError, leaves, read_values
+from tests.chart.helm import CHART, KUBERNETES, VALUE_SETS, Helm, RefusedError, leaves, read_values
 
 DEFAULTS = read_values(CHART / "values.yaml")
 OPEN = ("controller.podSecurityContext.", "controller.securityContext.", "controller.resources.")
@@ -32,6 +32,12 @@ def test_the_value_sets_of_the_tests_set_every_value_to_something_else() -> None
 @pytest.mark.parametrize("path", VALUE_SETS, ids=lambda path: path.stem)
 def test_every_value_set_renders_something_else_than_the_defaults(helm: Helm, path: Any) -> None:
     assert helm.template(read_values(path)).objects != helm.template().objects
+
+
+@pytest.mark.parametrize("path", VALUE_SETS, ids=lambda path: path.stem)
+def test_every_value_set_passes_the_lint(helm: Helm, path: Any) -> None:
+    without_check = ("--set", "prerequisites.check=false")
+    helm.run("lint", "--strict", "--kube-version", KUBERNETES, "--values", str(path), *without_check, str(CHART))
 
 
 def test_the_schema_knows_exactly_the_values_that_there_are(helm: Helm) -> None:

@@ -20,7 +20,7 @@ from gateway.routing_table import model
 PathType = Literal["Exact", "PathPrefix", "RegularExpression"]
 
 _LITERAL = r"(?P<prefix>(?:/[A-Za-z0-9._~%!,;=:@&'-]+)*)"
-_TAKEN_AWAY = (
+_PREFIXES = (
     (re.compile(rf"{_LITERAL}\(/\|\$\)\(\.\*\)\$?\Z"), "$2"),
     (re.compile(rf"{_LITERAL}/\??\(\.\*\)\$?\Z"), "$1"),
 )
@@ -58,13 +58,9 @@ def translate_path(source: HTTPIngressPath, settings: Settings) -> Path:
         case "Exact":
             return _literal("Exact", value, settings)
         case "Prefix" | "ImplementationSpecific":
-            taken = _taken_away(value, settings.rewrite_target)
-            if taken is not None:
-                return taken
-            if settings.use_regex or (settings.rewrite_target and _PATTERN.search(value)):
-                # As ingress-nginx has it: from the beginning, whatever follows, and in any case of letters.
-                return _rewritten(Path("RegularExpression", f"(?i:{value}).*", value), settings)
-            return _literal("PathPrefix", value, settings)
+            # ingress-nginx makes patterns of all paths then; those that hold none mean the same as a prefix.
+            is_pattern = bool((settings.use_regex or settings.rewrite_target) and _PATTERN.search(value))
+            return _pattern(value, settings) if is_pattern else _literal("PathPrefix", value, settings)
         case _:
             unknown = f"the pathType {source.path_type!r} is none of Exact, Prefix and ImplementationSpecific"
             return Path("PathPrefix", value, value, unusable=unknown)
@@ -75,6 +71,21 @@ def _literal(type_: Literal["Exact", "PathPrefix"], value: str, settings: Settin
     if problem:
         return Path(type_, value, value, unusable=f"the path {value!r} {problem}")
     return _rewritten(Path(type_, value, value), settings)
+
+
+def _pattern(value: str, settings: Settings) -> Path:
+    """A pattern: a prefix where it says nothing more, so that longer prefixes of other Ingresses go before it."""
+    for form, capture in _PREFIXES:
+        found = form.match(value)
+        if found and not path_problem(found["prefix"] or "/"):
+            path = Path("PathPrefix", found["prefix"] or "/", value)
+            front = settings.rewrite_target.removesuffix(capture)
+            if settings.rewrite_target.endswith("/" + capture) and _REPLACEMENT.match(front):
+                rewrite = model.PathModifier(type="ReplacePrefixMatch", value=front)
+                return msgspec.structs.replace(path, rewrite=rewrite)
+            return _rewritten(path, settings)
+    # As ingress-nginx has it: from the beginning, whatever follows, and in any case of letters.
+    return _rewritten(Path("RegularExpression", f"(?i:{value}).*", value), settings)
 
 
 def _rewritten(path: Path, settings: Settings) -> Path:
@@ -91,16 +102,3 @@ def _rewritten(path: Path, settings: Settings) -> Path:
         text = f"rewrite-target {target!r} is no absolute path without query"
         return msgspec.structs.replace(path, refused=text)
     return msgspec.structs.replace(path, rewrite=model.PathModifier(type="ReplaceFullPath", value=target))
-
-
-def _taken_away(value: str, target: str) -> Path | None:
-    """The path, if the rewrite puts a prefix in place of the one that it matches."""
-    for pattern, capture in _TAKEN_AWAY:
-        found = pattern.match(value)
-        front = target.removesuffix(capture)
-        if found and target.endswith("/" + capture) and _REPLACEMENT.match(front):
-            prefix = found["prefix"] or "/"
-            if path_problem(prefix):
-                return None
-            return Path("PathPrefix", prefix, value, model.PathModifier(type="ReplacePrefixMatch", value=front))
-    return None

@@ -103,7 +103,24 @@ def test_a_rewrite_that_cannot_be_honoured_is_refused(path: str, target: str) ->
 
 def test_an_exact_path_stays_exact_with_use_regex() -> None:
     assert translated("/a", "Exact", use_regex="true").type == "Exact"
-    assert translated("/a", "Prefix", use_regex="true").type == "RegularExpression"
+    assert translated("/a.*", "Exact", use_regex="true").type == "Exact"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", ("PathPrefix", "/")),
+        ("/v1.0", ("PathPrefix", "/v1.0")),
+        ("/(.*)", ("PathPrefix", "/")),
+        ("/app(/|$)(.*)", ("PathPrefix", "/app")),
+        ("/v[0-9]+", ("RegularExpression", "(?i:/v[0-9]+).*")),
+        ("/a(b|c)/(.*)", ("RegularExpression", "(?i:/a(b|c)/(.*)).*")),
+    ],
+)
+def test_a_pattern_that_says_no_more_than_a_prefix_is_one(path: str, expected: tuple[str, str]) -> None:
+    found = translated(path, use_regex="true")
+    assert (found.type, found.value) == expected
+    assert not found.refused
 
 
 @pytest.mark.parametrize(

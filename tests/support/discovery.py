@@ -52,7 +52,7 @@ class ControllerHalf:
         self.reviews = 0
         self.reviews_fail = False
         self.port = port
-        self._pace = pace or Pace(heartbeat=0.2, silence=1.0)
+        self._pace = pace or Pace(heartbeat=0.2, silence=2.0)
         self._patience = patience
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -132,7 +132,7 @@ class GatewayHalf:
         return self.discovery.state.last_error
 
 
-async def soon(probe: Callable[[], Any], *, within: float = 5.0) -> Any:
+async def soon(probe: Callable[[], Any], *, within: float = 15.0) -> Any:
     """The first true result of ``probe``, which may be asynchronous."""
     async with asyncio.timeout(within):
         while True:

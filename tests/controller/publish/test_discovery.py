@@ -185,7 +185,7 @@ async def test_a_gateway_that_was_away_gets_only_what_changed_meanwhile(tmp_path
             wire.freeze()
             controller.set(two_routes())
             controller.set(tables.resources(tables.route(), tables.route("pay", "/pay")))
-            await soon(lambda: "said nothing for 1 s" in gateway.error)
+            await soon(lambda: "said nothing for 2 s" in gateway.error)
             assert controller.subscriptions.answer(TABLE) is None
             wire.thaw()
             answer = await controller.answer()
@@ -223,7 +223,7 @@ async def test_certificates_are_renewed_while_the_stream_goes_on(tmp_path: Path)
         first = gateway.identity.credentials
         assert first is not None
 
-        await soon(lambda: gateway.discovery.state.connections >= 3, within=15)
+        await soon(lambda: gateway.discovery.state.connections >= 3, within=30)
         second = gateway.identity.credentials
         assert second is not None
         assert second.ends > first.ends
@@ -241,10 +241,10 @@ async def test_a_gateway_that_cannot_renew_loses_its_stream_with_its_certificate
         await controller.answer()
         controller.tokens.clear()
 
-        await soon(lambda: "401" in gateway.error and not gateway.discovery.state.connected, within=10)
+        await soon(lambda: "401" in gateway.error and not gateway.discovery.state.connected, within=20)
         assert gateway.agent.state.ready
         controller.tokens[TOKEN] = EDGE
-        await soon(lambda: gateway.discovery.state.connected, within=10)
+        await soon(lambda: gateway.discovery.state.connected, within=20)
 
 
 @pytest.mark.parametrize("count", [200])

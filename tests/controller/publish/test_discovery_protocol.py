@@ -208,7 +208,7 @@ async def test_a_gateway_that_reads_nothing_is_given_up_and_costs_the_others_not
                 await asyncio.sleep(0.02)
             answer = await controller.answer()
             assert answer.version == quick.agent.state.version
-            await soon(lambda: len(controller.subscriptions.gateways()) == 1, within=10)
+            await soon(lambda: len(controller.subscriptions.gateways()) == 1, within=20)
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
         assert grown < 300, f"{grown} MiB for 10 MiB of table"
 

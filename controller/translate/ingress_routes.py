@@ -1,8 +1,8 @@
 """Rules of Ingresses as routes of a table: one for each host and path, and for what an annotation adds.
 
-Owns the precedence that the table does not know: routes of the Gateway API before Ingresses, and
-Ingresses before default backends, where host and path are the same. Which listeners they attach to is
-``ingress_attachment``'s, what a path means ``ingress_paths``'.
+Owns their ranks: where host and path are the same, routes of the Gateway API go before rules of Ingresses, and
+those before default backends. Which listeners they attach to is ``ingress_attachment``'s, what a path means
+``ingress_paths``'.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ from controller.translate.names import object_name, route_key
 from controller.translate.rules import Content, Rule, TranslatedRule
 from gateway.routing_table import model
 
-_AFTER_ROUTES = 2**40
-_AFTER_RULES = 2**41
-"""Added to the time of creation, which settles what is otherwise equal: later than any real time."""
+_AFTER_ROUTES, _AFTER_RULES = 1, 2
+"""Ranks in the table; routes of the Gateway API have 0."""
 _MOST_ATTACHMENTS = 4_000
 """Of one route of the table; a rule for every host may have more listeners than that."""
 _TO_HTTPS = model.RequestRedirect(scheme="https", status=308)
@@ -109,7 +108,7 @@ class IngressRoutes:
         path = model.PathModifier(type="ReplaceFullPath", value=self._settings.app_root)
         return model.RequestRedirect(path=path, status=302)
 
-    def _add(self, host: str, path: Path, step: _Step, order: int, redirect: model.RequestRedirect | None) -> None:
+    def _add(self, host: str, path: Path, step: _Step, rank: int, redirect: model.RequestRedirect | None) -> None:
         if host not in self._hosts:
             self._hosts[host] = attachments(self._reads, self._parsed.gateway, self._view, host)
         where = self._hosts[host]
@@ -120,10 +119,10 @@ class IngressRoutes:
         content = Content(name=_named(host, path), matches=(match,))
         served = self._content(content, path, step, redirect)
         if self._settings.force_ssl_redirect or (self._settings.ssl_redirect and where.secure):
-            self._append(where.plain, msgspec.structs.replace(content, filters=(_TO_HTTPS,)), order)
-            self._append(where.secure, served, order)
+            self._append(where.plain, msgspec.structs.replace(content, filters=(_TO_HTTPS,)), rank)
+            self._append(where.secure, served, rank)
         else:
-            self._append((*where.plain, *where.secure), served, order)
+            self._append((*where.plain, *where.secure), served, rank)
 
     def _content(self, content: Content, path: Path, step: _Step, redirect: model.RequestRedirect | None) -> Content:
         part = self._rule.backend()
@@ -152,7 +151,7 @@ class IngressRoutes:
         elif path.rewrite is not None or self._settings.upstream_host:
             yield model.URLRewrite(hostname=self._settings.upstream_host, path=path.rewrite)
 
-    def _append(self, where: Sequence[model.Attachment], content: Content, order: int) -> None:
+    def _append(self, where: Sequence[model.Attachment], content: Content, rank: int) -> None:
         number = len(self.routes)
         for start in range(0, len(where), _MOST_ATTACHMENTS):
             self.routes.append(
@@ -161,7 +160,8 @@ class IngressRoutes:
                     kind="HTTPRoute",
                     object=object_name(self._key),
                     rule=number,
-                    created=order + int(self._parsed.created.timestamp()),
+                    rank=rank,
+                    created=int(self._parsed.created.timestamp()),
                     name=content.name,
                     attachments=tuple(where[start : start + _MOST_ATTACHMENTS]),
                     matches=content.matches,

@@ -175,6 +175,27 @@ def test_ingresses_and_routes_share_a_gateway_and_move_over_one_by_one(
         assert edge.curl("https://shop.example.com/").exit_code != 0
 
 
+def test_a_route_goes_before_an_ingress_whatever_else_the_ingress_matches(
+    tmp_path: Path, servers: dict[str, Http1Backend]
+) -> None:
+    canary = {"canary": "true", "canary-by-header": "x-canary"}
+    manifests = [
+        gateway(http_listener(80)),
+        ingress_class("web", gateway=("default", "edge")),
+        *(item for name, server in servers.items() for item in backend(name, server.port)),
+        ingress("wild", ["*.example.com"], ingress_path("one"), class_name="web"),
+        ingress("main", ["a.example.org"], ingress_path("one"), class_name="web"),
+        ingress("next", ["a.example.org"], ingress_path("rest"), annotations=canary, class_name="web"),
+    ]
+    route = http_route("shop", rule("two"), hosts=["*.example.com", "a.example.org"])
+    with open_ingress(tmp_path, manifests) as edge:
+        assert served_by(edge, "http://a.example.com/") == "one"
+        assert served_by(edge, "http://a.example.org/", "-H", "x-canary: always") == "rest"
+        edge.change([*manifests, route])
+        assert served_by(edge, "http://a.example.com/") == "two"
+        assert served_by(edge, "http://a.example.org/", "-H", "x-canary: always") == "two"
+
+
 @pytest.fixture(scope="module")
 def annotated(tmp_path_factory: pytest.TempPathFactory, servers: dict[str, Http1Backend]) -> Iterator[Edge]:
     secure = [{"hosts": ["ssl.example.com"], "secretName": "ssl"}]

@@ -371,8 +371,8 @@ def _controller(arguments: argparse.Namespace, _writer: Writer) -> int:
         ClusterSettings(
             namespace=arguments.namespace,
             gateway_image=arguments.gateway_image,
-            discovery=AdminAddress.parse(arguments.discovery),
-            health=AdminAddress.parse(arguments.health),
+            discovery=AdminAddress.parse(arguments.discovery, "--discovery"),
+            health=AdminAddress.parse(arguments.health, "--health"),
             admin=AdminAddress.parse(arguments.admin),
             kubeconfig=arguments.kubeconfig,
             watched_namespaces=tuple(arguments.watched_namespaces),

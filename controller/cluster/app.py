@@ -61,13 +61,13 @@ class ClusterController:
         self.read = asyncio.Event()
         """Set once everything has been read and translated."""
         # 1. Addresses: what a person can fix is said before anything runs.
-        self._health = AdminServer(settings.health)
+        self._health = AdminServer(settings.health, "--health")
         self._admin = AdminServer(settings.admin)
         # 2. The API server, and what is read from it.
         self._api = Api(connection_of(settings))
         self._source = KubernetesSource(self._api, KubernetesSettings(namespaces=settings.watched_namespaces))
         # 3. What is made of it.
-        options = cluster_options(settings)
+        options = cluster_options(settings, identity)
         self._telemetry = Telemetry()
         self._pipeline = ObjectPipeline(options)
         self._subscriptions = Subscriptions(self._told)

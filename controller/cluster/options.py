@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from controller.config import ClusterSettings
+from controller.config import ClusterSettings, ProcessIdentity
 from controller.kube.connection import Connection, from_kubeconfig, in_cluster
 from controller.provision.settings import ProvisionSettings
 from controller.translate import Options
 from gateway.agent.compiled import regex_problem
 
 _WILDCARD: Final = "0.0.0.0"  # noqa: S104 - in the gateway's pod, behind its Service
+_WILDCARD_6: Final = "::"
 
 
 def provision_settings(settings: ClusterSettings, bundle: str) -> ProvisionSettings:
@@ -23,13 +24,14 @@ def connection_of(settings: ClusterSettings) -> Connection:
     return from_kubeconfig(settings.kubeconfig) if settings.kubeconfig is not None else in_cluster()
 
 
-def cluster_options(settings: ClusterSettings) -> Options:
+def cluster_options(settings: ClusterSettings, identity: ProcessIdentity) -> Options:
     """How objects of a cluster are translated: nothing is implied, and each Gateway has a table of its own."""
     return Options(
         regex_problem=regex_problem,
         namespace=settings.namespace,
         cluster_domain=settings.cluster_domain,
-        address=_WILDCARD,
+        # Pods of one cluster have their first address of one family, and Services by default are of that one.
+        address=_WILDCARD_6 if ":" in identity.address else _WILDCARD,
         merge=False,
         provision=True,
         implicit_class=False,

@@ -8,6 +8,7 @@ is not met by everybody at once. Kubernetes API concepts: "Efficient detection o
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from controller.kube.clock import Backoff, Chance, Clock
 from controller.kube.kinds import collection, field_selector
 from controller.resources import Problem, Resource
 
+_MANY: Final = 200
 _ABSENT_LOOKS: Final = 3
 """A server that starts answers 404 for a moment: a kind is absent once it was so often in a row."""
 
@@ -158,7 +160,12 @@ class Informer:
         solved = self._found()
         self._version = str(metadata.get("resourceVersion") or "")
         self._listed_at = self._clock.monotonic()
-        self._finish(merged([self.cache.replace(documents, self._api_version()), Delta(problems=solved)]))
+        if len(documents) > _MANY:
+            # Parsing is most of the work, and a lease has to be renewed meanwhile.
+            delta = await asyncio.to_thread(self.cache.replace, documents, self._api_version())
+        else:
+            delta = self.cache.replace(documents, self._api_version())
+        self._finish(merged([delta, Delta(problems=solved)]))
 
     def _finish(self, delta: Delta) -> None:
         first, self.synced = not self.synced, True

@@ -15,11 +15,13 @@ class Standing:
     gateway: str
     holds: Applied | None
     """None before it has said anything."""
+    refused: str = ""
+    """The version that it refused as a whole; ``holds`` says why."""
     connected: bool = True
 
     def has_answered(self, version: str) -> bool:
         """Whether it said what becomes of ``version``: it holds it, or refuses it as a whole."""
-        return self.holds is not None and (self.holds.version == version or bool(self.holds.error))
+        return self.holds is not None and version in {self.holds.version, self.refused}
 
 
 def united(version: str, standings: Iterable[Standing], *, without_late: bool) -> Applied | None:
@@ -29,7 +31,8 @@ def united(version: str, standings: Iterable[Standing], *, without_late: bool) -
     ``without_late``: do not wait for gateways that have not answered.
     """
     every = list(standings)
-    answers = [item.holds for item in every if item.holds is not None and item.has_answered(version)]
+    answered = [item for item in every if item.has_answered(version)]
+    answers = [item.holds for item in answered if item.holds is not None]
     if not answers or (len(answers) < len(every) and not without_late):
         return None
     rejected: dict[tuple[str, str], Rejection] = {}
@@ -45,5 +48,5 @@ def united(version: str, standings: Iterable[Standing], *, without_late: bool) -
         version=version,
         rejected=tuple(rejected[name] for name in sorted(rejected)),
         listeners=tuple(listeners[key] for key in sorted(listeners)),
-        error=next((answer.error for answer in answers if answer.error), ""),
+        error=next((item.holds.error for item in answered if item.holds is not None and item.refused == version), ""),
     )

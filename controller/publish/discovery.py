@@ -133,8 +133,8 @@ class _Endpoints:
         hello = _decoded(body, Hello)
         if hello.format != FORMAT:
             raise HTTPException(400, f"format {hello.format} is not spoken here, but format {FORMAT}")
-        if not 0 < len(hello.gateway) <= _LONGEST_NAME:
-            raise HTTPException(400, "the gateway's name is empty or too long")
+        if not 0 < len(hello.gateway) <= _LONGEST_NAME or not hello.gateway.isprintable():
+            raise HTTPException(400, "the gateway's name is empty, too long or not printable")
         parts = self._parts
         try:
             opened = parts.subscriptions.open(hello.gateway, table, hello.holds)

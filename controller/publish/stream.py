@@ -36,6 +36,11 @@ class Stream:
         return self._holds
 
     @property
+    def refused(self) -> str:
+        """The version that the gateway refused as a whole; empty if none."""
+        return self._refused_whole
+
+    @property
     def heard(self) -> float:
         """When the gateway said something last, by the event loop's clock."""
         return self._heard
@@ -65,9 +70,12 @@ class Stream:
             return
         self._on_its_way = None
         self._holds = holds
-        if holds.error and sent is not None and not sent.whole:
+        if not holds.error:
+            self._refused_whole = ""
+        elif sent is not None and sent.whole:
+            self._refused_whole = sent.version
+        elif sent is not None:
             self._holds = None  # it holds something else than was thought: it is sent everything
-        self._refused_whole = sent.version if holds.error and sent is not None and sent.whole else ""
         self._news.set()
 
     async def next(self, within: float) -> Message | None:

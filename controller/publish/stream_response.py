@@ -74,6 +74,10 @@ class StreamResponse(Response):
         except _StalledError as error:
             why = str(error)
             self._connection.abort()
+        except Exception:
+            why = "it broke"
+            logger.exception("a stream broke")
+            self._connection.abort()
         finally:
             sending.cancel()
             leaving.cancel()

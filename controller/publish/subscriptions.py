@@ -137,15 +137,20 @@ class Subscriptions:
                 found[gateway] = Standing(gateway, away.holds, connected=False)
         for relay in self._relays.values():
             for answer in relay.by_table.get(table, ()) if relay.until > now else ():
-                found[answer.gateway] = Standing(answer.gateway, answer.holds)
+                found[answer.gateway] = Standing(answer.gateway, answer.holds, answer.refused)
         for stream in self._of_table.get(table, {}).values():
-            found[stream.gateway] = Standing(stream.gateway, stream.holds)
+            found[stream.gateway] = Standing(stream.gateway, stream.holds, stream.refused)
         return list(found.values())
 
     def local_answers(self) -> tuple[GatewayAnswer, ...]:
         """What a follower relays to the leader."""
         return tuple(
-            GatewayAnswer(gateway=stream.gateway, table=stream.table, holds=stream.holds or Applied(version=""))
+            GatewayAnswer(
+                gateway=stream.gateway,
+                table=stream.table,
+                holds=stream.holds or Applied(version=""),
+                refused=stream.refused,
+            )
             for stream in self._streams.values()
         )
 

@@ -31,7 +31,7 @@ from gateway.routing_table.discovery import (
     Hello,
     Welcome,
 )
-from gateway.routing_table.model import Applied, Rejection, Update
+from gateway.routing_table.model import Applied
 
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 15.0
@@ -86,6 +86,8 @@ class Discovery:
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
         self._state = DiscoveryState(since=time.time())
         self._told: Applied | None = None
+        self._refused_whole = ""
+        """Why the last update of this stream was refused as a whole."""
         self._applying: asyncio.Task[Applied] | None = None
         self._heard = 0.0
 
@@ -145,11 +147,14 @@ class Discovery:
         A table from the disk is not enough: what was refused of it is not written there.
         """
         state = self._agent.state
+        self._refused_whole = ""
         return None if state.restored or not state.loaded else self._holds()
 
-    def _holds(self, error: str = "") -> Applied:
+    def _holds(self) -> Applied:
         state = self._agent.state
-        return Applied(version=state.version, rejected=state.rejected, listeners=state.listeners, error=error)
+        return Applied(
+            version=state.version, rejected=state.rejected, listeners=state.listeners, error=self._refused_whole
+        )
 
     async def _follow(self, client: httpx.AsyncClient, lines: AsyncIterator[bytes]) -> None:
         welcome = await _welcome(lines)
@@ -169,17 +174,20 @@ class Discovery:
 
     async def _read(self, client: httpx.AsyncClient, address: str, lines: AsyncIterator[bytes]) -> None:
         async for line in lines:
-            if _is_heartbeat(line):
-                await self._answer(client, address, self._holds())
-                continue
-            try:
-                update, rejected = wire.decode_update(line)
-            except wire.WireError as error:
-                await self._answer(client, address, self._holds(error=str(error)))
-                continue
-            applied = await self._apply(update, rejected)
-            await self._answer(client, address, self._holds(error=applied.error))
+            if not _is_heartbeat(line):
+                await self._update(line)
+            await self._answer(client, address)
         raise _StreamEnded("the controller ended the stream")
+
+    async def _update(self, line: bytes) -> None:
+        try:
+            update, rejected = wire.decode_update(line)
+        except wire.WireError as error:
+            self._refused_whole = str(error)
+            return
+        # An update that has begun is finished, whatever becomes of the stream.
+        self._applying = asyncio.create_task(self._agent.apply(update, rejected))
+        self._refused_whole = (await asyncio.shield(self._applying)).error
 
     async def _lines(self, response: httpx.Response) -> AsyncIterator[bytes]:
         pending = bytearray()
@@ -201,13 +209,9 @@ class Discovery:
             await asyncio.sleep(left)
         raise _StreamEnded(f"the controller {self._controller} said nothing for {seconds:g} s")
 
-    async def _apply(self, update: Update, rejected: tuple[Rejection, ...]) -> Applied:
-        """An update that has begun is finished, whatever becomes of the stream."""
-        self._applying = asyncio.create_task(self._agent.apply(update, rejected))
-        return await asyncio.shield(self._applying)
-
-    async def _answer(self, client: httpx.AsyncClient, address: str, holds: Applied) -> None:
+    async def _answer(self, client: httpx.AsyncClient, address: str) -> None:
         """Says what this gateway holds; where nothing changed, that it lives."""
+        holds = self._holds()
         content = b"" if holds == self._told else wire.encode(holds)
         async with asyncio.timeout(_ANSWER_SECONDS):
             response = await client.post(address, content=content)
@@ -220,8 +224,8 @@ class Discovery:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             told, holds = self._told, self._holds()
-            if told is not None and not told.error and told.version == holds.version and told != holds:
-                await self._answer(client, address, holds)
+            if told is not None and told.version == holds.version and told != holds:
+                await self._answer(client, address)
 
     async def _renewed(self) -> None:
         """A new certificate counts from the next connection on, and going on costs nothing."""

@@ -24,6 +24,7 @@ from gateway.routing_table.discovery import CERTIFICATE_PATH
 _REQUEST_SECONDS: Final = 15.0
 _RENEW_AT: Final = 2 / 3
 _JITTER: Final = 0.1
+_SHORTEST_WAIT: Final = datetime.timedelta(seconds=0.5)
 _RETRY_SECONDS: Final = (1.0, 60.0)
 
 logger = logging.getLogger(__name__)
@@ -98,8 +99,10 @@ class Identity:
         request = await asyncio.to_thread(CertificateRequest)
         credentials = request.credentials(await self._signed(request))
         life = credentials.ends - self._now()
+        if life <= datetime.timedelta(0):
+            raise IdentityError("the certificate has ended before it arrived: maybe this machine's clock is wrong")
         # Not all at the same moment, though all may have started at one.
-        self._renew_at = self._now() + life * (_RENEW_AT - _JITTER * self._chance())
+        self._renew_at = self._now() + max(life * (_RENEW_AT - _JITTER * self._chance()), _SHORTEST_WAIT)
         self._credentials = credentials
         self.renewed.set()
         logger.info("this gateway is %s until %s", credentials.uri, credentials.ends.isoformat(timespec="seconds"))

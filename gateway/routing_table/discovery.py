@@ -91,6 +91,8 @@ class GatewayAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     gateway: str
     table: str
     holds: Applied
+    refused: str = ""
+    """The version that it refused as a whole, where ``holds`` says why."""
 
 
 class Relayed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 from controller.publish.answers import Standing, united
 from gateway.routing_table.model import Applied, ListenerState, Rejection
 
@@ -34,7 +36,9 @@ def test_what_any_refuses_is_refused_and_a_listener_is_bound_when_it_is_everywhe
     assert [(item.bound, item.error) for item in answer.listeners] == [(False, "b: taken")]
 
 
-def test_a_table_refused_as_a_whole_is_an_answer() -> None:
-    answer = united("2", [holding("a", "1", error="format 2 is not supported")], without_late=False)
+def test_a_table_refused_as_a_whole_is_an_answer_to_that_version_alone() -> None:
+    refusing = dataclasses.replace(holding("a", "1", error="no memory"), refused="2")
+    answer = united("2", [refusing], without_late=False)
     assert answer is not None
-    assert answer.error == "format 2 is not supported"
+    assert answer.error == "no memory"
+    assert united("3", [refusing], without_late=True) is None

@@ -12,7 +12,8 @@ import pytest
 from controller.ca.authority import Authority
 from controller.ca.service_account import ServiceAccount
 from controller.publish.stream_response import Pace
-from gateway.routing_table.model import Resources
+from gateway.routing_table import wire
+from gateway.routing_table.model import Applied, Resources
 from tests.support import small_tables as tables
 from tests.support.discovery import EDGE, TABLE, TOKEN, ControllerHalf, GatewayHalf, kinds_sent, soon
 from tests.support.wires import Wire
@@ -83,6 +84,27 @@ async def test_a_listener_that_is_bound_later_is_told_without_an_update(tmp_path
         answer = await soon(lambda: [a for a in [controller.subscriptions.answer(TABLE)] if a and a.listeners[0].bound])
         assert answer
         assert controller.told == [TABLE, TABLE]
+
+
+async def test_a_table_that_is_refused_as_a_whole_is_sent_again_only_when_it_is_another(tmp_path: Path) -> None:
+    async with ControllerHalf() as controller, GatewayHalf(tmp_path, controller) as gateway:
+        apply = gateway.engine.apply
+        attempts: list[bytes] = []
+
+        def refuse(update: bytes, /) -> bytes:
+            attempts.append(update)
+            return wire.encode(Applied(version="", error="no memory"))
+
+        gateway.engine.apply = refuse  # type: ignore[method-assign]
+        controller.set(tables.resources())
+        assert (await controller.answer()).error == "no memory"
+        await asyncio.sleep(1.0)  # several heartbeats, each with its answer
+        assert len(attempts) == 1
+        assert controller.subscriptions.gateways()[0].error == "no memory"
+
+        gateway.engine.apply = apply  # type: ignore[method-assign]
+        controller.set(two_routes())
+        assert (await controller.answer()).error == ""
 
 
 # --- who may have what ------------------------------------------------------------------------------

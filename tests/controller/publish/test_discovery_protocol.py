@@ -184,6 +184,7 @@ async def test_a_hello_that_is_not_understood_is_refused() -> None:
             (b"[]", "not a Hello"),
             (msgspec.json.encode(Hello(gateway="edge-1", format=99)), "format 99"),
             (msgspec.json.encode(Hello(gateway="")), "name is empty"),
+            (msgspec.json.encode(Hello(gateway="two\nlines")), "not printable"),
         ):
             answer = await edge.post(STREAM_PATH, content=body)
             assert (answer.status_code, text in answer.json()["error"]) == (400, True)

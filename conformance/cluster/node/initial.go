@@ -18,7 +18,7 @@ func (r *podRunner) initialise(ctx context.Context) {
 				sleep(ctx, retryPeriod)
 				continue
 			}
-			code := process.wait(ctx, r.grace())
+			code := process.wait(ctx, r.grace(), r.node.ending)
 			if code == 0 {
 				break
 			}

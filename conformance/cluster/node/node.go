@@ -31,6 +31,7 @@ const (
 	requestsPerSecond = 500
 	resync            = 30 * time.Second
 	stopLimit         = 40 * time.Second
+	shortGrace        = 3 * time.Second
 )
 
 // Node is the stand-in. Its pods are keyed by UID: a pod deleted and made again under one name is another pod.
@@ -44,6 +45,8 @@ type Node struct {
 	lock    sync.Mutex
 	runners map[types.UID]*podRunner
 	waiting sync.WaitGroup
+	// ending tells that the whole cluster ends: nobody is left for whom a pod would take its time.
+	ending chan struct{}
 }
 
 // New connects to the API server by the kubeconfig of the state folder. `podinit` is the path of that program.
@@ -59,7 +62,7 @@ func New(files layout.Files, images Images, podinit string) (*Node, error) {
 	}
 	return &Node{
 		client: client, files: files, images: images, podinit: podinit,
-		network: &network.Pods{}, runners: map[types.UID]*podRunner{},
+		network: &network.Pods{}, runners: map[types.UID]*podRunner{}, ending: make(chan struct{}),
 	}, nil
 }
 
@@ -209,6 +212,7 @@ func (n *Node) forget(pod *corev1.Pod) {
 }
 
 func (n *Node) stopAll() {
+	close(n.ending)
 	n.lock.Lock()
 	for _, runner := range n.runners {
 		runner.stop()

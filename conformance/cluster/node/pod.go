@@ -115,7 +115,7 @@ func (r *podRunner) keepRunning(ctx context.Context, wanted *corev1.Container) {
 		})
 		probing, stopProbing := context.WithCancel(ctx)
 		go r.probe(probing, wanted, process)
-		code := process.wait(ctx, r.grace())
+		code := process.wait(ctx, r.grace(), r.node.ending)
 		stopProbing()
 		if ctx.Err() != nil {
 			return

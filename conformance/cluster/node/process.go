@@ -124,18 +124,26 @@ func take(target *int, value *int64) {
 	}
 }
 
-// wait returns the exit code. When the pod ends first, the process is asked to end, and ended after the grace period.
-func (p *process) wait(ctx context.Context, grace time.Duration) int {
+// wait returns the exit code. When the pod ends first, the process is asked to end, and ended after the grace period, or
+// soon after everything ends.
+func (p *process) wait(ctx context.Context, grace time.Duration, ending <-chan struct{}) int {
 	select {
 	case <-p.ended:
 	case <-ctx.Done():
 		p.signal(syscall.SIGTERM)
+		limit := time.After(grace)
 		select {
 		case <-p.ended:
-		case <-time.After(grace):
-			p.signal(syscall.SIGKILL)
-			<-p.ended
+		case <-limit:
+		case <-ending:
+			select {
+			case <-p.ended:
+			case <-limit:
+			case <-time.After(shortGrace):
+			}
 		}
+		p.signal(syscall.SIGKILL)
+		<-p.ended
 	}
 	return p.command.ProcessState.ExitCode()
 }

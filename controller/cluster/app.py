@@ -259,6 +259,7 @@ class ClusterController:
         self._changes.told(table)
 
     def _lead(self, leads: bool) -> None:
+        self._changes.lead(leads)
         self._writer.lead(leads)
         self._notices.lead(leads)
         self._provisioner.lead(leads)

@@ -68,6 +68,7 @@ class Changes:
         self._telemetry = telemetry
         self._provision = provision
         self._monotonic = monotonic
+        self._leads = False
         self._tables: Mapping[str, Resources] = {}
         self._unanswered: dict[str, float] = {}
         """Tables without an answer, since when."""
@@ -127,11 +128,19 @@ class Changes:
             self._telemetry.propagated(self._monotonic() - arrived)
         self._statuses.answer(name, table, applied)
 
+    def lead(self, leads: bool) -> None:
+        """Whether this replica writes. While another does, it alone hears of every gateway's answer."""
+        self._leads = leads
+        if leads:
+            self._unanswered = dict.fromkeys(self._unanswered, self._monotonic())
+            self._statuses.begin()
+
     async def lapse(self) -> None:
         """Without end: what nobody has answered for long is not said to be served any more."""
         while True:
             await asyncio.sleep(_LAPSE_LOOK_SECONDS)
-            self.lapse_once()
+            if self._leads:
+                self.lapse_once()
 
     def lapse_once(self) -> None:
         """One look."""

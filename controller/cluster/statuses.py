@@ -62,6 +62,11 @@ class Statuses:
         """Nobody has answered for a table for long."""
         self._bring(self._answers.lapse(name))
 
+    def begin(self) -> None:
+        """This replica writes from now on, where another did: it goes on from what stands."""
+        self._answers.read_again()
+        self._bring(key for key in self._translation.statuses if key.kind in _WITH_LISTENERS)
+
     def status(self, key: Key) -> Status | None:
         """What an object's status should be."""
         translated = self._translation.statuses.get(key)

@@ -98,6 +98,15 @@ class Answers:
             self._said[owner] = {}
         return set(owners) | table.refused.keys()
 
+    def read_again(self) -> None:
+        """Others wrote statuses until now: without a current answer, what they wrote is what was said."""
+        for key in [key for key in self._said if not self._is_current(key)]:
+            del self._said[key]
+
+    def _is_current(self, key: Key) -> bool:
+        table = self._tables.get(self._sets.get(key) or object_name(key))
+        return table is not None and table.current
+
     def remove(self, name: str) -> set[Key]:
         """The table is no longer wanted; returns whose status that may change."""
         table = self._tables.pop(name, None)
@@ -150,9 +159,8 @@ class Answers:
             return answered
         if table is not None:
             table.awaited.add(key)
-        said = self._said.get(key)
-        if said is None:
-            said = self._said[key] = self._standing(key)
+        # Another replica may write statuses meanwhile: what stands is read each time.
+        said = self._said[key] if key in self._said else self._standing(key)
         return _held(translated, said) if said else translated
 
     def _route(self, key: Key, translated: RouteStatus) -> RouteStatus:

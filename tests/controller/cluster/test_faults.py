@@ -133,6 +133,24 @@ async def test_a_follower_takes_over_and_its_gateways_count(server: FakeApiServe
             assert programmed_since(server, version) <= {"True"}
 
 
+async def test_a_replica_that_takes_over_goes_on_from_what_stands(server: FakeApiServer, tmp_path: Path) -> None:
+    async with controllers(server, tmp_path, "one", "two") as running:
+        for controller in running:
+            await controller.serves()
+        await comes_true(lambda: any(controller.leads for controller in running))
+        leader, follower = sorted(running, key=lambda controller: not controller.leads)
+        await comes_true(lambda: server.all("Deployment"))
+        give_address(server)
+        async with gateway_of(server, leader, tmp_path):
+            await comes_true(lambda: programmed(server) == "True")
+            version = server.version
+            await leader.kill()
+            await comes_true(lambda: follower.leads, within=10.0)
+            server.put(http_route("b"))
+            await comes_true(lambda: route_conditions(server, "b").get("Accepted") == "True")
+            assert programmed_since(server, version) <= {"True"}
+
+
 async def test_the_lease_is_given_back_at_the_end(server: FakeApiServer, one: RunningController) -> None:
     await comes_true(lambda: one.leads)
     await one.stop()

@@ -29,11 +29,12 @@ class Cluster:
     """Objects, their translation, and the answers to it."""
 
     def __init__(self, standing: Programmed | None = None) -> None:
+        self.standing = dict(standing or {})
         self.store = Store()
         self.translator = Translator(
             Options(regex_problem=lambda _pattern: None, merge=False, implicit_class=False, address="0.0.0.0")
         )
-        self.answers = Answers(lambda _key: standing or {})
+        self.answers = Answers(lambda _key: self.standing)
         for document in (gateway_class(), gateway(), http_route("a"), service()):
             self.put(document)
 
@@ -162,3 +163,15 @@ def test_a_table_that_was_refused_whole_is_not_programmed(cluster: Cluster) -> N
     cluster.answer(error="format 9 is not known")
     assert cluster.programmed().status == "False"
     assert "format 9" in cluster.programmed().message
+
+
+def test_who_takes_over_goes_on_from_what_stands_now(cluster: Cluster) -> None:
+    assert cluster.programmed().status == "Unknown"
+    cluster.answers.lapse("default/edge")
+    cluster.standing[""] = holds(ConditionType.PROGRAMMED, ConditionReason.PROGRAMMED, "another replica wrote it", 1)
+    assert cluster.programmed().status == "Unknown"
+    cluster.answers.read_again()
+    assert cluster.programmed().status == "True"
+    cluster.answer(bound=False)
+    cluster.answers.read_again()
+    assert cluster.programmed().status == "False", "its own gateways' answer is newer"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.backends.http1 import Http1Backend
 from tests.support.cluster_gateway import ClusterGateway, translated
-from tests.support.discovery import TABLE, ControllerHalf, soon
+from tests.support.discovery import TABLE, TOKEN, ControllerHalf, soon
 from tests.support.manifests import Manifest, backend, gateway, gateway_class, http_listener, http_route, rule
 from tests.support.ports import free_port
 from tests.support.sekisho import run_sekisho
@@ -74,6 +74,11 @@ async def test_a_process_serves_what_the_controller_says_and_goes_on_without_it(
         assert status is not None
         assert "is served meanwhile" in status.text
 
+    output = edge.process.output()
+    assert "spiffe://cluster.local/ns/prod/sa/edge-sekisho" in output
+    assert TOKEN not in output
+    assert "PRIVATE KEY" not in output
+
     async with ClusterGateway(tmp_path / "gateway", controller) as edge:
         await edge.wait_until_ready()
         assert await ask(port, "other.example.com") == 200
@@ -109,6 +114,49 @@ async def test_a_gateway_that_is_stopped_is_not_ready_at_once_and_accepts_until_
 
 async def _not_ready(edge: ClusterGateway) -> bool:
     return not await edge.ready()
+
+
+async def test_traffic_notices_neither_changes_nor_new_certificates_nor_a_controller_that_starts_anew(
+    tmp_path: Path, origin: Http1Backend
+) -> None:
+    port = free_port()
+    controller = ControllerHalf(lifetime=4.0)
+    answers: list[int] = []
+    stop = asyncio.Event()
+
+    async def client() -> None:
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as asking:
+            while not stop.is_set():
+                answers.append((await asking.get(f"http://127.0.0.1:{port}/", headers={"host": HOST})).status_code)
+                await asyncio.sleep(0.01)
+
+    async with ClusterGateway(tmp_path / "gateway", await _started(controller)) as edge:
+        controller.set(translated(tmp_path / "table", manifests(origin, port), TABLE))
+        await edge.wait_until_ready()
+        asking = asyncio.create_task(client())
+        for round_ in range(3):
+            for number in range(5):
+                hosts = (f"h{round_}-{number}.example.com",)
+                controller.set(translated(tmp_path / "table", manifests(origin, port, *hosts), TABLE))
+                await controller.answer()
+                assert await ask(port, hosts[0]) == 200
+            await controller.__aexit__()
+            await soon(lambda: _disconnected(edge), within=20)
+            await controller.__aenter__()
+        controller.set(translated(tmp_path / "table", manifests(origin, port), TABLE))
+        await controller.answer()
+        await soon(lambda: _renewed(edge), within=20)
+        stop.set()
+        await asking
+        await controller.__aexit__()
+
+    assert len(answers) > 50
+    assert set(answers) == {200}
+
+
+async def _renewed(edge: ClusterGateway) -> bool:
+    """More streams than controllers: those after a new certificate."""
+    return (await edge.metric("sekisho_discovery_connections_total") or 0.0) >= 6.0
 
 
 def test_a_role_that_this_release_does_not_have_is_refused(tmp_path: Path) -> None:

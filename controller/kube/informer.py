@@ -117,12 +117,14 @@ class Informer:
             self.failure = str(error)
             return self._refused(error)
         except UnreachableError as error:
+            # Every kind fails when the server is away: said once each, not at each try.
+            logger.log(logging.DEBUG if self.failure else logging.INFO, "%s: %s", self.name, error)
             self.failure = str(error)
-            logger.info("%s: %s", self.name, error)
             if self._clock.monotonic() - began >= self._settings.silence:
                 # A quiet cluster behind a server without bookmarks: nothing has failed.
                 self._backoff.reset()
             return self._backoff.next()
+        self.failure = ""
         # A server that ends every watch at once is not asked in a circle.
         if told or self._clock.monotonic() - began >= 1.0:
             self._backoff.reset()
@@ -198,7 +200,7 @@ class Informer:
             async with contextlib.aclosing(self._api.watch(self._path(), query, self._settings.silence)) as events:
                 async for event in events:
                     self._event(event)
-                    told = True
+                    told, self.failure = True, ""
                     self._backoff.reset()
                     if self._clock.monotonic() - self._listed_at >= self._settings.resync:
                         break

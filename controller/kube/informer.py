@@ -22,6 +22,8 @@ from controller.kube.kinds import collection, field_selector
 from controller.resources import Problem, Resource
 
 _MANY: Final = 200
+_REFUSALS: Final = 3
+"""In a row: then it is for a person to do something."""
 _ABSENT_LOOKS: Final = 3
 """A server that starts answers 404 for a moment: a kind is absent once it was so often in a row."""
 
@@ -85,6 +87,7 @@ class Informer:
         self._backoff = Backoff(settings.first_wait, settings.longest_wait, chance)
         self._served = 0
         self._looks = 0
+        self._refusals = 0
         self._version = ""
         self._listed_at = 0.0
         self._whole_list = False
@@ -118,6 +121,7 @@ class Informer:
             return self._refused(error)
         except UnreachableError as error:
             # Every kind fails when the server is away: said once each, not at each try.
+            self._refusals = 0
             logger.log(logging.DEBUG if self.failure else logging.INFO, "%s: %s", self.name, error)
             self.failure = str(error)
             if self._clock.monotonic() - began >= self._settings.silence:
@@ -179,7 +183,7 @@ class Informer:
         if self.absent:
             logger.warning("%s: the cluster has the kind now", self.name)
         solved = self.problem is not None
-        self.absent, self._looks, self.problem, self.failure = False, 0, None, ""
+        self.absent, self._looks, self._refusals, self.problem, self.failure = False, 0, 0, None, ""
         return solved
 
     # --- watch ----------------------------------------------------------------------------------
@@ -267,8 +271,9 @@ class Informer:
         return self._settings.absent_wait
 
     def _forbidden(self, error: ApiError) -> float:
-        # The first refusal may be a token or a role that is just being renewed.
-        if self.problem is None and self._backoff.failures:
+        # A token is renewed, or a server that has just started has not read its roles yet.
+        self._refusals += 1
+        if self.problem is None and self._refusals >= _REFUSALS:
             self.problem = Problem(
                 severity="error",
                 message=f"the API server refuses to list or watch {self.name}: {error}",

@@ -255,6 +255,7 @@ def announce_change(writer: Writer, changed: Changed) -> None:
 _NOUNS = {
     "gateways": "gateway",
     "listeners": "listener",
+    "authorization_policies": "authorization policy",
     "routes": "route",
     "backends": "backend",
     "endpoints": "endpoint set",

@@ -39,6 +39,7 @@ TableResource = (
     | model.Endpoints
     | model.Backend
     | model.Gateway
+    | model.AuthorizationPolicy
     | model.Listener
     | model.Route
 )

@@ -1,7 +1,8 @@
 """The table this gateway holds: what the engine accepted, resource by resource.
 
 Kept as dictionaries so that a delta costs what it changes. A rejected resource keeps its previous
-version, exactly as in the engine; that is what the state file stores and the config dump shows.
+version, exactly as in the engine, and a rejected authorization policy none; that is what the state file
+stores and the config dump shows.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ class HeldTable:
                     self._change(kind, update, refused)
         if refused and isinstance(update, Snapshot):
             self._keep_what_is_used(previous)
+        for kind, key in refused:
+            if kind == "authorization_policies":
+                # An older version may permit what the refused one was to forbid.
+                self._by_kind["authorization_policies"].pop(key, None)
         for kind in KINDS:
             if isinstance(update, Snapshot) or getattr(update.upsert, kind) or getattr(update.remove, kind):
                 self._tuples[kind] = tuple(self._by_kind[kind].values())

@@ -104,6 +104,90 @@ class Listener(Struct):
     """``Passthrough`` is for ``TLS`` alone: the backend terminates, and the gateway only reads the server name."""
     client_validation: ClientValidation | None = None
     """Only where the listener terminates TLS."""
+    authorization: tuple[str, ...] = ()
+    """Keys of the authorization policies that decide about its requests and connections. One that is not in the
+    table, because it was refused, is no reason to refuse the listener: everything is denied until it is there."""
+
+
+# --- authorization --------------------------------------------------------------------------------
+
+
+class AuthorizationSource(Struct):
+    """Who calls: every field that is given must hold, by one of its values; ``not_`` fields by none of theirs.
+
+    Texts match exactly, by prefix (``abc*``), by suffix (``*abc``), or where there is any value (``*``).
+    """
+
+    principals: tuple[str, ...] = ()
+    """``trust-domain/ns/namespace/sa/service-account``, from a verified client certificate."""
+    not_principals: tuple[str, ...] = ()
+    request_principals: tuple[str, ...] = ()
+    """``issuer/subject`` of a verified token."""
+    not_request_principals: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    not_namespaces: tuple[str, ...] = ()
+    service_accounts: tuple[str, ...] = ()
+    """``namespace/name``, as it is: without wildcards."""
+    not_service_accounts: tuple[str, ...] = ()
+    ip_blocks: tuple[str, ...] = ()
+    """Addresses or CIDR blocks; of the peer that the connection comes from."""
+    not_ip_blocks: tuple[str, ...] = ()
+    remote_ip_blocks: tuple[str, ...] = ()
+    """Of the client, as far as the hops before the gateway are trusted."""
+    not_remote_ip_blocks: tuple[str, ...] = ()
+
+
+class AuthorizationOperation(Struct):
+    """What is asked for, in the same way. All but ``ports`` are of requests alone.
+
+    A host pattern without port matches whatever the port. Paths are compared after they were normalised, without
+    query; they may be templates of ``{*}`` (one segment) and, last, ``{**}`` (any rest).
+    """
+
+    hosts: tuple[str, ...] = ()
+    not_hosts: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    """The ports that clients dial."""
+    not_ports: tuple[int, ...] = ()
+    methods: tuple[str, ...] = ()
+    not_methods: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    not_paths: tuple[str, ...] = ()
+
+
+class AuthorizationCondition(Struct):
+    """One attribute; ``key`` is spelt as in Istio, for example ``request.headers[x-user]``."""
+
+    key: str
+    values: tuple[str, ...] = ()
+    not_values: tuple[str, ...] = ()
+
+
+class AuthorizationRule(Struct):
+    """Matches by one source, one operation and every condition; an empty list asks for nothing."""
+
+    sources: tuple[AuthorizationSource, ...] = ()
+    operations: tuple[AuthorizationOperation, ...] = ()
+    conditions: tuple[AuthorizationCondition, ...] = ()
+
+
+class AuthorizationPolicy(Struct):
+    """Who may do what. ``key``: ``namespace/name``. Istio's semantics: any CUSTOM or DENY policy that matches denies,
+    then one ALLOW policy must match if there are any; AUDIT is only told.
+
+    On connections that carry no requests, a rule of an ALLOW policy with a field of requests never matches, and in the
+    others such a field counts as met.
+    """
+
+    key: str
+    action: Literal["ALLOW", "DENY", "AUDIT", "CUSTOM"] = "ALLOW"
+    rules: tuple[AuthorizationRule, ...] = ()
+    """No rule matches nothing; a rule without anything matches everything."""
+    dry_run: bool = False
+    """Decided, logged and counted, and never enforced."""
+    refusal: str = ""
+    """Why it cannot be enforced as it was written. It fails closed: ALLOW permits nothing, DENY and CUSTOM deny
+    everything; the rules are not looked at."""
 
 
 # --- routes -------------------------------------------------------------------------------------
@@ -375,6 +459,7 @@ class Resources(Struct):
     endpoints: tuple[Endpoints, ...] = ()
     backends: tuple[Backend, ...] = ()
     gateways: tuple[Gateway, ...] = ()
+    authorization_policies: tuple[AuthorizationPolicy, ...] = ()
     listeners: tuple[Listener, ...] = ()
     routes: tuple[Route, ...] = ()
 
@@ -395,6 +480,7 @@ class Removed(Struct):
     endpoints: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
+    authorization_policies: tuple[str, ...] = ()
     listeners: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
 
@@ -413,7 +499,10 @@ Update = Snapshot | Delta
 
 
 class Rejection(Struct):
-    """A resource that was refused: its previous good version, if any, keeps serving."""
+    """A resource that was refused: its previous good version, if any, keeps serving.
+
+    Except for an authorization policy: its previous version goes too, and what it applies to is denied.
+    """
 
     kind: str
     """Field name in :class:`Resources`, for example ``routes``."""

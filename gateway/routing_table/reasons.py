@@ -39,6 +39,8 @@ class Reason(StrEnum):
     DOWNSTREAM_DISCONNECTED = "downstream_disconnected"
     UPGRADE_REFUSED = "upgrade_refused"
     OVERLOAD = "overload"
+    AUTHORIZATION_DENIED = "authorization_denied"
+    AUTHORIZATION_UNAVAILABLE = "authorization_unavailable"
 
 
 FLAGS: dict[Reason, str] = {
@@ -68,5 +70,7 @@ FLAGS: dict[Reason, str] = {
     Reason.DOWNSTREAM_DISCONNECTED: "DC",
     Reason.UPGRADE_REFUSED: "-",
     Reason.OVERLOAD: "OM",
+    Reason.AUTHORIZATION_DENIED: "-",
+    Reason.AUTHORIZATION_UNAVAILABLE: "-",
 }
 """Envoy's ``response_flags`` for each reason; ``-`` where Envoy sets none."""

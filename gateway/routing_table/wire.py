@@ -22,6 +22,7 @@ from gateway.routing_table import validate
 from gateway.routing_table.model import (
     FORMAT,
     Applied,
+    AuthorizationPolicy,
     Backend,
     Certificate,
     Delta,
@@ -37,8 +38,17 @@ from gateway.routing_table.model import (
     Update,
 )
 
-Kind = Literal["trust_bundles", "certificates", "endpoints", "backends", "gateways", "listeners", "routes"]
-Resource = TrustBundle | Certificate | Endpoints | Backend | Gateway | Listener | Route
+Kind = Literal[
+    "trust_bundles",
+    "certificates",
+    "endpoints",
+    "backends",
+    "gateways",
+    "authorization_policies",
+    "listeners",
+    "routes",
+]
+Resource = TrustBundle | Certificate | Endpoints | Backend | Gateway | AuthorizationPolicy | Listener | Route
 
 KINDS: Final[Mapping[Kind, type[Resource]]] = {
     "trust_bundles": TrustBundle,
@@ -46,6 +56,7 @@ KINDS: Final[Mapping[Kind, type[Resource]]] = {
     "endpoints": Endpoints,
     "backends": Backend,
     "gateways": Gateway,
+    "authorization_policies": AuthorizationPolicy,
     "listeners": Listener,
     "routes": Route,
 }
@@ -64,6 +75,7 @@ class _RawResources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoints: tuple[msgspec.Raw, ...] = ()
     backends: tuple[msgspec.Raw, ...] = ()
     gateways: tuple[msgspec.Raw, ...] = ()
+    authorization_policies: tuple[msgspec.Raw, ...] = ()
     listeners: tuple[msgspec.Raw, ...] = ()
     routes: tuple[msgspec.Raw, ...] = ()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from gateway.routing_table.model import (
+    AuthorizationPolicy,
     Backend,
     Certificate,
     Endpoints,
@@ -31,9 +32,12 @@ _NOUNS: dict[Target, str] = {
 
 
 def references(
-    resource: TrustBundle | Certificate | Endpoints | Backend | Gateway | Listener | Route,
+    resource: TrustBundle | Certificate | Endpoints | Backend | Gateway | AuthorizationPolicy | Listener | Route,
 ) -> Iterator[Reference]:
-    """Kind and key of every resource that this one cannot be served without."""
+    """Kind and key of every resource that this one cannot be served without.
+
+    A listener is served without its authorization policies: it denies everything then.
+    """
     match resource:
         case Backend():
             return _of_backend(resource)
@@ -41,7 +45,7 @@ def references(
             return _of_listener(resource)
         case Route():
             return _of_route(resource)
-        case TrustBundle() | Certificate() | Endpoints() | Gateway():
+        case TrustBundle() | Certificate() | Endpoints() | Gateway() | AuthorizationPolicy():
             return iter(())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final, assert_never
 
 from gateway.routing_table.model import (
+    AuthorizationPolicy,
     Backend,
     BackendTLS,
     Certificate,
@@ -19,6 +20,7 @@ from gateway.routing_table.model import (
     SubjectAltName,
     TrustBundle,
 )
+from gateway.routing_table.validate.authorization import authorization_policy
 from gateway.routing_table.validate.names import (
     Problems,
     at,
@@ -43,7 +45,7 @@ _MAX_TRUSTED_HOPS: Final = 64
 _MAX_WINDOW_BYTES: Final = 2**31 - 1
 """RFC 9113, 6.5.2: a larger window is a flow-control error."""
 
-Judged = TrustBundle | Certificate | Endpoints | Backend | Gateway | Listener | Route
+Judged = TrustBundle | Certificate | Endpoints | Backend | Gateway | AuthorizationPolicy | Listener | Route
 
 
 def problem(resource: Judged) -> str | None:
@@ -67,6 +69,8 @@ def _problems(resource: Judged) -> Iterator[str]:
         case Gateway():
             yield from at("trusted_hops", bounded(resource.trusted_hops, _MAX_TRUSTED_HOPS, "hops"))
             yield from at("limits", _limits(resource.limits))
+        case AuthorizationPolicy():
+            yield from authorization_policy(resource)
         case Listener():
             yield from _listener(resource)
         case Route():
@@ -133,6 +137,7 @@ def _listener(listener: Listener) -> Problems:
         yield "certificates: a listener that terminates TLS needs at least one certificate; name one"
     if not terminates and listener.certificates:
         yield "certificates: a listener that does not terminate TLS would not use them; name none"
+    yield from at("authorization", bounded(len(listener.authorization), _MAX_REFERENCES, "policies"))
     if listener.client_validation is not None:
         yield from at("client_validation", _client_validation(listener.client_validation, terminates))
 

@@ -17,17 +17,19 @@ pub enum Kind {
     Endpoints,
     Backends,
     Gateways,
+    AuthorizationPolicies,
     Listeners,
     Routes,
 }
 
 /// Every kind, in the order in which kinds are applied: what is used comes before what uses it.
-pub const KINDS: [Kind; 7] = [
+pub const KINDS: [Kind; 8] = [
     Kind::TrustBundles,
     Kind::Certificates,
     Kind::Endpoints,
     Kind::Backends,
     Kind::Gateways,
+    Kind::AuthorizationPolicies,
     Kind::Listeners,
     Kind::Routes,
 ];
@@ -41,6 +43,7 @@ impl Kind {
             Self::Endpoints => "endpoints",
             Self::Backends => "backends",
             Self::Gateways => "gateways",
+            Self::AuthorizationPolicies => "authorization_policies",
             Self::Listeners => "listeners",
             Self::Routes => "routes",
         }
@@ -53,6 +56,7 @@ impl Kind {
             Self::Endpoints => "endpoints",
             Self::Backends => "backend",
             Self::Gateways => "gateway",
+            Self::AuthorizationPolicies => "authorization policy",
             Self::Listeners => "listener",
             Self::Routes => "route",
         }
@@ -65,6 +69,7 @@ impl Kind {
             Self::Endpoints => &removed.endpoints,
             Self::Backends => &removed.backends,
             Self::Gateways => &removed.gateways,
+            Self::AuthorizationPolicies => &removed.authorization_policies,
             Self::Listeners => &removed.listeners,
             Self::Routes => &removed.routes,
         }
@@ -77,6 +82,7 @@ impl Kind {
             Self::Endpoints => touched.endpoints = true,
             Self::Backends => touched.backends = true,
             Self::Gateways => touched.gateways = true,
+            Self::AuthorizationPolicies => touched.authorization_policies = true,
             Self::Listeners => touched.listeners = true,
             Self::Routes => touched.routes = true,
         }
@@ -89,6 +95,7 @@ impl Kind {
             Self::Endpoints => table.endpoints.contains_key(key),
             Self::Backends => table.backends.contains_key(key),
             Self::Gateways => table.gateways.contains_key(key),
+            Self::AuthorizationPolicies => table.authorization_policies.contains_key(key),
             Self::Listeners => table.listeners.contains_key(key),
             Self::Routes => table.routes.contains_key(key),
         }
@@ -108,7 +115,8 @@ impl Kind {
             }
             Self::Backends => collect_users(&table.routes, self, wanted, &mut users),
             Self::Gateways => collect_users(&table.listeners, self, wanted, &mut users),
-            Self::Endpoints | Self::Listeners | Self::Routes => {}
+            // A listener that still names a policy denies everything: nothing stands in the way of its removal.
+            Self::AuthorizationPolicies | Self::Endpoints | Self::Listeners | Self::Routes => {}
         }
         users
     }
@@ -180,6 +188,7 @@ resource!(Backend, Backends, backends, |backend, each| {
     }
 });
 resource!(Gateway, Gateways, gateways, |_, _| {});
+resource!(AuthorizationPolicy, AuthorizationPolicies, authorization_policies, |_, _| {});
 resource!(Listener, Listeners, listeners, |listener, each| {
     each(Kind::Gateways, &listener.gateway);
     listener.certificates.iter().for_each(|certificate| each(Kind::Certificates, certificate));

@@ -1,7 +1,7 @@
 //! Keyed store of resources: applies updates resource by resource, so that a bad one costs itself.
 //!
-//! Owns what is served after an update: a rejected resource keeps its previous version, a reference never
-//! dangles, and an update that cannot be read changes nothing. Decoding is [`crate::update`]'s, judging one
+//! Owns what is served after an update: a rejected resource keeps its previous version (an authorization policy
+//! none), a reference never dangles, and an update that cannot be read changes nothing. Decoding is [`crate::update`]'s, judging one
 //! resource [`crate::validate`]'s.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -23,6 +23,7 @@ pub struct Table {
     pub endpoints: BTreeMap<String, Arc<Endpoints>>,
     pub backends: BTreeMap<String, Arc<Backend>>,
     pub gateways: BTreeMap<String, Arc<Gateway>>,
+    pub authorization_policies: BTreeMap<String, Arc<AuthorizationPolicy>>,
     pub listeners: BTreeMap<String, Arc<Listener>>,
     pub routes: BTreeMap<String, Arc<Route>>,
 }
@@ -35,6 +36,7 @@ pub struct Touched {
     pub endpoints: bool,
     pub backends: bool,
     pub gateways: bool,
+    pub authorization_policies: bool,
     pub listeners: bool,
     pub routes: bool,
 }
@@ -96,11 +98,14 @@ impl TableStore {
         sweep.insert(staged.endpoints);
         sweep.insert(staged.backends);
         sweep.insert(staged.gateways);
+        sweep.withdraw_refused_policies(&staged.authorization_policies);
+        sweep.insert(staged.authorization_policies);
         sweep.insert(staged.listeners);
         sweep.insert(staged.routes);
         // What uses goes before what is used.
         sweep.remove::<Route>();
         sweep.remove::<Listener>();
+        sweep.remove::<AuthorizationPolicy>();
         sweep.remove::<Gateway>();
         sweep.remove::<Backend>();
         sweep.remove::<Endpoints>();
@@ -140,6 +145,7 @@ impl<'a> Change<'a> {
         self.stage::<Endpoints>(&raw.endpoints);
         self.stage::<Backend>(&raw.backends);
         self.stage::<Gateway>(&raw.gateways);
+        self.stage::<AuthorizationPolicy>(&raw.authorization_policies);
         self.stage::<Listener>(&raw.listeners);
         self.stage::<Route>(&raw.routes);
     }
@@ -302,6 +308,18 @@ impl Sweep<'_> {
                 None => drop(resources.insert(key, resource)),
             }
             T::KIND.touch(self.touched);
+        }
+    }
+
+    /// An older version may permit what the refused one was to forbid: what it applied to is denied instead.
+    fn withdraw_refused_policies(&mut self, staged: &BTreeMap<String, Arc<AuthorizationPolicy>>) {
+        let kind = Kind::AuthorizationPolicies;
+        for refused in self.rejected.iter().filter(|rejection| rejection.kind == kind.field()) {
+            let known = self.table.authorization_policies.contains_key(&refused.key);
+            if known && !staged.contains_key(&refused.key) {
+                self.table.authorization_policies.remove(&refused.key);
+                kind.touch(self.touched);
+            }
         }
     }
 

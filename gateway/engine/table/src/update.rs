@@ -53,6 +53,8 @@ pub struct RawResources<'a> {
     #[serde(borrow)]
     pub gateways: Vec<&'a RawValue>,
     #[serde(borrow)]
+    pub authorization_policies: Vec<&'a RawValue>,
+    #[serde(borrow)]
     pub listeners: Vec<&'a RawValue>,
     #[serde(borrow)]
     pub routes: Vec<&'a RawValue>,
@@ -67,6 +69,7 @@ pub struct Removed {
     pub endpoints: Vec<String>,
     pub backends: Vec<String>,
     pub gateways: Vec<String>,
+    pub authorization_policies: Vec<String>,
     pub listeners: Vec<String>,
     pub routes: Vec<String>,
 }

@@ -3,6 +3,7 @@
 //! Owns the rules on each field, and says for each problem which field it is in and what to write in its
 //! place. References between resources are the store's; what a certificate holds is asked of [`Checks`].
 
+mod authorization;
 mod filter;
 mod name;
 mod route;
@@ -65,6 +66,7 @@ judged! {
     Endpoints: |it, _| endpoints(it);
     Backend: |it, _| backend(it);
     Gateway: |it, _| gateway(it);
+    AuthorizationPolicy: |it, _| authorization::policy(it);
     Listener: |it, _| listener(it);
     Route: |it, _| route::route(it);
 }
@@ -191,6 +193,7 @@ fn listener(listener: &Listener) -> Verdict {
         }
         _ => {}
     }
+    at("authorization", bounded(listener.authorization.len(), MAX_REFERENCES, "policies"))?;
     let validation = listener.client_validation.as_ref();
     validation.map_or(Ok(()), |it| at("client_validation", client_validation(it, listener.terminates_tls())))
 }

@@ -146,6 +146,7 @@ fn listener(key: &str, hostname: &str, certificates: &[&str]) -> Listener {
         certificates: certificates.iter().map(|key| (*key).to_owned()).collect(),
         tls_mode: Default::default(),
         client_validation: None,
+        authorization: Vec::new(),
     }
 }
 

@@ -74,6 +74,7 @@ async fn tls_backend() -> (Worker, tokio::sync::mpsc::UnboundedReceiver<bool>) {
         certificates: vec!["web".to_owned()],
         tls_mode: Default::default(),
         client_validation: None,
+        authorization: Vec::new(),
     };
     let tls = ServerTls::build(&[&listener], &servers).expect("a server");
     let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");

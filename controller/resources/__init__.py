@@ -6,6 +6,19 @@ not know where an object came from, nor what is made of it. Every type is immuta
 
 from __future__ import annotations
 
+from controller.resources.authorization_policy import (
+    AuthorizationCondition,
+    AuthorizationFrom,
+    AuthorizationOperation,
+    AuthorizationPolicy,
+    AuthorizationPolicySpec,
+    AuthorizationRule,
+    AuthorizationSource,
+    AuthorizationTo,
+    ExtensionProvider,
+    PolicyTargetReference,
+    WorkloadSelector,
+)
 from controller.resources.backend_tls_policy import (
     BackendTLSPolicy,
     BackendTLSPolicySpec,
@@ -163,6 +176,14 @@ __all__ = [
     "SERVICE_NAME_LABEL",
     "AllowedListeners",
     "AllowedRoutes",
+    "AuthorizationCondition",
+    "AuthorizationFrom",
+    "AuthorizationOperation",
+    "AuthorizationPolicy",
+    "AuthorizationPolicySpec",
+    "AuthorizationRule",
+    "AuthorizationSource",
+    "AuthorizationTo",
     "AutoscalingParameters",
     "BackendObjectReference",
     "BackendPort",
@@ -180,6 +201,7 @@ __all__ = [
     "EndpointPort",
     "EndpointReference",
     "EndpointSlice",
+    "ExtensionProvider",
     "ExternalHostnameBackend",
     "ForwardBodyConfig",
     "Fraction",
@@ -254,6 +276,7 @@ __all__ = [
     "ParentReference",
     "ParseResult",
     "PodDisruptionBudgetParameters",
+    "PolicyTargetReference",
     "Problem",
     "ReferenceGrant",
     "ReferenceGrantFrom",
@@ -280,6 +303,7 @@ __all__ = [
     "TLSRouteSpec",
     "TypedLocalObjectReference",
     "UDPRoute",
+    "WorkloadSelector",
     "XBackend",
     "duration_ms",
     "parse",

@@ -15,7 +15,6 @@ _NOT_SERVED = {
     "XMesh": "remove it",
     "Endpoints": "write an EndpointSlice instead",
     "PeerAuthentication": "remove it",
-    "AuthorizationPolicy": "remove it, and do not rely on its protection",
     "RequestAuthentication": "remove it, and do not rely on its protection",
     "VirtualService": "write an HTTPRoute instead",
     "DestinationRule": "write a BackendTLSPolicy for its TLS settings",

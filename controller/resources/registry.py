@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from controller.resources.authorization_policy import AuthorizationPolicy
 from controller.resources.backend_tls_policy import BackendTLSPolicy
 from controller.resources.config_map import ConfigMap
 from controller.resources.endpoint_slice import EndpointSlice
@@ -44,6 +45,7 @@ KINDS: tuple[type[Resource], ...] = (
     GatewayParameters,
     IngressClass,
     Ingress,
+    AuthorizationPolicy,
 )
 
 

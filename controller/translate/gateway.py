@@ -10,13 +10,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from controller.resources import GATEWAY_GROUP, Gateway, GatewayParametersSpec
 from controller.store import Key
 from controller.translate.addresses import address_problem, bound_addresses
+from controller.translate.authorization import policies_of
 from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.frontend_tls import ClientValidations
 from controller.translate.gateway_class import GATEWAY_CLASS
@@ -34,6 +35,9 @@ from gateway.routing_table import model
 
 CLAIMS = "claims"
 """Collection: Gateways that want a socket of the merged table."""
+
+AUTHORIZED = "authorized"
+"""Collection, by key of an authorization policy: the Gateways that it applies to."""
 
 TABLES = "tables"
 """Collection: names of the tables there are."""
@@ -62,6 +66,18 @@ class ParsedGateway(msgspec.Struct, frozen=True):
     """Why the Gateway as a whole is not accepted."""
     client_certificate: model.Certificate | None
     client_problem: Problem | None
+    authorization: tuple[model.AuthorizationPolicy, ...] = ()
+    """Decides about every request and connection."""
+
+
+class Governed(NamedTuple):
+    """A Gateway that an authorization policy applies to."""
+
+    gateway: str
+    streams: tuple[str, ...]
+    """Names of listeners that carry connections."""
+    without_identity: tuple[str, ...]
+    """Names of listeners that know nobody's certificate."""
 
 
 class ServedListener(msgspec.Struct, frozen=True):
@@ -132,6 +148,7 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
         problem=problem,
         client_certificate=client if isinstance(client, model.Certificate) else None,
         client_problem=client if isinstance(client, Problem) else None,
+        authorization=policies_of(reads, key, gateway),
     )
 
 
@@ -237,16 +254,33 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
         resources += [(served.table, "trust_bundles", bundle) for bundle in listener.parsed.trust_bundles]
         resources += [(served.table, "certificates", certificate) for certificate in listener.parsed.certificates]
         resources += [
-            (served.table, "listeners", _table_listener(key, listener.parsed, table_key, address))
+            (served.table, "listeners", _table_listener(key, served.parsed, listener.parsed, table_key, address))
             for table_key, address in zip(listener.keys, served.parsed.addresses, strict=True)
         ]
+    policies = served.parsed.authorization
     if resources:
         resources.append((served.table, "gateways", served.parsed.settings))
+        resources += [(served.table, "authorization_policies", policy) for policy in policies]
     unique = {(table, kind, resource.key): (table, kind, resource) for table, kind, resource in resources}
-    return Published(members=(((TABLES, ""), served.table),), resources=tuple(unique.values()))
+    governed = _governed(key, served) if policies else None
+    return Published(
+        members=(((TABLES, ""), served.table), *(((AUTHORIZED, policy.key), governed) for policy in policies)),
+        resources=tuple(unique.values()),
+    )
 
 
-def _table_listener(gateway: Key, listener: ParsedListener, key: str, address: str) -> model.Listener:
+def _governed(key: Key, served: ServedGateway) -> Governed:
+    served_ones = [listener.parsed for listener in served.every_listener() if listener.problem is None]
+    return Governed(
+        gateway=object_name(key),
+        streams=tuple(one.name for one in served_ones if one.protocol not in ("HTTP", "HTTPS")),
+        without_identity=tuple(one.name for one in served_ones if one.client_validation is None),
+    )
+
+
+def _table_listener(
+    gateway: Key, parsed: ParsedGateway, listener: ParsedListener, key: str, address: str
+) -> model.Listener:
     return model.Listener(
         key=key,
         gateway=object_name(gateway),
@@ -258,6 +292,7 @@ def _table_listener(gateway: Key, listener: ParsedListener, key: str, address: s
         certificates=tuple(certificate.key for certificate in listener.certificates),
         tls_mode=listener.tls_mode,
         client_validation=listener.client_validation,
+        authorization=tuple(policy.key for policy in parsed.authorization),
     )
 
 

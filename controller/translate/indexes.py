@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 from controller.resources import (
     SERVICE_NAME_LABEL,
+    AuthorizationPolicy,
     BackendTLSPolicy,
     EndpointSlice,
     IngressClass,
@@ -28,6 +29,9 @@ GRANTS = "grants"
 
 SETS = "sets"
 """ListenerSets by the Gateway (namespace, name) they belong to."""
+
+AUTHORIZATIONS = "authorizations"
+"""AuthorizationPolicies by namespace."""
 
 INGRESS_CLASSES = "ingress-classes"
 """All IngressClasses, under the empty key."""
@@ -52,6 +56,8 @@ def entries_of(resource: Resource) -> Iterator[Entry]:
             yield SETS, (parent.namespace or namespace, parent.name)
         case IngressClass():
             yield INGRESS_CLASSES, ""
+        case AuthorizationPolicy():
+            yield AUTHORIZATIONS, namespace
         case ReferenceGrant():
             yield GRANTS, namespace
         case _:

@@ -38,6 +38,7 @@ class TLSPort(msgspec.Struct, frozen=True):
     bind_port: int
     client_validation: model.ClientValidation | None
     trust_bundles: tuple[model.TrustBundle, ...]
+    authorization: tuple[model.AuthorizationPolicy, ...]
 
 
 class IngressGateway(msgspec.Struct, frozen=True):
@@ -122,6 +123,7 @@ def _tls_port(owner: _Owner) -> TLSPort | None:
                 bind_port=listener.parsed.bind_port,
                 client_validation=listener.parsed.client_validation,
                 trust_bundles=listener.parsed.trust_bundles,
+                authorization=owner.served.parsed.authorization,
             )
     return None
 

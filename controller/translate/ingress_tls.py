@@ -73,6 +73,7 @@ def _publish(place: TLSHost, found: TLSListener | None) -> Published:
     resources: list[tuple[str, str, TableResource]] = [
         (found.table, "trust_bundles", bundle) for bundle in found.port.trust_bundles
     ]
+    resources += [(found.table, "authorization_policies", policy) for policy in found.port.authorization]
     resources.append((found.table, "certificates", found.certificate))
     resources.append((found.table, "gateways", found.port.settings))
     resources += [
@@ -94,6 +95,7 @@ def _table_listener(found: TLSListener, key: str, address: str) -> model.Listene
         hostname=found.host,
         certificates=(found.certificate.key,),
         client_validation=found.port.client_validation,
+        authorization=tuple(policy.key for policy in found.port.authorization),
     )
 
 

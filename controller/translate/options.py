@@ -42,3 +42,5 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     external_names: bool = True
     """Services of type ExternalName are followed. In a cluster they can point anywhere (CVE-2021-25740)."""
     cluster_domain: str = "cluster.local"
+    root_namespace: str = "istio-system"
+    """Policies about security in this namespace apply to all of them."""

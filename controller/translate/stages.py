@@ -19,32 +19,35 @@ class Rank(IntEnum):
     """An Ingress by itself: its class, hosts, paths and certificates."""
     LISTENER_SET = 5
     """A ListenerSet by itself."""
-    PARSED_GATEWAY = 6
+    AUTHORIZATION = 6
+    """An AuthorizationPolicy by itself."""
+    PARSED_GATEWAY = 7
     """A Gateway by itself, with its ListenerSets: listeners, certificates, addresses, conflicts."""
-    WANTED_GATEWAY = 7
+    WANTED_GATEWAY = 8
     """Keeps the Gateway of Ingresses in view, which may be implied."""
-    PORT = 8
+    PORT = 9
     """Who gets a port that several Gateways of one table want."""
-    GATEWAY = 9
+    GATEWAY = 10
     """A Gateway as it is served: what routes attach to, and its part of a table."""
-    PARENT = 10
+    PARENT = 11
     """What routes see of a Gateway or ListenerSet: a rotated certificate does not reach them."""
-    INGRESS_GATEWAY = 11
+    INGRESS_GATEWAY = 12
     """What Ingresses see of their Gateway."""
-    INGRESS_TLS = 12
+    INGRESS_TLS = 13
     """A host that Ingresses have served over TLS."""
-    TLS_POLICY = 13
-    ENDPOINTS = 14
-    BACKEND = 15
-    ROUTE = 16
-    INGRESS = 17
-    PLACEMENT = 18
+    TLS_POLICY = 14
+    ENDPOINTS = 15
+    BACKEND = 16
+    ROUTE = 17
+    INGRESS = 18
+    PLACEMENT = 19
     """A backend in a table that has a route to it."""
-    GATEWAY_STATUS = 19
-    LISTENER_SET_STATUS = 20
-    INGRESS_STATUS = 21
-    TLS_POLICY_STATUS = 22
-    XBACKEND_STATUS = 23
-    GATEWAY_CLASS_STATUS = 24
-    INFRASTRUCTURE = 25
+    GATEWAY_STATUS = 20
+    LISTENER_SET_STATUS = 21
+    INGRESS_STATUS = 22
+    TLS_POLICY_STATUS = 23
+    XBACKEND_STATUS = 24
+    GATEWAY_CLASS_STATUS = 25
+    AUTHORIZATION_NOTICES = 26
+    INFRASTRUCTURE = 27
     """What is provisioned for a Gateway."""

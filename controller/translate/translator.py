@@ -12,8 +12,18 @@ from typing import Any
 
 import msgspec
 
-from controller.resources import BackendTLSPolicy, Gateway, GatewayClass, Ingress, ListenerSet, XBackend
+from controller.resources import (
+    AuthorizationPolicy,
+    BackendTLSPolicy,
+    Gateway,
+    GatewayClass,
+    Ingress,
+    ListenerSet,
+    XBackend,
+)
 from controller.store import Key, Snapshot
+from controller.translate.authorization import AUTHORIZATION
+from controller.translate.authorization_notices import AUTHORIZATION_NOTICES
 from controller.translate.backend_tls_policy import TLS_POLICY, TLS_POLICY_STATUS
 from controller.translate.backends import BACKEND, PLACEMENT, PLACEMENTS
 from controller.translate.certificates import CERTIFICATE, TRUST_BUNDLE
@@ -48,6 +58,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     INGRESS_CLASS,
     PARSED_INGRESS,
     LISTENER_SET,
+    AUTHORIZATION,
     PARSED_GATEWAY,
     WANTED_GATEWAY,
     PORT,
@@ -67,6 +78,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     TLS_POLICY_STATUS,
     XBACKEND_STATUS,
     GATEWAY_CLASS_STATUS,
+    AUTHORIZATION_NOTICES,
     INFRASTRUCTURE,
 )
 _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
@@ -77,6 +89,7 @@ _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     BackendTLSPolicy.kind: (TLS_POLICY_STATUS,),
     XBackend.kind: (XBACKEND_STATUS,),
     Ingress.kind: (PARSED_INGRESS, INGRESS, INGRESS_STATUS),
+    AuthorizationPolicy.kind: (AUTHORIZATION_NOTICES,),
 }
 """Stages that every object of a kind goes through."""
 _ROOTING: dict[str, Stage[Any, Any]] = {

@@ -34,8 +34,8 @@ class HeldTable:
                     self._change(kind, update, refused)
         if refused and isinstance(update, Snapshot):
             self._keep_what_is_used(previous)
-        for kind, key in refused:
-            if kind == "authorization_policies":
+        for refused_kind, key in refused:
+            if refused_kind == "authorization_policies":
                 # An older version may permit what the refused one was to forbid.
                 self._by_kind["authorization_policies"].pop(key, None)
         for kind in KINDS:

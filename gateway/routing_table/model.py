@@ -171,6 +171,9 @@ class AuthorizationRule(Struct):
     conditions: tuple[AuthorizationCondition, ...] = ()
 
 
+AuthorizationAction = Literal["ALLOW", "DENY", "AUDIT", "CUSTOM"]
+
+
 class AuthorizationPolicy(Struct):
     """Who may do what. ``key``: ``namespace/name``. Istio's semantics: any CUSTOM or DENY policy that matches denies,
     then one ALLOW policy must match if there are any; AUDIT is only told.
@@ -180,7 +183,7 @@ class AuthorizationPolicy(Struct):
     """
 
     key: str
-    action: Literal["ALLOW", "DENY", "AUDIT", "CUSTOM"] = "ALLOW"
+    action: AuthorizationAction = "ALLOW"
     rules: tuple[AuthorizationRule, ...] = ()
     """No rule matches nothing; a rule without anything matches everything."""
     dry_run: bool = False

@@ -135,6 +135,7 @@ def test_the_plural_of_every_kind() -> None:
         "gatewayparameters",
         "ingressclasses",
         "ingresses",
+        "authorizationpolicies",
     ]
     assert [plural(kind) for kind in ("Endpoints", "ListenerSet", "TLSRoute")] == [
         "endpoints",

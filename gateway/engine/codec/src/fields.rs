@@ -7,22 +7,29 @@ use http::header::HeaderName;
 
 /// True for the fields that mean something on one connection only.
 pub fn is_connection_specific(name: &HeaderName) -> bool {
-    let name = name.as_str();
+    names_connection(name.as_str().as_bytes())
+}
+
+fn names_connection(name: &[u8]) -> bool {
     match name.len() {
-        7 => name == "upgrade",
-        10 => name == "connection" || name == "keep-alive",
-        16 => name == "proxy-connection",
-        17 => name == "transfer-encoding",
+        7 => name == b"upgrade",
+        10 => name == b"connection" || name == b"keep-alive",
+        16 => name == b"proxy-connection",
+        17 => name == b"transfer-encoding",
         _ => false,
     }
 }
 
 /// True for the fields that an encoder writes itself, from the authority and the framing.
 pub fn is_written_by_encoder(name: &HeaderName) -> bool {
-    match name.as_str().len() {
-        4 => name.as_str() == "host",
-        14 => name.as_str() == "content-length",
-        _ => is_connection_specific(name),
+    names_encoders_own(name.as_str().as_bytes())
+}
+
+pub(crate) fn names_encoders_own(name: &[u8]) -> bool {
+    match name.len() {
+        4 => name == b"host",
+        14 => name == b"content-length",
+        _ => names_connection(name),
     }
 }
 

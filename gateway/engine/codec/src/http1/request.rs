@@ -1,11 +1,12 @@
 //! Request heads (RFC 9112, 3 and 6.3).
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 use http::header::HeaderValue;
 use http::{Method, Version};
-use httparse::Status;
 
-use super::head::{FieldSlot, Head, STACK_FIELDS, diagnose, slots};
+use super::head::{Head, is_other_version};
 use super::list::FieldList;
 use super::{Framing, HeadError, HeadLimits, HeadReader};
 use crate::target::{Normalized, normalize};
@@ -32,24 +33,16 @@ pub fn parse_request(
     HeadReader::new().request(buffer, limits, scheme)
 }
 
-pub(super) fn parse(head: &Head, scheme: Scheme) -> Result<ParsedRequest, HeadError> {
-    let text = &head.text;
-    let mut stack = [const { FieldSlot::uninit() }; STACK_FIELDS];
-    let mut heap = Vec::new();
-    let mut request = httparse::Request::new(&mut []);
-    match request.parse_with_uninit_headers(text, slots(head.fields, &mut stack, &mut heap)) {
-        Ok(Status::Complete(_)) => {}
-        Ok(Status::Partial) => return Err(HeadError::Malformed("the first line of the head is malformed")),
-        Err(error) => return Err(diagnose(text, error)),
-    }
-    let version = if request.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-    let mut fields = FieldList::read(text, request.headers)?;
-    let method = Method::from_bytes(request.method.unwrap_or_default().as_bytes())
-        .map_err(|_| HeadError::Malformed("the method is not a token"))?;
-    let (target, from_target) = target(text, request.path.unwrap_or_default(), &method)?;
+pub(super) fn parse(mut head: Head<'_>, scheme: Scheme) -> Result<ParsedRequest, HeadError> {
+    head.check_bytes()?;
+    let line = request_line(head.first_line()).ok_or_else(|| diagnose(head.first_line()))?;
+    let mut fields = FieldList::read(&mut head)?;
+    let text = head.text.freeze();
+    let RequestLine { method, target: place, version } = line;
+    let (target, from_target) = target(&text, place, &method)?;
     let framing = framing(&fields, version)?;
-    let host = host(fields.host.take(), version)?;
-    let upgrade = fields.take_upgrade().filter(|_| framing.is_empty() && version == Version::HTTP_11);
+    let host = host(fields.host.take().map(|place| text.slice(place)), version)?;
+    let upgrade = fields.take_upgrade(&text).filter(|_| framing.is_empty() && version == Version::HTTP_11);
     Ok(ParsedRequest {
         framing,
         keep_alive: if version == Version::HTTP_10 { fields.keep_alive && !fields.close } else { !fields.close },
@@ -61,9 +54,43 @@ pub(super) fn parse(head: &Head, scheme: Scheme) -> Result<ParsedRequest, HeadEr
             authority: from_target.unwrap_or(host),
             target,
             version,
-            headers: fields.headers,
+            headers: fields.headers(&text),
         },
     })
+}
+
+struct RequestLine {
+    method: Method,
+    /// Not empty, and without white space or control bytes.
+    target: Range<usize>,
+    version: Version,
+}
+
+fn request_line(line: &[u8]) -> Option<RequestLine> {
+    let (rest, version) = match line.strip_suffix(b" HTTP/1.1") {
+        Some(rest) => (rest, Version::HTTP_11),
+        None => (line.strip_suffix(b" HTTP/1.0")?, Version::HTTP_10),
+    };
+    let space = memchr::memchr(b' ', rest)?;
+    let target = space + 1..rest.len();
+    // What is not ASCII is refused where the target is brought to its one spelling.
+    let is_visible = |byte: &u8| *byte > b' ' && *byte != 0x7f;
+    let bytes = &rest[target.clone()];
+    if bytes.is_empty() || !bytes.iter().all(is_visible) || std::str::from_utf8(bytes).is_err() {
+        return None;
+    }
+    Some(RequestLine { method: Method::from_bytes(&rest[..space]).ok()?, target, version })
+}
+
+fn diagnose(line: &[u8]) -> HeadError {
+    let mut words = line.split(|byte| *byte == b' ');
+    let (method, target, version) = (words.next(), words.next(), words.next());
+    let is_method = method.is_some_and(|method| Method::from_bytes(method).is_ok());
+    let has_target = target.is_some_and(|target| !target.is_empty());
+    if is_method && has_target && version.is_some_and(is_other_version) && words.next().is_none() {
+        return HeadError::UnsupportedVersion;
+    }
+    HeadError::Malformed("the first line of the head is malformed")
 }
 
 fn framing(fields: &FieldList, version: Version) -> Result<Framing, HeadError> {
@@ -77,14 +104,12 @@ fn framing(fields: &FieldList, version: Version) -> Result<Framing, HeadError> {
     }
 }
 
-fn host(host: Option<HeaderValue>, version: Version) -> Result<HeaderValue, HeadError> {
+fn host(host: Option<Bytes>, version: Version) -> Result<HeaderValue, HeadError> {
+    const INVALID: HeadError = HeadError::Malformed("the Host is not a valid authority");
     match host {
         Some(host) => {
-            host.to_str()
-                .ok()
-                .and_then(authority::split)
-                .ok_or(HeadError::Malformed("the Host is not a valid authority"))?;
-            Ok(host)
+            std::str::from_utf8(&host).ok().and_then(authority::split).ok_or(INVALID)?;
+            HeaderValue::from_maybe_shared(host).map_err(|_| INVALID)
         }
         None if version == Version::HTTP_10 => Ok(HeaderValue::from_static("")),
         None => Err(HeadError::Malformed("no Host is given")),
@@ -92,7 +117,8 @@ fn host(host: Option<HeaderValue>, version: Version) -> Result<HeaderValue, Head
 }
 
 /// The target in origin form, and the authority when the target named one.
-fn target(head: &Bytes, target: &str, method: &Method) -> Result<(Bytes, Option<HeaderValue>), HeadError> {
+fn target(head: &Bytes, place: Range<usize>, method: &Method) -> Result<(Bytes, Option<HeaderValue>), HeadError> {
+    let target = std::str::from_utf8(&head[place]).unwrap_or_default();
     if *method == Method::CONNECT {
         return Err(HeadError::Unsupported("CONNECT is not supported"));
     }

@@ -117,9 +117,9 @@ impl Connection {
             self.refused += 1;
             self.served = true;
             let config = self.context.worker.config();
-            let mut record = Record::begin(&self.context, &config, &exchange::unreadable(Version::HTTP_2));
+            let mut record = Record::begin(&self.context, &config, exchange::unreadable(Version::HTTP_2));
             record.answered(StatusCode::BAD_REQUEST, Reason::RequestMalformed);
-            record.settle();
+            record.settle(Instant::now());
         }
     }
 
@@ -150,9 +150,9 @@ impl Connection {
             let mut down = Downstream::Http2(exchange);
             let mut watchdog = Watchdog::default();
             if incoming.head.headers.len() > context.limits.max_request_headers as usize {
-                let record = Record::begin(&context, &context.worker.config(), &incoming.head);
+                let record = Record::begin(&context, &context.worker.config(), incoming.head);
                 let reply = Reply::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Reason::RequestHeadTooLarge);
-                exchange::refuse(&context, &mut down, &mut watchdog, incoming.head, record, reply).await;
+                exchange::refuse(&context, &mut down, &mut watchdog, record, reply).await;
                 return;
             }
             exchange::serve(&context, &mut down, &mut watchdog, incoming).await;

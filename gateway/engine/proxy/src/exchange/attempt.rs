@@ -15,9 +15,9 @@ use super::open::{OpenRequest, Opened};
 use super::pump::{Fault, Sides, Upload};
 use super::reply::Reply;
 use super::retry::{self, Failed, Next, Tries};
-use super::{Exchange, UPSTREAM_HEAD, is_grpc};
+use super::{Exchange, UPSTREAM_HEAD};
 use crate::reason::Reason;
-use crate::watchdog::after;
+use crate::watchdog::{Activity, after};
 
 /// A backend that does not know 100-continue gets the content after this long.
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
@@ -120,7 +120,7 @@ impl<'a> Attempts<'a> {
         let replayable = upload.replayable();
         let untried = self.backend.endpoints().len() > 1 + self.tries.transparent as usize;
         let Next::Again { after, counted } =
-            retry::decide(policy, failed, &exchange.head.method, replayable, self.tries)
+            retry::decide(policy, failed, &exchange.record.head.method, replayable, self.tries)
         else {
             return None;
         };
@@ -171,9 +171,12 @@ impl<'a> Attempts<'a> {
         let stale = lease.reused;
         let record = &mut exchange.record;
         record.upstream_host = Some(lease.endpoint.label().clone());
-        record.upstream_started.get_or_insert_with(Instant::now);
+        // A pooled connection was there at once.
+        let started = if stale { record.started() } else { Instant::now() };
+        record.upstream_started.get_or_insert(started);
         self.avoid = Some(lease.endpoint.handle().clone());
-        let request = OpenRequest { head: &exchange.head, body: exchange.body, upgrade: exchange.upgrade.as_ref() };
+        let request =
+            OpenRequest { head: &exchange.record.head, body: exchange.body, upgrade: exchange.upgrade.as_ref() };
         let mut opened = Opened::new(lease, &request).map_err(|error| Miss::Stream { error, stale })?;
         let answer = self.answer(exchange, &mut opened, upload).await?;
         Ok((opened, answer))
@@ -182,7 +185,7 @@ impl<'a> Attempts<'a> {
     async fn lease(&self, exchange: &mut Exchange<'_>) -> Result<Lease, Miss> {
         let want = if exchange.upgrade.is_some() {
             Want::Http1
-        } else if self.forward.plan.grpc || is_grpc(&exchange.head.headers) {
+        } else if self.forward.plan.grpc || exchange.record.grpc {
             Want::Http2
         } else {
             Want::Any
@@ -212,7 +215,7 @@ impl<'a> Attempts<'a> {
         upload: &mut Upload,
     ) -> Result<ReceivedResponse, Miss> {
         let mut interim = 0;
-        let method = exchange.head.method.clone();
+        let method = exchange.record.head.method.clone();
         let mut patience = upload.is_waiting().then(|| Box::pin(tokio::time::sleep(CONTINUE_PATIENCE)));
         poll_fn(|task| {
             if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(task).is_ready()) {
@@ -286,7 +289,7 @@ async fn pause(exchange: &mut Exchange<'_>, wait: Duration) -> Result<(), Miss> 
     }
     let mut turn = pin!(tokio::time::sleep(wait));
     // To wait for a turn is not to be idle.
-    exchange.activity = Instant::now() + wait;
+    exchange.activity = Activity::new(Instant::now() + wait);
     let outcome = poll_fn(|task| {
         if turn.as_mut().poll(task).is_ready() {
             return Poll::Ready(Ok(()));
@@ -294,7 +297,7 @@ async fn pause(exchange: &mut Exchange<'_>, wait: Duration) -> Result<(), Miss> 
         exchange.poll_interrupted(task, None, true).map(Err)
     })
     .await;
-    exchange.activity = Instant::now();
+    exchange.activity = Activity::new(Instant::now());
     outcome
 }
 

@@ -39,7 +39,7 @@ impl Exchange<'_> {
             self.record.note_grpc_status(&head.headers);
         }
         let keep_alive = self.keeps_alive();
-        let options = response_options(&self.head, keep_alive, None);
+        let options = response_options(&self.record.head, keep_alive, None);
         if self.down.start_response(&head, kind, &options).is_err() {
             return self.broken(Reason::DownstreamDisconnected);
         }
@@ -53,12 +53,13 @@ impl Exchange<'_> {
             }
             Err(Broken::Expired(reason)) => return self.broken(reason),
         }
-        self.record.upstream_duration = self.record.upstream_started.map(|started| started.elapsed());
+        let now = Instant::now();
+        self.record.upstream_duration = self.record.upstream_started.map(|started| now.duration_since(started));
         let whole = upload.received_all();
         if upload.is_done() {
             opened.release(attempts.backend);
         }
-        self.end(keep_alive, whole)
+        self.end(keep_alive, whole, now)
     }
 
     async fn pump(
@@ -119,11 +120,12 @@ impl Exchange<'_> {
         let Some((up, in_flight)) = opened.into_http1() else {
             return self.reply(Reply::new(StatusCode::BAD_GATEWAY, Reason::UpstreamProtocolError)).await.into();
         };
-        let options = response_options(&self.head, true, upgrade.as_ref());
+        let options = response_options(&self.record.head, true, upgrade.as_ref());
         if self.down.start_response(&head, kind, &options).is_err() {
             return self.broken(Reason::DownstreamDisconnected).into();
         }
-        if respond::flush(self.down, self.watchdog, self.deadline(None)).await.is_err() {
+        let deadline = self.deadline(None);
+        if respond::flush(self.down, self.watchdog, deadline).await.is_err() {
             return self.broken(Reason::DownstreamDisconnected).into();
         }
         Step::Upgrade(up, in_flight)

@@ -108,7 +108,8 @@ impl Headers {
     /// of HPACK's table (RFC 7541, 7.1.3). It must be visible ASCII; else nothing is left of `name`.
     pub fn set_unique(&mut self, name: &HeaderName, value: &[u8]) {
         self.remove(name);
-        if !value.iter().all(u8::is_ascii_graphic) {
+        // Without early exit, so that many bytes are looked at in one step.
+        if value.iter().fold(false, |found, byte| found | !byte.is_ascii_graphic()) {
             return;
         }
         match &mut self.form {

@@ -45,13 +45,17 @@ pub struct RequestHead {
 impl RequestHead {
     /// The path part of the target. The parser has checked that the target is visible ASCII.
     pub fn path(&self) -> &str {
-        let target = self.target_str();
-        target.split_once('?').map_or(target, |(path, _)| path)
+        self.path_and_query().0
     }
 
     /// The query without `?`, or empty.
     pub fn query(&self) -> &str {
-        self.target_str().split_once('?').map_or("", |(_, query)| query)
+        self.path_and_query().1
+    }
+
+    pub fn path_and_query(&self) -> (&str, &str) {
+        let target = self.target_str();
+        target.split_once('?').unwrap_or((target, ""))
     }
 
     pub fn target_str(&self) -> &str {

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use http::Version;
 use http::header::HeaderValue;
 
 use super::HeadError;
@@ -56,12 +57,14 @@ impl FieldList {
         Ok(list)
     }
 
-    /// The fields that go on, when `head` will not change any more.
-    pub fn headers(&mut self, head: &Bytes) -> Headers {
-        let mut text = std::mem::take(&mut self.text);
-        text.set_wire(head.clone());
-        for value in &self.naming {
-            for option in elements(&head[value.clone()]) {
+    /// The fields that go on. Comes last: it takes the head.
+    pub fn into_headers(self, head: Bytes) -> Headers {
+        let mut text = self.text;
+        if self.naming.is_empty() {
+            text.set_wire(head);
+        } else {
+            text.set_wire(head.clone());
+            for option in self.naming.into_iter().flat_map(|value| elements(&head[value])) {
                 text.retain_names(|name| !name.eq_ignore_ascii_case(option));
             }
         }
@@ -70,6 +73,11 @@ impl FieldList {
             headers.append(http::header::TE, TRAILERS);
         }
         headers
+    }
+
+    /// Whether the connection is to be kept after this message (RFC 9112, 9.3).
+    pub fn keeps_alive(&self, version: Version) -> bool {
+        !self.close && (version != Version::HTTP_10 || self.keep_alive)
     }
 
     /// The protocol that the sender asks to switch to, or switched to.
@@ -129,6 +137,10 @@ impl FieldList {
     }
 
     fn add_connection(&mut self, text: &[u8], place: Range<usize>) {
+        if text.eq_ignore_ascii_case(b"keep-alive") {
+            self.keep_alive = true;
+            return;
+        }
         let mut names_other_fields = false;
         for option in elements(text) {
             if option.eq_ignore_ascii_case(b"close") {

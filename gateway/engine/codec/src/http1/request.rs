@@ -45,7 +45,7 @@ pub(super) fn parse(mut head: Head<'_>, scheme: Scheme) -> Result<ParsedRequest,
     let upgrade = fields.take_upgrade(&text).filter(|_| framing.is_empty() && version == Version::HTTP_11);
     Ok(ParsedRequest {
         framing,
-        keep_alive: if version == Version::HTTP_10 { fields.keep_alive && !fields.close } else { !fields.close },
+        keep_alive: fields.keeps_alive(version),
         expect_continue: fields.expect_continue && version == Version::HTTP_11 && !framing.is_empty(),
         upgrade,
         head: RequestHead {
@@ -54,7 +54,7 @@ pub(super) fn parse(mut head: Head<'_>, scheme: Scheme) -> Result<ParsedRequest,
             authority: from_target.unwrap_or(host),
             target,
             version,
-            headers: fields.headers(&text),
+            headers: fields.into_headers(text),
         },
     })
 }

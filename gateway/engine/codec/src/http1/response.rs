@@ -7,7 +7,7 @@ use http::{Method, StatusCode, Version};
 use super::head::{Head, is_other_version};
 use super::list::FieldList;
 use super::{Framing, HeadError, HeadLimits, HeadReader};
-use crate::{Headers, ResponseHead};
+use crate::ResponseHead;
 
 /// A response head, and what its connection fields said.
 ///
@@ -41,10 +41,14 @@ pub(super) fn parse(mut head: Head<'_>, method: &Method) -> Result<ParsedRespons
     if fields.chunked && version == Version::HTTP_10 {
         return Err(HeadError::Malformed("Transfer-Encoding is given in an HTTP/1.0 message"));
     }
-    let mut headers = fields.headers(&text);
-    let framing = framing(&fields, &mut headers, status, method);
-    let persistent = if version == Version::HTTP_10 { fields.keep_alive && !fields.close } else { !fields.close };
+    let framing = framing(&fields, status, method);
+    let persistent = fields.keeps_alive(version);
+    let length_told = fields.content_length.filter(|_| framing == Framing::None && !has_no_length(status));
     let upgrade = if status == StatusCode::SWITCHING_PROTOCOLS { fields.take_upgrade(&text) } else { None };
+    let mut headers = fields.into_headers(text);
+    if let Some(length) = length_told {
+        headers.append(CONTENT_LENGTH, HeaderValue::from(length));
+    }
     Ok(ParsedResponse {
         framing,
         keep_alive: persistent && framing != Framing::UntilClose,
@@ -72,14 +76,13 @@ fn status_line(line: &[u8]) -> Result<(StatusCode, Version), HeadError> {
     Ok((status, version))
 }
 
-fn framing(fields: &FieldList, headers: &mut Headers, status: StatusCode, method: &Method) -> Framing {
-    if status.is_informational() || status == StatusCode::NO_CONTENT {
-        return Framing::None;
-    }
-    if *method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
-        if let Some(length) = fields.content_length {
-            headers.append(CONTENT_LENGTH, HeaderValue::from(length));
-        }
+/// Neither has a length, whatever its head says.
+fn has_no_length(status: StatusCode) -> bool {
+    status.is_informational() || status == StatusCode::NO_CONTENT
+}
+
+fn framing(fields: &FieldList, status: StatusCode, method: &Method) -> Framing {
+    if has_no_length(status) || *method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
         return Framing::None;
     }
     match fields.content_length {

@@ -114,13 +114,14 @@ fn find(
 ) -> Result<(ListenerId, RouteId, u32), Reply> {
     let head = &record.head;
     let host = head.authority.to_str().ok().and_then(host_of).ok_or_else(malformed)?;
+    let (path, query) = head.path_and_query();
     let view = RequestView {
         tls: context.tls,
         sni: context.sni.as_deref(),
         method: head.method.as_str(),
         host: &host,
-        path: head.path(),
-        query: head.query(),
+        path,
+        query,
         headers: &head.headers,
     };
     match config.compiled.router.find(socket, &view) {

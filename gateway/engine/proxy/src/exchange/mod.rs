@@ -198,12 +198,12 @@ impl Exchange<'_> {
         let mut attempts = Attempts::new(forward, &config.backends[forward.backend as usize]);
         let outcome = attempts.run(self, &mut upload).await;
         match outcome {
-            Outcome::Answer { opened, answer } if answer.head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                self.switch_protocols(opened, answer, upload.is_done(), forward).await
+            Outcome::Answered(StatusCode::SWITCHING_PROTOCOLS) => {
+                self.switch_protocols(&mut attempts, upload.is_done(), forward).await
             }
-            Outcome::Answer { opened, answer } => {
+            Outcome::Answered(_) => {
                 upload.forget();
-                self.relay(&attempts, opened, answer, upload, forward).await.into()
+                self.relay(&mut attempts, &mut upload, forward).await.into()
             }
             Outcome::Failed(reply) => {
                 let whole = upload.received_all();

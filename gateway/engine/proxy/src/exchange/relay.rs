@@ -25,14 +25,16 @@ impl Exchange<'_> {
     /// Sends the backend's answer down, while the rest of the request may still go up.
     pub(super) async fn relay(
         &mut self,
-        attempts: &Attempts<'_>,
-        mut opened: Opened,
-        answer: ReceivedResponse,
-        mut upload: Upload,
+        attempts: &mut Attempts<'_>,
+        upload: &mut Upload,
         forward: &Forward<'_>,
     ) -> Served {
-        let ReceivedResponse { mut head, kind, .. } = answer;
-        forward.filter_response(&mut head);
+        let deadline = attempts.deadline();
+        let (Some(opened), Some(answer)) = (&mut attempts.opened, &mut attempts.answer) else {
+            return self.broken(Reason::UpstreamReset);
+        };
+        let ReceivedResponse { head, kind, .. } = answer;
+        forward.filter_response(head);
         self.record.answered(head.status, Reason::ViaUpstream);
         self.record.upstream_failure = None;
         if self.record.grpc {
@@ -40,11 +42,11 @@ impl Exchange<'_> {
         }
         let keep_alive = self.keeps_alive();
         let options = response_options(&self.record.head, keep_alive, None);
-        if self.down.start_response(&head, kind, &options).is_err() {
+        if self.down.start_response(head, *kind, &options).is_err() {
             return self.broken(Reason::DownstreamDisconnected);
         }
-        let mut download = Download::new(kind);
-        match self.pump(&mut opened, &mut upload, &mut download, attempts.deadline()).await {
+        let mut download = Download::new(*kind);
+        match self.pump(opened, upload, &mut download, deadline).await {
             Ok(()) => {}
             Err(Broken::Fault(Fault::Downstream(_))) => return self.broken(Reason::DownstreamDisconnected),
             Err(Broken::Fault(Fault::Upstream(error))) => {
@@ -57,7 +59,7 @@ impl Exchange<'_> {
         self.record.upstream_duration = self.record.upstream_started.map(|started| now.duration_since(started));
         let whole = upload.received_all();
         if upload.is_done() {
-            opened.release(attempts.backend);
+            attempts.release();
         }
         self.end(keep_alive, whole, now)
     }
@@ -104,16 +106,17 @@ impl Exchange<'_> {
     /// `request_sent`: the backend has the request whole, so what the client sends next is of the new protocol.
     pub(super) async fn switch_protocols(
         &mut self,
-        opened: Opened,
-        answer: ReceivedResponse,
+        attempts: &mut Attempts<'_>,
         request_sent: bool,
         forward: &Forward<'_>,
     ) -> Step {
-        let ReceivedResponse { mut head, kind, upgrade } = answer;
-        if self.upgrade.is_none() || !request_sent {
+        let (opened, answer) = (attempts.opened.take(), attempts.answer.take());
+        let asked_for = self.upgrade.is_some() && request_sent;
+        let (Some(opened), Some(answer), true) = (opened, answer, asked_for) else {
             // An answer 101 that nobody asked for, or that came too early.
             return self.reply(Reply::new(StatusCode::BAD_GATEWAY, Reason::UpstreamProtocolError)).await.into();
-        }
+        };
+        let ReceivedResponse { mut head, kind, upgrade } = answer;
         forward.filter_response(&mut head);
         self.record.answered(head.status, Reason::ViaUpstream);
         self.record.upstream_failure = None;

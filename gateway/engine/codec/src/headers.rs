@@ -21,7 +21,7 @@ pub struct Headers {
 #[derive(Clone, Debug)]
 enum Form {
     Typed(Vec<(HeaderName, HeaderValue)>),
-    Text(Box<Text>),
+    Text(Text),
 }
 
 impl Default for Headers {
@@ -36,7 +36,7 @@ impl Headers {
     }
 
     pub(crate) fn from_text(text: Text) -> Self {
-        Self { form: Form::Text(Box::new(text)) }
+        Self { form: Form::Text(text) }
     }
 
     pub fn len(&self) -> usize {

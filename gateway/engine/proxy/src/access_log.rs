@@ -17,10 +17,10 @@ use http::{Method, Version};
 use crate::reason::Reason;
 use crate::timestamp::{TimestampText, WallClock};
 
-/// Buffers waiting for the writer; at 32 KiB each, 16 MiB at the most.
-const QUEUED_BUFFERS: usize = 512;
-/// A worker's buffer is handed over at this size, or after a moment.
-pub const FLUSH_BYTES: usize = 32 * 1024;
+/// Buffers waiting for the writer; at 128 KiB each, 16 MiB at the most.
+const QUEUED_BUFFERS: usize = 128;
+/// A worker's buffer is handed over at this size, or after a moment. Each time wakes the writer.
+pub const FLUSH_BYTES: usize = 128 * 1024;
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +150,8 @@ pub struct Line<'a> {
     pub user_agent: Option<&'a [u8]>,
     pub forwarded_for: Option<&'a [u8]>,
     pub request_id: &'a [u8],
+    /// `forwarded_for` and `request_id` may hold what another hop said.
+    pub trusts_hops: bool,
     pub trace_id: &'a str,
     pub remote: &'a str,
     /// From [`connection_fields`].
@@ -167,13 +169,14 @@ impl Line<'_> {
         out.extend_from_slice(b"{\"start_time\":\"");
         timestamps.write(clock.since_epoch(self.started), out);
         out.extend_from_slice(b"\",\"method\":\"");
-        escape(self.method.as_str().as_bytes(), out);
+        // Methods are tokens and authorities are checked names: neither holds anything to escape.
+        out.extend_from_slice(self.method.as_str().as_bytes());
         out.extend_from_slice(b"\",\"path\":\"");
         escape(self.path, out);
         out.extend_from_slice(b"\",\"protocol\":\"");
         out.extend_from_slice(protocol(self.version).as_bytes());
         out.extend_from_slice(b"\",\"authority\":\"");
-        escape(self.authority, out);
+        out.extend_from_slice(self.authority);
         out.extend_from_slice(b"\",\"response_code\":");
         number(self.status.into(), out);
         out.extend_from_slice(b",\"response_flags\":\"");
@@ -197,10 +200,10 @@ impl Line<'_> {
         out.extend_from_slice(b",\"user_agent\":");
         optional_text(self.user_agent, out);
         out.extend_from_slice(b",\"x_forwarded_for\":");
-        optional_text(self.forwarded_for, out);
-        out.extend_from_slice(b",\"request_id\":\"");
-        escape(self.request_id, out);
-        out.extend_from_slice(b"\",\"trace_id\":\"");
+        self.edge_text(self.forwarded_for, out);
+        out.extend_from_slice(b",\"request_id\":");
+        self.edge_text(Some(self.request_id), out);
+        out.extend_from_slice(b",\"trace_id\":\"");
         out.extend_from_slice(self.trace_id.as_bytes());
         out.extend_from_slice(b"\",\"downstream_remote_address\":\"");
         out.extend_from_slice(self.remote.as_bytes());
@@ -211,6 +214,11 @@ impl Line<'_> {
         out.extend_from_slice(b",\"upstream_transport_failure_reason\":");
         named(self.upstream_failure, out);
         out.extend_from_slice(b"}\n");
+    }
+
+    /// A value that is the gateway's own, unless it was told one by a hop that it trusts.
+    fn edge_text(&self, value: Option<&[u8]>, out: &mut Vec<u8>) {
+        if self.trusts_hops { optional_text(value, out) } else { optional_known(value, out) }
     }
 }
 
@@ -275,6 +283,18 @@ fn optional_text(value: Option<&[u8]>, out: &mut Vec<u8>) {
         Some(value) => {
             out.push(b'"');
             escape(value, out);
+            out.push(b'"');
+        }
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// A value that holds nothing to escape.
+fn optional_known(value: Option<&[u8]>, out: &mut Vec<u8>) {
+    match value {
+        Some(value) => {
+            out.push(b'"');
+            out.extend_from_slice(value);
             out.push(b'"');
         }
         None => out.extend_from_slice(b"null"),

@@ -1,5 +1,6 @@
 //! Header fields as the lines of an HTTP/1 head.
 
+use std::cell::RefCell;
 use std::sync::OnceLock;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -8,7 +9,14 @@ use http::header::{HeaderName, HeaderValue};
 type Pairs = Vec<(HeaderName, HeaderValue)>;
 
 /// Room for the lines that the edge and filters add to a head.
-const ADDED_BYTES: usize = 256;
+const ADDED_BYTES: usize = 512;
+const MOST_LINES: usize = 64;
+const MOST_SPARE: usize = 64;
+
+thread_local! {
+    /// Lists of heads that are gone, for the next ones: every request needs several.
+    static SPARE: RefCell<Vec<(Vec<Line>, Vec<u8>)>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Lines that all read `name: value` CRLF with one space, a name in lower case and nothing around the value.
 ///
@@ -20,7 +28,8 @@ pub(crate) struct Text {
     /// Lines that were not received like this.
     added: Vec<u8>,
     lines: Vec<Line>,
-    view: OnceLock<Pairs>,
+    // Boxed: few heads have one, and every head is handed on several times.
+    view: OnceLock<Box<Pairs>>,
 }
 
 /// Where a line is, and how long its name.
@@ -52,9 +61,28 @@ impl Line {
     }
 }
 
+impl Drop for Text {
+    fn drop(&mut self) {
+        if self.lines.capacity() == 0 || self.lines.capacity() > MOST_LINES || self.added.capacity() > ADDED_BYTES {
+            return;
+        }
+        let (mut lines, mut added) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.added));
+        lines.clear();
+        added.clear();
+        // A thread that ends needs no spares.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < MOST_SPARE {
+                spare.push((lines, added));
+            }
+        });
+    }
+}
+
 impl Text {
-    pub fn new(lines: usize) -> Self {
-        Self { lines: Vec::with_capacity(lines), ..Self::default() }
+    pub fn new() -> Self {
+        let (lines, added) = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+        Self { wire: Bytes::new(), added, lines, view: OnceLock::new() }
     }
 
     /// Lines pushed as received are lines of `wire`.
@@ -147,12 +175,12 @@ impl Text {
 
     /// The same fields, typed.
     pub fn view(&self) -> &Pairs {
-        self.view.get_or_init(|| self.lines.iter().filter_map(|line| self.pair(line)).collect())
+        self.view.get_or_init(|| Box::new(self.lines.iter().filter_map(|line| self.pair(line)).collect()))
     }
 
     pub fn into_view(mut self) -> Pairs {
         self.view();
-        self.view.take().unwrap_or_default()
+        self.view.take().map_or_else(Pairs::new, |view| *view)
     }
 
     /// `None` for what cannot have come in: see [`Text`].

@@ -15,9 +15,6 @@ use crate::Headers;
 use crate::fields::{content_length, elements};
 use crate::headers::{Line, Text};
 
-/// Room for the fields that filters and the edge add, so that the list seldom grows.
-const SPARE_FIELDS: usize = 6;
-
 /// Longer names are no names for the rest of the program.
 const LONGEST_NAME: usize = u16::MAX as usize;
 
@@ -43,7 +40,7 @@ pub(super) struct FieldList {
 impl FieldList {
     /// Reads the fields of a head whose bytes were checked, and brings their names to lower case there.
     pub fn read(head: &mut Head<'_>) -> Result<Self, HeadError> {
-        let mut list = Self { text: Text::new(head.fields() + SPARE_FIELDS), ..Self::default() };
+        let mut list = Self { text: Text::new(), ..Self::default() };
         for ends in head.line_ends[..=head.fields()].windows(2) {
             let (start, end) = (ends[0] as usize, ends[1] as usize);
             let Some(name_length) = lower_name(&mut head.text[start..end]) else {

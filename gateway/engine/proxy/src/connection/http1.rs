@@ -13,7 +13,7 @@ use sekisho_tls::Transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{ConnectionContext, tunnel};
-use crate::exchange::{self, Incoming, Record, Reply, Served};
+use crate::exchange::{self, Incoming, Reply, Served};
 use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after, earliest};
 
@@ -146,8 +146,7 @@ async fn refuse(
     watchdog: &mut Watchdog,
     reply: Reply,
 ) {
-    let record = Record::begin(context, &context.worker.config(), exchange::unreadable(Version::HTTP_11));
-    exchange::refuse(context, down, watchdog, record, reply).await;
+    exchange::refuse(context, down, watchdog, exchange::unreadable(Version::HTTP_11), reply).await;
 }
 
 /// Closes without losing the answer: a reset caused by unread input could overtake it (RFC 9112, 9.6).

@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
+use http::StatusCode;
 use http::header::{HeaderValue, ORIGIN};
-use http::{StatusCode, Version};
-use sekisho_codec::{ResponseHead, authority, target};
+use sekisho_codec::{ResponseHead, authority};
 use sekisho_filter::{FilterPlan, RequestContext, ResponseContext, Verdict, edge};
 use sekisho_router::{Decision, ListenerId, RequestView, RouteId, Router, SocketId};
 use sekisho_table::{Listener, PathMatchType, Route};
@@ -57,7 +57,6 @@ pub fn decide<'a>(
         // The listener changed its protocol since this connection was accepted.
         return Err(Reply::new(StatusCode::MISDIRECTED_REQUEST, Reason::MisdirectedRequest));
     }
-    normalize(record)?;
     apply_edge_rules(context, record);
     let (listener, route, rule_match) = find(config, socket, context, record)?;
     let plan = &compiled.plans[route.0 as usize];
@@ -79,23 +78,6 @@ pub fn decide<'a>(
     }
     filters.run(&share.filters, record)?;
     Ok(Forward { plan, share, backend, origin })
-}
-
-/// What the request asks for, without ambiguity: the backend sees the path that was matched. On HTTP/1 the parser has
-/// seen to it.
-fn normalize(record: &mut Record) -> Result<(), Reply> {
-    if record.head.version != Version::HTTP_2 {
-        return Ok(());
-    }
-    match target::normalize(&record.head.target) {
-        Ok(target::Normalized::Unchanged) => Ok(()),
-        Ok(target::Normalized::Changed(changed)) => {
-            record.keep_target();
-            record.head.target = changed;
-            Ok(())
-        }
-        Err(_) => Err(malformed()),
-    }
 }
 
 fn apply_edge_rules(context: &ConnectionContext, record: &mut Record) {

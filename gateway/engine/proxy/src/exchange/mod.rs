@@ -105,10 +105,7 @@ pub async fn serve(
     incoming: Incoming,
 ) -> Served {
     let config = context.worker.config();
-    let Incoming { head, body, upgrade, expect_continue, keep_alive } = incoming;
-    let record = Record::begin(context, &config, head);
-    let mut exchange =
-        Exchange { body, upgrade, expect_continue, keep_alive, ..Exchange::new(context, down, watchdog, record) };
+    let mut exchange = Exchange::begin(context, &config, down, watchdog, incoming);
     let step = match decide::decide(&config, context, &mut exchange.record) {
         Ok(forward) => exchange.forward(&config, &forward).await,
         Err(reply) => exchange.reply(reply).await.into(),
@@ -133,15 +130,16 @@ impl From<Served> for Step {
     }
 }
 
-/// Answers a message that is not a request.
+/// Answers a message that is not a request, or not one to be served.
 pub async fn refuse(
     context: &Rc<ConnectionContext>,
     down: &mut Downstream<Transport>,
     watchdog: &mut Watchdog,
-    record: Record,
+    head: RequestHead,
     reply: Reply,
 ) {
-    let mut exchange = Exchange::new(context, down, watchdog, record);
+    let incoming = Incoming { head, body: BodyKind::Empty, upgrade: None, expect_continue: false, keep_alive: false };
+    let mut exchange = Exchange::begin(context, &context.worker.config(), down, watchdog, incoming);
     exchange.reply_unread(reply, true).await;
 }
 
@@ -160,24 +158,25 @@ pub(crate) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// Of a request without content, after which the connection ends.
-    fn new(
+    fn begin(
         context: &'a Rc<ConnectionContext>,
+        config: &Rc<ActiveConfig>,
         down: &'a mut Downstream<Transport>,
         watchdog: &'a mut Watchdog,
-        record: Record,
+        incoming: Incoming,
     ) -> Self {
+        let started = Instant::now();
         Self {
             context,
             down,
             watchdog,
-            body: BodyKind::Empty,
-            upgrade: None,
-            expect_continue: false,
-            keep_alive: false,
-            activity: Activity::new(record.started()),
-            record,
+            body: incoming.body,
+            upgrade: incoming.upgrade,
+            expect_continue: incoming.expect_continue,
+            keep_alive: incoming.keep_alive,
+            record: Record::begin(context, config, incoming.head, started),
             feeds: Vec::new(),
+            activity: Activity::new(started),
             request_deadline: None,
         }
     }

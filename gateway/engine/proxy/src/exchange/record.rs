@@ -66,11 +66,17 @@ struct Received {
 }
 
 impl Record {
-    pub fn begin(context: &Rc<ConnectionContext>, config: &Rc<ActiveConfig>, head: RequestHead) -> Record {
+    #[inline]
+    pub fn begin(
+        context: &Rc<ConnectionContext>,
+        config: &Rc<ActiveConfig>,
+        head: RequestHead,
+        started: Instant,
+    ) -> Record {
         Record {
             context: context.clone(),
             config: config.clone(),
-            started: Instant::now(),
+            started,
             settled: None,
             socket: context.socket.id(config),
             grpc: super::is_grpc(&head.headers),
@@ -96,35 +102,21 @@ impl Record {
         self.started
     }
 
-    /// To be called before the target is brought to its one spelling.
-    pub fn keep_target(&mut self) {
-        let received = self.copy_of_head();
-        self.received.get_or_insert(received);
-    }
-
     /// To be called before filters see the head: the log has the client's request with what the edge added to it.
     pub fn keep_received(&mut self) {
-        let mut received = self.copy_of_head();
-        if let Some(before) = self.received.take() {
-            received.target = before.target;
-        }
-        self.received = Some(received);
-    }
-
-    /// The authority as the client sent it.
-    pub fn received_authority(&self) -> &HeaderValue {
-        self.received.as_ref().map_or(&self.head.authority, |received| &received.authority)
-    }
-
-    fn copy_of_head(&self) -> Box<Received> {
         let headers = &self.head.headers;
-        Box::new(Received {
+        self.received = Some(Box::new(Received {
             target: self.head.target.clone(),
             authority: self.head.authority.clone(),
             user_agent: headers.get(&USER_AGENT).cloned(),
             forwarded_for: headers.get(&X_FORWARDED_FOR).cloned(),
             request_id: headers.get(&X_REQUEST_ID).cloned(),
-        })
+        }));
+    }
+
+    /// The authority as the client sent it.
+    pub fn received_authority(&self) -> &HeaderValue {
+        self.received.as_ref().map_or(&self.head.authority, |received| &received.authority)
     }
 
     pub fn answered(&mut self, status: StatusCode, reason: Reason) {
@@ -188,6 +180,8 @@ impl Record {
             Some(received) => kept(received).as_ref().map(HeaderValue::as_bytes),
             None => head.headers.value(name),
         };
+        // Before the edge has seen to them, they are the client's word.
+        let edge_field = |kept, name| if self.trace_id.is_some() { field(kept, name) } else { None };
         self.config.with_log_fields(self.place, |place| {
             let line = Line {
                 started: self.started,
@@ -204,8 +198,9 @@ impl Record {
                 upstream_duration: self.upstream_duration,
                 retries: self.retries,
                 user_agent: field(|received| &received.user_agent, &USER_AGENT),
-                forwarded_for: field(|received| &received.forwarded_for, &X_FORWARDED_FOR),
-                request_id: field(|received| &received.request_id, &X_REQUEST_ID).unwrap_or_default(),
+                forwarded_for: edge_field(|received| &received.forwarded_for, &X_FORWARDED_FOR),
+                request_id: edge_field(|received| &received.request_id, &X_REQUEST_ID).unwrap_or_default(),
+                trusts_hops: self.context.trusted_hops > 0,
                 trace_id: self.trace_id.as_ref().map_or("", TraceId::as_str),
                 remote: &self.remote(),
                 connection: &self.context.log_fields,

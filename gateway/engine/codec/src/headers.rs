@@ -10,7 +10,7 @@ use bytes::{BufMut, BytesMut};
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
-pub(crate) use text::{Line, Text};
+pub(crate) use text::{Lent, Line, Text};
 
 /// Header fields in wire order; names are lower case.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Headers {
 #[derive(Clone, Debug)]
 enum Form {
     Typed(Vec<(HeaderName, HeaderValue)>),
-    Text(Text),
+    Text(Lent),
 }
 
 impl Default for Headers {
@@ -35,7 +35,7 @@ impl Headers {
         Self { form: Form::Typed(Vec::with_capacity(capacity)) }
     }
 
-    pub(crate) fn from_text(text: Text) -> Self {
+    pub(crate) fn from_text(text: Lent) -> Self {
         Self { form: Form::Text(text) }
     }
 
@@ -231,7 +231,7 @@ impl Headers {
     pub fn into_map(self) -> HeaderMap {
         let list = match self.form {
             Form::Typed(list) => list,
-            Form::Text(text) => text.into_view(),
+            Form::Text(mut text) => text.take_view(),
         };
         let mut map = HeaderMap::with_capacity(list.len());
         for (name, value) in list {

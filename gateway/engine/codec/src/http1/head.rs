@@ -3,11 +3,12 @@
 //! The end of the head is found line by line, so that every line end is checked before anything else looks at the text,
 //! and bytes that were looked at once are not looked at again when more arrive.
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use http::{Method, StatusCode};
 
 use super::{ParsedRequest, ParsedResponse, request, response};
 use crate::Scheme;
+use crate::headers::Lent;
 
 /// Heads seldom have more lines; what an odd one took is given back.
 const MOST_LINES_KEPT: usize = 64;
@@ -88,7 +89,7 @@ impl HeadReader {
         if !self.skipped_empty_line && self.searched == 0 {
             match buffer[..] {
                 [b'\r', b'\n', ..] => {
-                    bytes::Buf::advance(buffer, 2);
+                    buffer.advance(2);
                     self.skipped_empty_line = true;
                 }
                 [b'\r'] => return Ok(None),
@@ -117,7 +118,11 @@ impl HeadReader {
         let Some(end) = self.find_end(buffer, limits.max_bytes)? else {
             return Ok(None);
         };
-        let head = Head { text: buffer.split_to(end), line_ends: &self.line_ends };
+        // Copied: sharing the buffer would cost more than the few hundred bytes that heads usually have.
+        let mut text = Lent::take();
+        text.bytes_mut().extend_from_slice(&buffer[..end]);
+        buffer.advance(end);
+        let head = Head { text, line_ends: &self.line_ends };
         let parsed = if head.fields() > limits.max_headers { Err(HeadError::TooLarge) } else { parse(head) };
         self.start_over();
         parsed.map(Some)
@@ -152,7 +157,7 @@ impl HeadReader {
 
 /// A complete head, its end included, and where its lines end. Every line ends in CRLF, and the last one is empty.
 pub(super) struct Head<'a> {
-    pub text: BytesMut,
+    pub text: Lent,
     pub line_ends: &'a [u32],
 }
 
@@ -164,7 +169,7 @@ impl Head<'_> {
 
     /// The first line, its end left out. In a head with nothing else it is the empty one.
     pub fn first_line(&self) -> &[u8] {
-        &self.text[..self.line_ends.first().map_or(0, |end| *end as usize - 2)]
+        &self.text.bytes()[..self.line_ends.first().map_or(0, |end| *end as usize - 2)]
     }
 
     /// Looks at every byte once: no control bytes but tabs and line ends, and no CR inside a line.
@@ -172,7 +177,7 @@ impl Head<'_> {
         let mut returns = 0;
         let mut bad = false;
         // In steps in which one byte is enough to count, and without early exit: many bytes are looked at at once.
-        for step in self.text.chunks(usize::from(u8::MAX)) {
+        for step in self.text.bytes().chunks(usize::from(u8::MAX)) {
             let mut count = 0u8;
             for &byte in step {
                 let control = (byte < 0x20) | (byte == 0x7f);
@@ -181,7 +186,7 @@ impl Head<'_> {
             }
             returns += usize::from(count);
         }
-        if bad || returns != self.line_ends.len() { Err(diagnose_bytes(&self.text)) } else { Ok(()) }
+        if bad || returns != self.line_ends.len() { Err(diagnose_bytes(self.text.bytes())) } else { Ok(()) }
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
 use http::Version;
 use http::header::HeaderValue;
 
@@ -13,7 +12,7 @@ use super::HeadError;
 use super::head::{Head, diagnose_field_line};
 use crate::Headers;
 use crate::fields::{content_length, elements};
-use crate::headers::{Line, Text};
+use crate::headers::{Lent, Line, Text};
 
 /// Longer names are no names for the rest of the program.
 const LONGEST_NAME: usize = u16::MAX as usize;
@@ -23,7 +22,6 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 /// What the fields of a head said. Ranges are of the head.
 #[derive(Debug, Default)]
 pub(super) struct FieldList {
-    text: Text,
     pub host: Option<Range<usize>>,
     pub content_length: Option<u64>,
     pub chunked: bool,
@@ -38,15 +36,16 @@ pub(super) struct FieldList {
 }
 
 impl FieldList {
-    /// Reads the fields of a head whose bytes were checked, and brings their names to lower case there.
+    /// Reads the fields of a head whose bytes were checked: brings their names to lower case there, and notes the lines
+    /// that go on.
     pub fn read(head: &mut Head<'_>) -> Result<Self, HeadError> {
-        let mut list = Self { text: Text::new(), ..Self::default() };
+        let mut list = Self::default();
         for ends in head.line_ends[..=head.fields()].windows(2) {
-            let (start, end) = (ends[0] as usize, ends[1] as usize);
-            let Some(name_length) = lower_name(&mut head.text[start..end]) else {
-                return Err(HeadError::Malformed(diagnose_field_line(&head.text)));
+            let line = ends[0] as usize..ends[1] as usize;
+            let Some(name_length) = lower_name(&mut head.text.bytes_mut()[line.clone()]) else {
+                return Err(HeadError::Malformed(diagnose_field_line(head.text.bytes())));
             };
-            list.add(&head.text, start..end, name_length)?;
+            list.add(&mut head.text, line, name_length)?;
         }
         if list.chunked && list.content_length.is_some() {
             return Err(HeadError::Malformed("both Transfer-Encoding and Content-Length are given"));
@@ -55,17 +54,13 @@ impl FieldList {
     }
 
     /// The fields that go on. Comes last: it takes the head.
-    pub fn into_headers(self, head: Bytes) -> Headers {
-        let mut text = self.text;
-        if self.naming.is_empty() {
-            text.set_wire(head);
-        } else {
-            text.set_wire(head.clone());
-            for option in self.naming.into_iter().flat_map(|value| elements(&head[value])) {
-                text.retain_names(|name| !name.eq_ignore_ascii_case(option));
+    pub fn into_headers(self, mut head: Lent) -> Headers {
+        for value in self.naming {
+            for option in elements(&head.bytes()[value].to_vec()) {
+                head.retain_names(|name| !name.eq_ignore_ascii_case(option));
             }
         }
-        let mut headers = Headers::from_text(text);
+        let mut headers = Headers::from_text(head);
         if self.te_trailers {
             headers.append(http::header::TE, TRAILERS);
         }
@@ -80,18 +75,19 @@ impl FieldList {
     /// The protocol that the sender asks to switch to, or switched to.
     ///
     /// Switching to HTTP/2 in the middle of a connection is never passed on: behind a gateway it is a way around it.
-    pub fn take_upgrade(&mut self, head: &Bytes) -> Option<HeaderValue> {
-        let upgrade = self.upgrade.take().filter(|_| self.upgrade_named)?;
-        let to_http2 = elements(&head[upgrade.clone()])
-            .any(|name| name.eq_ignore_ascii_case(b"h2c") || name.eq_ignore_ascii_case(b"h2"));
-        if to_http2 { None } else { HeaderValue::from_maybe_shared(head.slice(upgrade)).ok() }
+    pub fn take_upgrade(&mut self, head: &[u8]) -> Option<HeaderValue> {
+        let upgrade = &head[self.upgrade.take().filter(|_| self.upgrade_named)?];
+        let to_http2 =
+            elements(upgrade).any(|name| name.eq_ignore_ascii_case(b"h2c") || name.eq_ignore_ascii_case(b"h2"));
+        if to_http2 { None } else { HeaderValue::from_bytes(upgrade).ok() }
     }
 
-    fn add(&mut self, head: &[u8], line: Range<usize>, name_length: usize) -> Result<(), HeadError> {
-        let name = &head[line.start..line.start + name_length];
-        let place = trimmed(head, line.start + name_length + 1..line.end - 2);
-        let value = &head[place.clone()];
-        match name {
+    fn add(&mut self, head: &mut Text, line: Range<usize>, name_length: usize) -> Result<(), HeadError> {
+        let bytes = head.bytes();
+        let name = line.start..line.start + name_length;
+        let place = trimmed(bytes, name.end + 1..line.end - 2);
+        let value = &bytes[place.clone()];
+        match &bytes[name.clone()] {
             b"host" => {
                 if self.host.replace(place).is_some() {
                     return Err(HeadError::Malformed("more than one Host is given"));
@@ -111,18 +107,11 @@ impl FieldList {
             b"te" => self.te_trailers |= elements(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers")),
             b"expect" if value.eq_ignore_ascii_case(b"100-continue") => self.expect_continue = true,
             b"keep-alive" | b"proxy-connection" | b"http2-settings" => {}
-            _ => self.keep(name, value, line, place),
+            // The line reads as it should: its name, a colon, one space, and nothing after its value.
+            _ if place == (name.end + 2..line.end - 2) => head.push(Line::received(line, name_length)),
+            _ => head.push_respelled(name, place),
         }
         Ok(())
-    }
-
-    fn keep(&mut self, name: &[u8], value: &[u8], line: Range<usize>, place: Range<usize>) {
-        let is_usual = place == (line.start + name.len() + 2..line.end - 2);
-        if is_usual {
-            self.text.push(Line::received(line.start, line.end, name.len()));
-        } else {
-            self.text.push_added(name, value, false);
-        }
     }
 
     fn add_content_length(&mut self, text: &[u8]) -> Result<(), HeadError> {

@@ -37,12 +37,12 @@ pub(super) fn parse(mut head: Head<'_>, scheme: Scheme) -> Result<ParsedRequest,
     head.check_bytes()?;
     let line = request_line(head.first_line()).ok_or_else(|| diagnose(head.first_line()))?;
     let mut fields = FieldList::read(&mut head)?;
-    let text = head.text.freeze();
+    let bytes = head.text.bytes();
     let RequestLine { method, target: place, version } = line;
-    let (target, from_target) = target(&text, place, &method)?;
+    let (target, from_target) = target(&bytes[place], &method)?;
     let framing = framing(&fields, version)?;
-    let host = host(fields.host.take().map(|place| text.slice(place)), version)?;
-    let upgrade = fields.take_upgrade(&text).filter(|_| framing.is_empty() && version == Version::HTTP_11);
+    let host = host(fields.host.take().map(|place| &bytes[place]), version)?;
+    let upgrade = fields.take_upgrade(bytes).filter(|_| framing.is_empty() && version == Version::HTTP_11);
     Ok(ParsedRequest {
         framing,
         keep_alive: fields.keeps_alive(version),
@@ -54,7 +54,7 @@ pub(super) fn parse(mut head: Head<'_>, scheme: Scheme) -> Result<ParsedRequest,
             authority: from_target.unwrap_or(host),
             target,
             version,
-            headers: fields.into_headers(text),
+            headers: fields.into_headers(head.text),
         },
     })
 }
@@ -104,12 +104,12 @@ fn framing(fields: &FieldList, version: Version) -> Result<Framing, HeadError> {
     }
 }
 
-fn host(host: Option<Bytes>, version: Version) -> Result<HeaderValue, HeadError> {
+fn host(host: Option<&[u8]>, version: Version) -> Result<HeaderValue, HeadError> {
     const INVALID: HeadError = HeadError::Malformed("the Host is not a valid authority");
     match host {
         Some(host) => {
-            std::str::from_utf8(&host).ok().and_then(authority::split).ok_or(INVALID)?;
-            HeaderValue::from_maybe_shared(host).map_err(|_| INVALID)
+            std::str::from_utf8(host).ok().and_then(authority::split).ok_or(INVALID)?;
+            HeaderValue::from_bytes(host).map_err(|_| INVALID)
         }
         None if version == Version::HTTP_10 => Ok(HeaderValue::from_static("")),
         None => Err(HeadError::Malformed("no Host is given")),
@@ -117,29 +117,29 @@ fn host(host: Option<Bytes>, version: Version) -> Result<HeaderValue, HeadError>
 }
 
 /// The target in origin form, and the authority when the target named one.
-fn target(head: &Bytes, place: Range<usize>, method: &Method) -> Result<(Bytes, Option<HeaderValue>), HeadError> {
-    let target = std::str::from_utf8(&head[place]).unwrap_or_default();
+fn target(target: &[u8], method: &Method) -> Result<(Bytes, Option<HeaderValue>), HeadError> {
+    let target = std::str::from_utf8(target).unwrap_or_default();
     if *method == Method::CONNECT {
         return Err(HeadError::Unsupported("CONNECT is not supported"));
     }
     if target.starts_with('/') {
-        return Ok((normal(head, target)?, None));
+        return Ok((normal(target)?, None));
     }
     if target == "*" {
         if *method != Method::OPTIONS {
             return Err(HeadError::Malformed("the target is an asterisk and the method is not OPTIONS"));
         }
-        return Ok((head.slice_ref(target.as_bytes()), None));
+        return Ok((Bytes::from_static(b"*"), None));
     }
     let rest = after_scheme(target).ok_or(HeadError::Malformed("the request target is not an absolute path"))?;
     let (named, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     authority::split(named).ok_or(HeadError::Malformed("the request target has no valid authority"))?;
-    let authority = HeaderValue::from_maybe_shared(head.slice_ref(named.as_bytes()))
-        .map_err(|_| HeadError::Malformed("the request target has no valid authority"))?;
+    let authority =
+        HeaderValue::from_str(named).map_err(|_| HeadError::Malformed("the request target has no valid authority"))?;
     let target = match path {
         "" if *method == Method::OPTIONS => Bytes::from_static(b"*"),
         "" => Bytes::from_static(b"/"),
-        _ if path.starts_with('/') => normal(head, path)?,
+        _ if path.starts_with('/') => normal(path)?,
         _ => {
             let rooted = Bytes::from(format!("/{path}"));
             normalize(&rooted).map_err(|error| HeadError::Malformed(error.0))?;
@@ -154,9 +154,12 @@ fn after_scheme(target: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")).then_some(rest)
 }
 
-fn normal(head: &Bytes, target: &str) -> Result<Bytes, HeadError> {
+fn normal(target: &str) -> Result<Bytes, HeadError> {
+    if target == "/" {
+        return Ok(Bytes::from_static(b"/"));
+    }
     match normalize(target.as_bytes()) {
-        Ok(Normalized::Unchanged) => Ok(head.slice_ref(target.as_bytes())),
+        Ok(Normalized::Unchanged) => Ok(Bytes::copy_from_slice(target.as_bytes())),
         Ok(Normalized::Changed(target)) => Ok(target),
         Err(error) => Err(HeadError::Malformed(error.0)),
     }

@@ -34,7 +34,6 @@ pub(super) fn parse(mut head: Head<'_>, method: &Method) -> Result<ParsedRespons
     head.check_bytes()?;
     let (status, version) = status_line(head.first_line())?;
     let mut fields = FieldList::read(&mut head)?;
-    let text = head.text.freeze();
     if fields.host.is_some() {
         return Err(HeadError::Malformed("a response has a Host"));
     }
@@ -44,8 +43,8 @@ pub(super) fn parse(mut head: Head<'_>, method: &Method) -> Result<ParsedRespons
     let framing = framing(&fields, status, method);
     let persistent = fields.keeps_alive(version);
     let length_told = fields.content_length.filter(|_| framing == Framing::None && !has_no_length(status));
-    let upgrade = if status == StatusCode::SWITCHING_PROTOCOLS { fields.take_upgrade(&text) } else { None };
-    let mut headers = fields.into_headers(text);
+    let upgrade = if status == StatusCode::SWITCHING_PROTOCOLS { fields.take_upgrade(head.text.bytes()) } else { None };
+    let mut headers = fields.into_headers(head.text);
     if let Some(length) = length_told {
         headers.append(CONTENT_LENGTH, HeaderValue::from(length));
     }

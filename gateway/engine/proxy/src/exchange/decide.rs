@@ -83,9 +83,9 @@ pub fn decide<'a>(
 fn apply_edge_rules(context: &ConnectionContext, record: &mut Record) {
     let head = &mut record.head;
     edge::underscore::drop_shadowing(&mut head.headers);
-    record.client = context.forwarding.apply(head).address;
-    edge::request_id::apply(context.trusted_hops, &mut head.headers);
     record.trace_id = Some(edge::traceparent::apply(&mut head.headers));
+    edge::request_id::apply(context.trusted_hops, &mut head.headers);
+    record.client = context.forwarding.apply(head).address;
 }
 
 fn find(

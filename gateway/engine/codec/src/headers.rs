@@ -10,7 +10,26 @@ use bytes::{BufMut, BytesMut};
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
+use crate::fields::holds_control;
 pub(crate) use text::{Lent, Line, Text};
+
+/// Fields that many messages get, in both forms.
+#[derive(Clone, Debug, Default)]
+pub struct Prepared {
+    pairs: Vec<(HeaderName, HeaderValue)>,
+    text: Text,
+}
+
+impl FromIterator<(HeaderName, HeaderValue)> for Prepared {
+    fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(fields: I) -> Self {
+        let pairs: Vec<_> = fields.into_iter().collect();
+        let mut text = Text::default();
+        for (name, value) in &pairs {
+            text.append(name, value.as_bytes(), value.is_sensitive());
+        }
+        Self { pairs, text }
+    }
+}
 
 /// Header fields in wire order; names are lower case.
 #[derive(Clone, Debug)]
@@ -75,14 +94,19 @@ impl Headers {
     pub fn value(&self, name: &HeaderName) -> Option<&[u8]> {
         match &self.form {
             Form::Typed(list) => list.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_bytes()),
-            Form::Text(text) => text.value(name.as_str()),
+            Form::Text(text) => text.value(name.as_str().as_bytes()),
         }
     }
 
     /// The value of `name` where there is exactly one.
     pub fn only_value(&self, name: &HeaderName) -> Option<&[u8]> {
-        let mut values = self.lines().filter(|(n, _)| *n == name.as_str().as_bytes()).map(|(_, value)| value);
-        values.next().filter(|_| values.next().is_none())
+        match &self.form {
+            Form::Typed(list) => {
+                let mut values = list.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_bytes());
+                values.next().filter(|_| values.next().is_none())
+            }
+            Form::Text(text) => text.only_value(name.as_str().as_bytes()),
+        }
     }
 
     pub fn contains(&self, name: &HeaderName) -> bool {
@@ -104,12 +128,19 @@ impl Headers {
         }
     }
 
+    /// Appends every field of a prepared list.
+    pub fn append_all(&mut self, prepared: &Prepared) {
+        match &mut self.form {
+            Form::Typed(list) => list.extend_from_slice(&prepared.pairs),
+            Form::Text(text) => text.append_all(&prepared.text),
+        }
+    }
+
     /// Replaces every value of `name` with one that no other message repeats, and that would only push useful ones out
-    /// of HPACK's table (RFC 7541, 7.1.3). It must be visible ASCII; else nothing is left of `name`.
+    /// of HPACK's table (RFC 7541, 7.1.3). A value that is none leaves nothing of `name`.
     pub fn set_unique(&mut self, name: &HeaderName, value: &[u8]) {
         self.remove(name);
-        // Without early exit, so that many bytes are looked at in one step.
-        if value.iter().fold(false, |found, byte| found | !byte.is_ascii_graphic()) {
+        if holds_control(value) {
             return;
         }
         match &mut self.form {

@@ -12,5 +12,5 @@ pub mod http1;
 pub mod message;
 pub mod target;
 
-pub use headers::Headers;
+pub use headers::{Headers, Prepared};
 pub use message::{Piece, RequestHead, ResponseHead, Scheme};

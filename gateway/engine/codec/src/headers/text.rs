@@ -84,10 +84,30 @@ impl Text {
         self.lines.iter().map(|line| (line.name(&self.bytes), &self.bytes[line.value()]))
     }
 
-    pub fn value(&self, name: &str) -> Option<&[u8]> {
-        let name = name.as_bytes();
-        let is_it = |line: &&Line| line.name_length as usize == name.len() && line.name(&self.bytes) == name;
-        self.lines.iter().find(is_it).map(|line| &self.bytes[line.value()])
+    /// The first value of `name`.
+    pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
+        let line = self.lines.iter().find(|line| self.is_of(line, name))?;
+        Some(&self.bytes[line.value()])
+    }
+
+    /// The value of `name` where there is exactly one.
+    pub fn only_value(&self, name: &[u8]) -> Option<&[u8]> {
+        let mut lines = self.lines.iter().filter(|line| self.is_of(line, name));
+        let line = lines.next().filter(|_| lines.next().is_none())?;
+        Some(&self.bytes[line.value()])
+    }
+
+    fn is_of(&self, line: &Line, name: &[u8]) -> bool {
+        line.name_length as usize == name.len() && line.name(&self.bytes) == name
+    }
+
+    /// Adds the lines of another text.
+    pub fn append_all(&mut self, other: &Text) {
+        self.view.take();
+        let by = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(&other.bytes);
+        let moved = |line: &Line| Line { start: line.start + by, end: line.end + by, ..*line };
+        self.lines.extend(other.lines.iter().map(moved));
     }
 
     pub fn append(&mut self, name: &HeaderName, value: &[u8], never_index: bool) {

@@ -172,35 +172,30 @@ impl Head<'_> {
         &self.text.bytes()[..self.line_ends.first().map_or(0, |end| *end as usize - 2)]
     }
 
-    /// Looks at every byte once: no control bytes but tabs and line ends, and no CR inside a line.
-    pub fn check_bytes(&self) -> Result<(), HeadError> {
-        let mut returns = 0;
-        let mut bad = false;
-        // In steps in which one byte is enough to count, and without early exit: many bytes are looked at at once.
-        for step in self.text.bytes().chunks(usize::from(u8::MAX)) {
-            let mut count = 0u8;
-            for &byte in step {
-                let control = (byte < 0x20) | (byte == 0x7f);
-                bad |= control & (byte != b'\t') & (byte != b'\n') & (byte != b'\r');
-                count += u8::from(byte == b'\r');
-            }
-            returns += usize::from(count);
-        }
-        if bad || returns != self.line_ends.len() { Err(diagnose_bytes(self.text.bytes())) } else { Ok(()) }
+    /// Names the fault where a field's line is not one.
+    pub fn bad_field(&self) -> HeadError {
+        diagnose_bytes(self.text.bytes()).unwrap_or(HeadError::Malformed(diagnose_field_line(self.text.bytes())))
+    }
+
+    /// Names the fault of the first line; `otherwise` when its bytes are in order.
+    pub fn bad_first_line(&self, otherwise: HeadError) -> HeadError {
+        diagnose_bytes(self.text.bytes()).unwrap_or(otherwise)
     }
 }
 
-fn diagnose_bytes(head: &[u8]) -> HeadError {
+/// Names a byte that has no place in a head.
+fn diagnose_bytes(head: &[u8]) -> Option<HeadError> {
     let is_control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r');
     let bad_line = head.split(|byte| *byte == b'\n').position(|line| line.iter().any(is_control));
     let bad_value = |line: &[u8]| line.iter().skip_while(|byte| **byte != b':').any(is_control);
-    HeadError::Malformed(match bad_line {
+    Some(HeadError::Malformed(match bad_line {
         _ if head.contains(&0) => "the head holds a NUL byte",
         _ if has_bare_carriage_return(head) => "the head holds a bare CR",
-        Some(0) | None => "the first line of the head is malformed",
+        None => return None,
+        Some(0) => "the first line of the head is malformed",
         Some(_) if head.split(|byte| *byte == b'\n').skip(1).any(bad_value) => "a field value holds a control byte",
         Some(_) => diagnose_field_line(head),
-    })
+    }))
 }
 
 fn has_bare_carriage_return(head: &[u8]) -> bool {
@@ -218,7 +213,7 @@ pub(super) fn is_other_version(word: &[u8]) -> bool {
 }
 
 /// Names the fault in a head of which some line is not a field.
-pub(super) fn diagnose_field_line(head: &[u8]) -> &'static str {
+fn diagnose_field_line(head: &[u8]) -> &'static str {
     let lines = head.split(|byte| *byte == b'\n').skip(1);
     for line in lines {
         match line.first() {

@@ -9,9 +9,9 @@ use http::Version;
 use http::header::HeaderValue;
 
 use super::HeadError;
-use super::head::{Head, diagnose_field_line};
+use super::head::Head;
 use crate::Headers;
-use crate::fields::{content_length, elements};
+use crate::fields::{content_length, elements, holds_control};
 use crate::headers::{Lent, Line, Text};
 
 /// Longer names are no names for the rest of the program.
@@ -36,15 +36,17 @@ pub(super) struct FieldList {
 }
 
 impl FieldList {
-    /// Reads the fields of a head whose bytes were checked: brings their names to lower case there, and notes the lines
-    /// that go on.
+    /// Reads the fields of a head: brings their names to lower case there, and notes the lines that go on.
     pub fn read(head: &mut Head<'_>) -> Result<Self, HeadError> {
         let mut list = Self::default();
         for ends in head.line_ends[..=head.fields()].windows(2) {
             let line = ends[0] as usize..ends[1] as usize;
             let Some(name_length) = lower_name(&mut head.text.bytes_mut()[line.clone()]) else {
-                return Err(HeadError::Malformed(diagnose_field_line(head.text.bytes())));
+                return Err(head.bad_field());
             };
+            if holds_control(&head.text.bytes()[line.start + name_length + 1..line.end - 2]) {
+                return Err(head.bad_field());
+            }
             list.add(&mut head.text, line, name_length)?;
         }
         if list.chunked && list.content_length.is_some() {

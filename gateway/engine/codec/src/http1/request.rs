@@ -34,8 +34,7 @@ pub fn parse_request(
 }
 
 pub(super) fn parse(mut head: Head<'_>, scheme: Scheme) -> Result<ParsedRequest, HeadError> {
-    head.check_bytes()?;
-    let line = request_line(head.first_line()).ok_or_else(|| diagnose(head.first_line()))?;
+    let line = request_line(head.first_line()).ok_or_else(|| head.bad_first_line(diagnose(head.first_line())))?;
     let mut fields = FieldList::read(&mut head)?;
     let bytes = head.text.bytes();
     let RequestLine { method, target: place, version } = line;

@@ -8,6 +8,7 @@ use super::head::{Head, is_other_version};
 use super::list::FieldList;
 use super::{Framing, HeadError, HeadLimits, HeadReader};
 use crate::ResponseHead;
+use crate::fields::holds_control;
 
 /// A response head, and what its connection fields said.
 ///
@@ -31,8 +32,7 @@ pub fn parse_response(
 }
 
 pub(super) fn parse(mut head: Head<'_>, method: &Method) -> Result<ParsedResponse, HeadError> {
-    head.check_bytes()?;
-    let (status, version) = status_line(head.first_line())?;
+    let (status, version) = status_line(head.first_line()).map_err(|error| head.bad_first_line(error))?;
     let mut fields = FieldList::read(&mut head)?;
     if fields.host.is_some() {
         return Err(HeadError::Malformed("a response has a Host"));
@@ -67,7 +67,7 @@ fn status_line(line: &[u8]) -> Result<(StatusCode, Version), HeadError> {
     };
     // A space, three digits, and another space before the reason, if there is one.
     let (code, reason) = rest.split_at_checked(4).ok_or(MALFORMED)?;
-    if code[0] != b' ' || !matches!(reason.first(), None | Some(b' ')) {
+    if code[0] != b' ' || !matches!(reason.first(), None | Some(b' ')) || holds_control(reason) {
         return Err(MALFORMED);
     }
     let status =

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use http::header::{FORWARDED, HeaderName, HeaderValue};
+use sekisho_codec::Prepared;
 use sekisho_codec::message::{Headers, RequestHead, Scheme};
 
 pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -28,7 +29,8 @@ pub struct Forwarding {
     peer: IpAddr,
     peer_value: HeaderValue,
     scheme: Scheme,
-    scheme_value: HeaderValue,
+    /// What replaces every claim.
+    own: Prepared,
 }
 
 impl Forwarding {
@@ -37,8 +39,11 @@ impl Forwarding {
         let text = peer.to_string();
         // An address is digits, letters, dots and colons, so it cannot be refused.
         let peer_value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("unknown"));
-        let scheme_value = HeaderValue::from_static(scheme.as_str());
-        Self { trusted_hops, peer, peer_value, scheme, scheme_value }
+        let own = [
+            (X_FORWARDED_FOR.clone(), peer_value.clone()),
+            (X_FORWARDED_PROTO.clone(), HeaderValue::from_static(scheme.as_str())),
+        ];
+        Self { trusted_hops, peer, peer_value, scheme, own: own.into_iter().collect() }
     }
 
     /// Writes the forwarding headers of a request, and says who sent it. Run it before the authority is rewritten.
@@ -55,8 +60,7 @@ impl Forwarding {
 
     fn replace(&self, head: &mut RequestHead) {
         head.headers.retain_names(|name| !is_claim(name));
-        head.headers.append_copy(&X_FORWARDED_FOR, &self.peer_value);
-        head.headers.append_copy(&X_FORWARDED_PROTO, &self.scheme_value);
+        head.headers.append_all(&self.own);
         head.headers.append_copy(&X_FORWARDED_HOST, &head.authority);
     }
 

@@ -159,7 +159,10 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         dest="identity",
         default="",
         metavar="spiffe://…",
-        help="the client's identity; no route of this release looks at it",
+        help="the client's identity, as a verified certificate would tell it (default: none)",
+    )
+    parser.add_argument(
+        "--source", default="", metavar="ADDRESS", help="the client's address, for policies (default: 127.0.0.1)"
     )
     _add_paths(parser, required=False)
     add_admin_option(parser, default=None)
@@ -323,7 +326,13 @@ def _explain(arguments: argparse.Namespace, writer: Writer) -> int:
     try:
         headers = tuple(header_from_text(text) for text in arguments.header)
         question = checked(
-            Question(url=arguments.url, method=arguments.method.upper(), headers=headers, from_=arguments.identity)
+            Question(
+                url=arguments.url,
+                method=arguments.method.upper(),
+                headers=headers,
+                from_=arguments.identity,
+                source=arguments.source,
+            )
         )
     except QuestionError as error:
         raise SettingsError(str(error)) from error

@@ -9,6 +9,7 @@ import msgspec
 from rich.text import Text
 from rich.tree import Tree
 
+from controller.terminal.authorization import write_authorization
 from controller.terminal.writer import Writer, text
 from gateway.admin.explain import Question
 from gateway.routing_table import describe
@@ -23,11 +24,19 @@ def write_explanation(writer: Writer, question: Question, answer: Answer) -> Non
     tree = Tree(text((f"{question.method} {question.url}", "title")), guide_style="soft")
     for name, value in question.headers:
         tree.add(text((f"{name}: {value}", "soft")))
+    for name, value in (("from", question.from_), ("source", question.source)):
+        if value:
+            tree.add(text((f"{name} {value}", "soft")))
     _verdict(tree, answer)
+    if answer.get("authorization"):
+        write_authorization(tree, answer["authorization"])
     match answer["decision"]:
         case "route":
             _route(tree, answer)
             _passed_over(tree, answer)
+        case "denied":
+            if answer.get("route"):
+                _route(tree, answer)
         case "no_listener":
             tree.add(text("no listener has this scheme and port; a URL without a port means 80, or 443 with https"))
         case _:
@@ -49,6 +58,7 @@ def _verdict(tree: Tree, answer: Answer) -> None:
         "route": ("routed", "good"),
         "not_found": ("no route takes it", "bad"),
         "misdirected": ("misdirected: another listener owns this host on this connection", "bad"),
+        "denied": ("denied by policy", "bad"),
         "no_listener": ("nothing listens there", "bad"),
     }
     verdict, style = words.get(answer["decision"], (answer["decision"], "warn"))

@@ -6,16 +6,22 @@ checked and the answer only annotated.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from gateway.routing_table.validate import is_ip_address
+
 MAX_QUESTION_BYTES: Final = 64 * 1024
 _HTTP: Final = frozenset({"http", "https"})
 _CARRIED: Final = frozenset({"tcp", "tls", "udp"})
 """Schemes of what is carried and not read; none has a port of its own."""
+
+
+_IDENTITY: Final = re.compile(r"spiffe://[a-z0-9._-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+)+\Z")
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,6 +32,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     headers: tuple[tuple[str, str], ...] = ()
     from_: str = msgspec.field(default="", name="from")
     """Identity of the client, a SPIFFE id; empty for none."""
+    source: str = ""
+    """Address of the client; empty for this machine."""
 
 
 class QuestionError(ValueError):
@@ -52,10 +60,10 @@ def question_from_query(query: Iterable[tuple[str, str]]) -> Question:
     for name, value in query:
         if name == "header":
             headers.append(header_from_text(value))
-        elif name in {"method", "url", "from"}:
+        elif name in {"method", "url", "from", "source"}:
             values[name] = value
         else:
-            raise QuestionError(f"parameter {name!r} is not known; use method, url, header and from")
+            raise QuestionError(f"parameter {name!r} is not known; use method, url, header, from and source")
     if "url" not in values:
         raise QuestionError("parameter url is missing; for example ?url=http://shop.example.com/cart")
     return checked(
@@ -64,6 +72,7 @@ def question_from_query(query: Iterable[tuple[str, str]]) -> Question:
             method=values.get("method", "GET"),
             headers=tuple(headers),
             from_=values.get("from", ""),
+            source=values.get("source", ""),
         )
     )
 
@@ -92,6 +101,12 @@ def checked(question: Question) -> Question:
         )
     if not question.method or not question.method.isascii() or not question.method.isalpha():
         raise QuestionError(f"method {question.method!r} is not an HTTP method")
+    if question.from_ and not _IDENTITY.match(question.from_):
+        raise QuestionError(
+            f"from {question.from_!r} is not a SPIFFE id such as spiffe://cluster.local/ns/shop/sa/cart"
+        )
+    if question.source and not is_ip_address(question.source):
+        raise QuestionError(f"source {question.source!r} is not an IP address")
     return question
 
 
@@ -113,4 +128,6 @@ def with_sources(answer: bytes, sources: Mapping[str, str]) -> dict[str, Any]:
     for candidates in (explanation.get("candidates") or (), explanation.get("nearest") or ()):
         for candidate in candidates:
             candidate["source"] = sources.get(object_of_route(candidate["route"]), "")
+    for tried in (explanation.get("authorization") or {}).get("policies") or ():
+        tried["source"] = sources.get(f"AuthorizationPolicy/{tried['policy']}", "")
     return explanation

@@ -3,7 +3,7 @@
 Names and labels are Istio's (field by field what Kiali draws its graph from), so that existing
 dashboards work; what Istio has no name for starts with ``sekisho_``. A value that this gateway
 does not know is ``unknown``. No label comes from a request, and the number of series grows with
-backends that were hit and with configured listeners and certificates, never with routes.
+backends that were hit and with configured listeners, policies and certificates, never with routes.
 """
 
 from __future__ import annotations
@@ -126,6 +126,7 @@ class GatewayCollector(Collector):
             "listener",
             [(listener.key, listener.requests) for listener in statistics.listeners],
         )
+        yield _authorization_family(statistics)
         yield from _table_families(self._state())
         yield from _certificate_families(self._certificate_ends())
         build = InfoMetricFamily("sekisho_build", "The running version.")
@@ -135,6 +136,17 @@ class GatewayCollector(Collector):
     def describe(self) -> Iterator[Metric]:
         """Nothing up front: registering must not ask the engine."""
         return iter(())
+
+
+def _authorization_family(statistics: Statistics) -> Metric:
+    family = CounterMetricFamily(
+        "sekisho_authorization_decisions",
+        "Requests and connections that a policy denied, would have denied in dry run, or audited.",
+        labels=("policy", "effect"),
+    )
+    for line in statistics.authorization:
+        family.add_metric((line.policy, line.effect), line.count)
+    return family
 
 
 def label_values(labels: Labels) -> tuple[str, ...]:

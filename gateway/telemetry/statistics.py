@@ -93,6 +93,16 @@ class RouteCounters(msgspec.Struct, frozen=True, kw_only=True):
     requests: int = 0
 
 
+class AuthorizationCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """What one authorization policy did to requests and connections."""
+
+    policy: str
+    """Key of the policy; ``none`` where several should have allowed and none did."""
+    effect: str
+    """``denied``, ``dry_run_denied`` or ``audited``."""
+    count: int = 0
+
+
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     """All counters at one moment, added up over the workers."""
 
@@ -104,6 +114,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     backends: tuple[BackendCounters, ...] = ()
     listeners: tuple[ListenerCounters, ...] = ()
     routes_hit: tuple[RouteCounters, ...] = ()
+    authorization: tuple[AuthorizationCounters, ...] = ()
     workers: int = 0
 
 

@@ -109,6 +109,7 @@ def test_every_served_version_is_read(type_: type[Resource]) -> None:
         "GatewayClass": object_of("GatewayClass", {"controllerName": "sekisho.dev/gateway-controller"}),
         "Gateway": gateway(listener()),
         "ListenerSet": object_of("ListenerSet", {"parentRef": {"name": "edge"}, "listeners": [listener()]}),
+        "AuthorizationPolicy": object_of("AuthorizationPolicy", {"action": "DENY", "rules": [{}]}),
         "TLSRoute": object_of("TLSRoute", {"hostnames": ["db.example.com"], "rules": [{}]}),
         "TCPRoute": object_of("TCPRoute", {"rules": [{}]}),
         "UDPRoute": object_of("UDPRoute", {"rules": [{}]}),
@@ -236,8 +237,8 @@ def test_a_known_kind_of_another_version_is_an_error_that_names_the_versions() -
 @pytest.mark.parametrize(
     ("kind", "message", "remedy"),
     [
-        ("example.com/v1/HttpRoutes", "is unknown", "did you mean HTTPRoute? known kinds: BackendTLSPolicy, "),
-        (f"{GATEWAY_API}/Teapot", "is unknown", "known kinds: BackendTLSPolicy, "),
+        ("example.com/v1/HttpRoutes", "is unknown", "did you mean HTTPRoute? known kinds: AuthorizationPolicy, "),
+        (f"{GATEWAY_API}/Teapot", "is unknown", "known kinds: AuthorizationPolicy, "),
         ("networking.istio.io/v1/VirtualService", "is not served yet", "write an HTTPRoute instead"),
     ],
 )

@@ -98,7 +98,13 @@ async def test_explain_asks_the_engine_and_adds_where_a_route_was_read(admin: Ad
     got = await client.get("/explain", params={"method": "PUT", "url": url, "header": "x-a: 1"})
     assert got.json() == posted.json()
     assert admin.engine.questions[0] == admin.engine.questions[1]
-    assert admin.engine.questions[0] == {"url": url, "method": "PUT", "headers": [["x-a", "1"]], "from": ""}
+    assert admin.engine.questions[0] == {
+        "url": url,
+        "method": "PUT",
+        "headers": [["x-a", "1"]],
+        "from": "",
+        "source": "",
+    }
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use http::{Method, Version};
 
+use crate::authorization::Told;
 use crate::reason::Reason;
 use crate::timestamp::{TimestampText, WallClock};
 
@@ -142,6 +143,7 @@ pub struct Line<'a> {
     pub authority: &'a [u8],
     pub status: u16,
     pub reason: Reason,
+    pub authorization: Option<&'a Told>,
     pub grpc_status: Option<u16>,
     pub bytes_received: u64,
     pub bytes_sent: u64,
@@ -182,6 +184,9 @@ impl Line<'_> {
         out.extend_from_slice(self.reason.flags().as_bytes());
         out.extend_from_slice(b"\",\"response_code_details\":\"");
         out.extend_from_slice(self.reason.code().as_bytes());
+        if let Some(told) = self.authorization {
+            authorization(told, out);
+        }
         out.extend_from_slice(b"\",\"grpc_status\":");
         optional_number(self.grpc_status.map(u64::from), out);
         out.extend_from_slice(b",\"bytes_received\":");
@@ -220,6 +225,23 @@ impl Line<'_> {
     /// A value that is the gateway's own, unless it was told one by a hop that it trusts.
     fn edge_text(&self, value: Option<&[u8]>, out: &mut Vec<u8>) {
         if self.trusts_hops { optional_text(value, out) } else { optional_known(value, out) }
+    }
+}
+
+/// Which policy and rule denied, after the code they explain; then what policies say that do not decide.
+fn authorization(told: &Told, out: &mut Vec<u8>) {
+    if let Some(denied) = &told.denied {
+        out.push(b'[');
+        escape(denied.as_bytes(), out);
+        out.push(b']');
+    }
+    for (key, text) in [("authorization_dry_run", &told.dry_run), ("authorization_audit", &told.audited)] {
+        if let Some(text) = text {
+            out.extend_from_slice(b"\",\"");
+            out.extend_from_slice(key.as_bytes());
+            out.extend_from_slice(b"\":\"");
+            escape(text.as_bytes(), out);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use sekisho_router::{ListenerId, RouteId, SocketId};
 use sekisho_upstream::Backend;
 
 use crate::access_log::{PlaceFields, backend_fields, listener_fields, route_fields};
+use crate::authorization;
 use crate::config::Compiled;
 use crate::statistics::{Slot, Statistics};
 
@@ -53,6 +54,9 @@ impl ActiveConfig {
         let slots = backends.iter().map(|backend| statistics.slot(backend.spec().destination())).collect();
         let gateways = compiled.sockets.iter().map(|socket| statistics.gateway(&socket.gateway.key)).collect();
         statistics.listeners.retain(|key, _| compiled.table.listeners.contains_key(key));
+        statistics.authorization.retain(|(policy, _), _| {
+            &**policy == authorization::NO_POLICY || compiled.table.authorization_policies.contains_key(&**policy)
+        });
         statistics.routes.retain(|key, _| compiled.table.routes.contains_key(key));
         let (listeners, routes) = (compiled.router.listeners().len(), compiled.router.routes().len());
         ActiveConfig {

@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use sekisho_policy::PolicySet;
 use sekisho_router::{ListenerId, Router, SocketId};
 use sekisho_table::{Gateway, Limits, Listener, ListenerProtocol, Table, store::Touched};
 use sekisho_tls::ServerTls;
 use sekisho_upstream::BackendSpecs;
 
+use crate::authorization::{self, Policies};
 use crate::plan::{RoutePlan, plans};
 
 /// Settings of one bound socket, from the Gateway that owns it.
@@ -38,6 +40,7 @@ pub struct Compiled {
     pub specs: Arc<BackendSpecs>,
     /// By [`SocketId`].
     pub sockets: Arc<Vec<SocketPlan>>,
+    policies: Arc<Policies>,
     by_address: HashMap<SocketAddr, SocketId>,
 }
 
@@ -53,12 +56,23 @@ impl Compiled {
         } else {
             previous.sockets.clone()
         };
+        let policies = if matching || touched.authorization_policies {
+            Arc::new(authorization::compile(&router, &table))
+        } else {
+            previous.policies.clone()
+        };
         let by_address = sockets.iter().enumerate().map(|(i, s)| (s.address, SocketId(i as u32))).collect();
-        Compiled { table: Arc::new(table), router, plans, specs, sockets, by_address }
+        Compiled { table: Arc::new(table), router, plans, specs, sockets, policies, by_address }
     }
 
     pub fn socket(&self, address: SocketAddr) -> Option<SocketId> {
         self.by_address.get(&address).copied()
+    }
+
+    /// What decides about the requests and connections of a listener; `None` where everybody is let in.
+    #[inline]
+    pub fn policies(&self, listener: ListenerId) -> Option<&PolicySet> {
+        self.policies.get(listener.0 as usize)?.as_deref()
     }
 
     pub fn socket_plan(&self, id: SocketId) -> &SocketPlan {
@@ -89,13 +103,6 @@ fn default_gateway() -> Gateway {
     Gateway { key: String::new(), trusted_hops: 0, access_log: true, limits: Limits::default() }
 }
 
-fn takes_requests(protocol: ListenerProtocol) -> bool {
-    match protocol {
-        ListenerProtocol::Http | ListenerProtocol::Https => true,
-        ListenerProtocol::Tls | ListenerProtocol::Tcp | ListenerProtocol::Udp => false,
-    }
-}
-
 /// The socket a URL points at: by scheme, then bound port, then the port clients dial.
 pub fn socket_for(router: &Router, tls: bool, port: u16, address: Option<IpAddr>) -> Option<SocketId> {
     let sockets = || {
@@ -104,7 +111,7 @@ pub fn socket_for(router: &Router, tls: bool, port: u16, address: Option<IpAddr>
             .iter()
             .enumerate()
             .filter(move |(_, socket)| socket.tls == tls && address.is_none_or(|wanted| wanted == socket.address))
-            .filter(|(_, socket)| socket.listeners.iter().any(|id| takes_requests(router.listener(*id).protocol)))
+            .filter(|(_, socket)| socket.listeners.iter().any(|id| router.listener(*id).protocol.takes_requests()))
     };
     let dialled = |listeners: &[sekisho_router::ListenerId]| {
         listeners.iter().any(|listener| router.listener(*listener).port == port)

@@ -306,6 +306,8 @@ struct StatisticsReport<'a> {
     backends: Vec<BackendLine>,
     listeners: Vec<ListenerLine<'a>>,
     routes_hit: Vec<RouteLine<'a>>,
+    /// What policies did to requests and connections.
+    authorization: Vec<AuthorizationLine<'a>>,
     /// Carried connections.
     tcp: Vec<ConnectionLine<'a>>,
     access_log_dropped: u64,
@@ -335,6 +337,13 @@ struct ListenerLine<'a> {
 }
 
 #[derive(Serialize)]
+struct AuthorizationLine<'a> {
+    policy: &'a str,
+    effect: &'static str,
+    count: u64,
+}
+
+#[derive(Serialize)]
 struct RouteLine<'a> {
     route: &'a str,
     requests: u64,
@@ -352,6 +361,11 @@ fn render(reports: &[Report], lost_lines: u64) -> Vec<u8> {
         backends: sum_backends(reports),
         listeners: sum.listeners.iter().map(|(key, requests)| ListenerLine { key, requests: *requests }).collect(),
         routes_hit: sum.routes.iter().map(|(route, requests)| RouteLine { route, requests: *requests }).collect(),
+        authorization: sum
+            .authorization
+            .iter()
+            .map(|((policy, effect), count)| AuthorizationLine { policy, effect, count: *count })
+            .collect(),
         tcp: sum.connections(),
         access_log_dropped: lost_lines,
         workers: reports.len(),

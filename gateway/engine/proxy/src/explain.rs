@@ -1,15 +1,19 @@
 //! Explaining a decision: the same router and the same edge rules as a request meets.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
 use http::uri::Uri;
-use sekisho_codec::{Headers, target};
+use sekisho_codec::{Headers, Scheme, target};
+use sekisho_filter::edge::forwarded::Forwarding;
+use sekisho_policy::{AuthorizationExplanation, Facts, Http, Peer};
 use sekisho_router::{Explanation, RequestView};
-use sekisho_table::{Applied, Rejection, TableStore};
+use sekisho_table::{Applied, Gateway, Rejection, TableStore};
 use sekisho_tls::{CertificateChecks, ServerTls};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use crate::authorization::{self, Caller};
 use crate::config::{Compiled, socket_for};
 use crate::exchange::decide::host_of;
 use crate::layer4;
@@ -25,24 +29,91 @@ struct Question {
     url: String,
     #[serde(default)]
     headers: Vec<(String, String)>,
-    /// Identity of the caller; no policy looks at it yet.
-    #[serde(default, rename = "from")]
-    _from: String,
+    /// Identity of the caller, as a verified certificate would tell it; empty for none.
+    #[serde(default)]
+    from: String,
+    /// Address of the caller; empty for this machine.
+    #[serde(default)]
+    source: String,
+}
+
+/// An explanation, with what policies say.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    explanation: Explanation,
+    /// `None` where the listener has no policies, or there is no listener.
+    authorization: Option<AuthorizationExplanation>,
+}
+
+impl From<Explanation> for Answer {
+    fn from(explanation: Explanation) -> Self {
+        Self { explanation, authorization: None }
+    }
+}
+
+impl Answer {
+    /// Asks the policies of the listener. `facts` are of whoever comes in at its port.
+    fn authorized<'f>(mut self, compiled: &Compiled, facts: impl FnOnce(u16, Option<&Gateway>) -> Facts<'f>) -> Self {
+        let Some(key) = &self.explanation.listener else { return self };
+        let Some((id, listener)) = authorization::listener_of(&compiled.router, key) else { return self };
+        let Some(policies) = compiled.policies(id) else { return self };
+        let gateway = compiled.table.gateways.get(&listener.gateway).map(|gateway| &**gateway);
+        let (explained, refused) = authorization::explain(policies, &facts(listener.port, gateway));
+        if let Some(reason) = refused.filter(|_| self.explanation.decision != "misdirected") {
+            self.explanation.decision = "denied";
+            self.explanation.status = listener.protocol.takes_requests().then_some(403);
+            self.explanation.code = reason.code().to_owned();
+        }
+        self.authorization = Some(explained);
+        self
+    }
+}
+
+/// The caller that a question is about.
+struct Asker {
+    peer: Option<Peer>,
+    source: IpAddr,
+}
+
+impl Asker {
+    fn of(question: &Question) -> Result<Self, String> {
+        let peer = match question.from.as_str() {
+            "" => None,
+            uri => Some(
+                Peer::new(uri)
+                    .ok_or_else(|| format!("{uri}: not an identity, such as spiffe://cluster.local/ns/shop/sa/cart"))?,
+            ),
+        };
+        let source = match question.source.as_str() {
+            "" => IpAddr::from([127, 0, 0, 1]),
+            text => text.parse().map_err(|_| format!("{text}: not an IP address"))?,
+        };
+        Ok(Self { peer, source })
+    }
+
+    fn caller<'a>(&'a self, destination: IpAddr, server_name: Option<&'a str>) -> Caller<'a> {
+        Caller { peer: self.peer.as_ref(), source: self.source, destination, server_name }
+    }
 }
 
 /// Answers a JSON question for a compiled table. `Err` is for the asker: the question is not usable.
 pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> {
     let question: Question = serde_json::from_slice(question).map_err(|e| format!("the question is not valid: {e}"))?;
+    let asker = Asker::of(&question)?;
     let uri: Uri = question.url.parse().map_err(|e| format!("{}: not a URL: {e}", question.url))?;
     if let (Some(scheme), Some(host), Some(port)) = (uri.scheme_str(), uri.host(), uri.port_u16())
-        && let Some(explanation) = layer4::explain(compiled, scheme, &host.to_ascii_lowercase(), port)
+        && let Some((explanation, address)) = layer4::explain(compiled, scheme, &host.to_ascii_lowercase(), port)
     {
-        return answer(&explanation);
+        let host = host.to_ascii_lowercase();
+        let caller = asker.caller(address, (scheme == "tls").then_some(host.as_str()));
+        let explained = Answer::from(explanation);
+        return answer(explained.authorized(compiled, |port, _| caller.facts(port, asker.source, None)));
     }
     let tls = match uri.scheme_str() {
         Some("http" | "ws") => false,
         Some("https" | "wss") => true,
-        Some("tcp" | "tls" | "udp") if uri.port().is_some() => return answer(&Explanation::no_listener()),
+        Some("tcp" | "tls" | "udp") if uri.port().is_some() => return answer(Explanation::no_listener().into()),
         _ => return Err(format!("{}: not a URL of HTTP, TCP, TLS or UDP, such as http://host/path", question.url)),
     };
     let authority = uri.authority().ok_or_else(|| format!("{}: the URL has no host", question.url))?.as_str();
@@ -54,10 +125,10 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
     let target = match target::normalize(raw.as_bytes()) {
         Ok(target::Normalized::Unchanged) => raw.to_owned(),
         Ok(target::Normalized::Changed(changed)) => String::from_utf8_lossy(&changed).into_owned(),
-        Err(error) => return answer(&refused(error.0)),
+        Err(error) => return answer(refused(error.0).into()),
     };
     let Some(socket) = socket_for(&compiled.router, tls, port, None) else {
-        return answer(&Explanation::no_listener());
+        return answer(Explanation::no_listener().into());
     };
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let sni = uri.host().map(str::to_ascii_lowercase);
@@ -70,7 +141,14 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
         query,
         headers: &headers,
     };
-    answer(&compiled.router.explain(socket, &view))
+    let scheme = if tls { Scheme::Https } else { Scheme::Http };
+    let caller = asker.caller(compiled.socket_plan(socket).address.ip(), view.sni);
+    let request = Http { method: view.method, authority, host: &host, path, headers: &headers, token: None };
+    answer(Answer::from(compiled.router.explain(socket, &view)).authorized(compiled, |port, gateway| {
+        let hops = gateway.map_or(0, |gateway| gateway.trusted_hops);
+        let remote = Forwarding::new(hops, asker.source, scheme).client_of(&headers);
+        caller.facts(port, remote, Some(request))
+    }))
 }
 
 fn headers(list: &[(String, String)]) -> Result<Headers, String> {
@@ -100,8 +178,8 @@ fn refused(why: &str) -> Explanation {
     explanation
 }
 
-fn answer(explanation: &Explanation) -> Result<Vec<u8>, String> {
-    serde_json::to_vec(explanation).map_err(|e| format!("the answer cannot be written: {e}"))
+fn answer(answer: Answer) -> Result<Vec<u8>, String> {
+    serde_json::to_vec(&answer).map_err(|e| format!("the answer cannot be written: {e}"))
 }
 
 /// Explains for a snapshot that no engine has loaded.

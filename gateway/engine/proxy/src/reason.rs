@@ -62,6 +62,8 @@ reasons! {
     DownstreamDisconnected, "downstream_disconnected", "DC", "";
     UpgradeRefused, "upgrade_refused", "-", "";
     Overload, "overload", "OM", "too many connections";
+    AuthorizationDenied, "authorization_denied", "-", "access is denied";
+    AuthorizationUnavailable, "authorization_unavailable", "-", "access is denied because it cannot be decided";
 }
 
 /// JSON object of code → flags.

@@ -108,6 +108,8 @@ pub struct Statistics {
     gateways: Vec<Arc<str>>,
     pub listeners: BTreeMap<String, u64>,
     pub routes: BTreeMap<String, u64>,
+    /// By policy and effect.
+    pub authorization: BTreeMap<(Box<str>, &'static str), u64>,
     pub accepted: u64,
     pub refused: u64,
     pub active: u64,
@@ -122,6 +124,7 @@ impl Default for Statistics {
             gateways: Vec::new(),
             listeners: BTreeMap::new(),
             routes: BTreeMap::new(),
+            authorization: BTreeMap::new(),
             accepted: 0,
             refused: 0,
             active: 0,
@@ -130,6 +133,11 @@ impl Default for Statistics {
 }
 
 impl Statistics {
+    /// A policy had an effect on a request or connection.
+    pub fn authorized(&mut self, policy: &str, effect: &'static str) {
+        *self.authorization.entry((policy.into(), effect)).or_default() += 1;
+    }
+
     /// The slot for a destination; called when a table is taken over, never per request.
     pub fn slot(&mut self, destination: &Destination) -> Slot {
         if let Some(slot) = self.slots.get(destination) {
@@ -202,6 +210,9 @@ impl Statistics {
         }
         add_all(&mut self.listeners, &other.listeners);
         add_all(&mut self.routes, &other.routes);
+        for (key, count) in &other.authorization {
+            *self.authorization.entry(key.clone()).or_default() += count;
+        }
         self.accepted += other.accepted;
         self.refused += other.refused;
         self.active += other.active;

@@ -81,6 +81,14 @@ pub enum ListenerProtocol {
 }
 
 impl ListenerProtocol {
+    /// Requests rather than connections.
+    pub fn takes_requests(self) -> bool {
+        match self {
+            Self::Http | Self::Https => true,
+            Self::Tls | Self::Tcp | Self::Udp => false,
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "HTTP",

@@ -79,7 +79,7 @@ pub enum Scope {
     /// Everything a gateway should hold: what is not named is removed.
     Snapshot,
     /// A change from version `base`.
-    Delta { base: String, remove: Removed },
+    Delta { base: String, remove: Box<Removed> },
 }
 
 pub struct Update<'a> {
@@ -107,7 +107,7 @@ pub fn decode(bytes: &[u8]) -> Result<Update<'_>, String> {
         }
         (MessageType::Delta, Some(base), None, upsert, remove) => Ok(Update {
             version,
-            scope: Scope::Delta { base, remove: remove.unwrap_or_default() },
+            scope: Scope::Delta { base, remove: Box::new(remove.unwrap_or_default()) },
             resources: upsert.unwrap_or_default(),
         }),
         (MessageType::Snapshot, ..) => {

@@ -13,14 +13,19 @@ use crate::authorities::Authorities;
 use crate::provider;
 
 pub(crate) fn verifier(validation: &ClientValidation, table: &Table) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let strict = strict(validation, table)?;
+    Ok(if validation.allow_insecure_fallback { Arc::new(Lenient { strict }) } else { strict })
+}
+
+/// Takes certificates of the authorities alone, whatever else may be let in.
+pub(crate) fn strict(validation: &ClientValidation, table: &Table) -> Result<Arc<dyn ClientCertVerifier>, String> {
     if validation.trust_bundles.is_empty() {
         return Err("client validation names no trust bundle".to_owned());
     }
     let authorities = Authorities::load(&validation.trust_bundles, table)?;
-    let strict = WebPkiClientVerifier::builder_with_provider(authorities.roots, provider().clone())
+    WebPkiClientVerifier::builder_with_provider(authorities.roots, provider().clone())
         .build()
-        .map_err(|error| format!("client validation cannot be configured: {error}"))?;
-    Ok(if validation.allow_insecure_fallback { Arc::new(Lenient { strict }) } else { strict })
+        .map_err(|error| format!("client validation cannot be configured: {error}"))
 }
 
 /// Asks for a certificate and serves whoever comes. A client still proves that it holds the key of the

@@ -9,6 +9,7 @@
 mod authorities;
 mod checks;
 mod client;
+mod client_certificate;
 mod client_verifier;
 mod error;
 mod hello;

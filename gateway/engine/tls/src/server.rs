@@ -8,9 +8,11 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::BytesMut;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SignatureScheme};
+use rustls_pki_types::UnixTime;
 use sekisho_table::{Listener, ListenerProtocol, Table, TlsMode};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -18,6 +20,7 @@ use tokio_rustls::StartHandshake;
 use webpki::EndEntityCert;
 
 use crate::error::{TlsError, TlsErrorKind};
+use crate::identity::PeerIdentity;
 use crate::server_name::{ListenerNames, certificate_name_covers, normalize};
 use crate::transport::Transport;
 use crate::{client_verifier, hello, pem, provider};
@@ -40,10 +43,30 @@ enum Refusal {
 
 /// What becomes of a connection for one of a listener's names.
 enum Service {
-    Terminate(Arc<ServerConfig>),
+    Terminate(Arc<ServerConfig>, Option<Verified>),
     Passthrough,
     /// No certificate is usable: the names are refused, never served by another listener.
     Refuse,
+}
+
+/// What is known of the certificate that a client showed.
+enum Verified {
+    /// There is no handshake with another one.
+    Already,
+    /// The handshake takes any.
+    By(Arc<dyn ClientCertVerifier>),
+}
+
+impl Verified {
+    fn identity(&self, transport: &Transport) -> Option<PeerIdentity> {
+        let Transport::Server(stream) = transport else { return None };
+        let chain = stream.get_ref().1.peer_certificates()?;
+        if let Self::By(verifier) = self {
+            let (leaf, intermediates) = chain.split_first()?;
+            verifier.verify_client_cert(leaf, intermediates, UnixTime::now()).ok()?;
+        }
+        PeerIdentity::from_chain(Some(chain))
+    }
 }
 
 /// A finished handshake, or the beginning of one that is the backend's to finish.
@@ -56,6 +79,8 @@ pub struct Accepted {
     /// In lower case, without a trailing dot.
     pub sni: Option<String>,
     pub alpn_h2: bool,
+    /// Of a certificate that the client showed and that was verified. One that was only taken is nobody's.
+    pub peer: Option<PeerIdentity>,
 }
 
 impl ServerTls {
@@ -89,12 +114,15 @@ impl ServerTls {
         let Some(listener) = self.names.find(sni.as_deref()) else {
             return Err(self.refusal.refuse(hello.stream, sni.as_deref()).await);
         };
+        let mut peer = None;
         let (transport, unread) = match &self.services[listener] {
-            Service::Terminate(config) => {
+            Service::Terminate(config, verified) => {
                 let start = StartHandshake::from_parts(hello.accepted, hello.stream);
                 let stream = start.into_stream(config.clone()).await;
                 let stream = stream.map_err(|error| TlsError::from_io(&error, "the client"))?;
-                (Transport::Server(Box::new(stream)), BytesMut::new())
+                let transport = Transport::Server(Box::new(stream));
+                peer = verified.as_ref().and_then(|verified| verified.identity(&transport));
+                (transport, BytesMut::new())
             }
             Service::Passthrough => (Transport::Tcp(hello.stream), hello.bytes),
             Service::Refuse => return Err(self.refusal.refuse(hello.stream, sni.as_deref()).await),
@@ -103,7 +131,7 @@ impl ServerTls {
             Transport::Server(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
             Transport::Tcp(_) | Transport::Client(_) => false,
         };
-        Ok(Accepted { listener, unread, transport, sni, alpn_h2 })
+        Ok(Accepted { listener, unread, transport, sni, alpn_h2, peer })
     }
 }
 
@@ -117,12 +145,21 @@ fn service(listener: &Listener, table: &Table, problems: &mut Problems) -> Resul
         return Ok(Service::Refuse);
     }
     match server_config(listener, candidates, table)? {
-        Ok(config) => Ok(Service::Terminate(config)),
+        Ok(config) => Ok(Service::Terminate(config, verified(listener, table))),
         Err(reason) => {
             problems.push((listener.key.clone(), reason));
             Ok(Service::Refuse)
         }
     }
+}
+
+/// `None` where no certificate is asked for, or nothing can be told of it.
+fn verified(listener: &Listener, table: &Table) -> Option<Verified> {
+    let validation = listener.client_validation.as_ref()?;
+    if !validation.allow_insecure_fallback {
+        return Some(Verified::Already);
+    }
+    client_verifier::strict(validation, table).ok().map(Verified::By)
 }
 
 impl fmt::Debug for ServerTls {

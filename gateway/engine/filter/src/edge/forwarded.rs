@@ -1,4 +1,5 @@
-//! `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` (RFC 7239): who the client is, as far as hops are trusted.
+//! `X-Forwarded-For`, `-Proto`, `-Host`, `-Client-Cert` and `Forwarded` (RFC 7239): who the client is, as far as hops
+//! are trusted.
 //!
 //! With no trusted hop nobody's word is believed: whatever came is replaced. With some, what they said is kept,
 //! and the client is the address that the outermost trusted hop saw.
@@ -12,6 +13,7 @@ use sekisho_codec::message::{Headers, RequestHead, Scheme};
 pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 const PREFIX: &[u8] = b"x-forwarded-";
 
 /// The client of a request.
@@ -29,6 +31,8 @@ pub struct Forwarding {
     peer: IpAddr,
     peer_value: HeaderValue,
     scheme: Scheme,
+    /// What is told of the client's certificate.
+    certificate: Option<HeaderValue>,
     /// What replaces every claim.
     own: Prepared,
 }
@@ -43,7 +47,19 @@ impl Forwarding {
             (X_FORWARDED_FOR.clone(), peer_value.clone()),
             (X_FORWARDED_PROTO.clone(), HeaderValue::from_static(scheme.as_str())),
         ];
-        Self { trusted_hops, peer, peer_value, scheme, own: own.into_iter().collect() }
+        Self { trusted_hops, peer, peer_value, scheme, certificate: None, own: own.into_iter().collect() }
+    }
+
+    /// With what is told of the client's certificate, which was verified.
+    pub fn with_certificate(mut self, told: HeaderValue) -> Self {
+        let own = [
+            (X_FORWARDED_FOR.clone(), self.peer_value.clone()),
+            (X_FORWARDED_PROTO.clone(), HeaderValue::from_static(self.scheme.as_str())),
+            (X_FORWARDED_CLIENT_CERT.clone(), told.clone()),
+        ];
+        self.own = own.into_iter().collect();
+        self.certificate = Some(told);
+        self
     }
 
     /// Writes the forwarding headers of a request, and says who sent it. Run it before the authority is rewritten.
@@ -56,6 +72,11 @@ impl Forwarding {
         let scheme = told_scheme(&head.headers).unwrap_or(self.scheme);
         self.extend(head, scheme);
         Client { address, scheme }
+    }
+
+    /// Who sends a request with these headers.
+    pub fn client_of(&self, headers: &Headers) -> IpAddr {
+        if self.trusted_hops == 0 { self.peer } else { self.client_address(headers) }
     }
 
     fn replace(&self, head: &mut RequestHead) {
@@ -71,6 +92,10 @@ impl Forwarding {
         head.headers.set(X_FORWARDED_PROTO.clone(), HeaderValue::from_static(scheme.as_str()));
         if !head.headers.contains(&X_FORWARDED_HOST) {
             head.headers.append(X_FORWARDED_HOST.clone(), head.authority.clone());
+        }
+        if let Some(told) = &self.certificate {
+            let chain = joined(&head.headers, &X_FORWARDED_CLIENT_CERT, told.as_bytes());
+            head.headers.set(X_FORWARDED_CLIENT_CERT.clone(), chain);
         }
         if had_forwarded {
             let element = self.forwarded_element(&head.authority);

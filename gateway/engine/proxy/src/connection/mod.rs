@@ -6,20 +6,23 @@ mod tunnel;
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use http::HeaderValue;
 use sekisho_codec::Scheme;
 use sekisho_filter::edge::forwarded::Forwarding;
+use sekisho_policy::Peer;
 use sekisho_stream::{Http1, Preface};
 use sekisho_table::{ClientValidation, Limits, ListenerProtocol};
-use sekisho_tls::Transport;
+use sekisho_tls::{PeerIdentity, Transport};
 use tokio::net::TcpStream;
 
 use crate::access_log::connection_fields;
+use crate::authorization::Caller;
 use crate::layer4::{self, Arrived, Place};
 use crate::watchdog::after;
 use crate::worker::{ListeningSocket, Registration, Worker};
@@ -37,6 +40,9 @@ pub struct ConnectionContext {
     pub sni: Option<Rc<str>>,
     /// What its client certificate was held to.
     pub validation: Option<ClientValidation>,
+    /// Who its client is, by a certificate that was verified.
+    pub peer: Option<Box<Peer>>,
+    pub local: IpAddr,
     /// As they were when the connection was accepted.
     pub limits: Limits,
     pub access_log: bool,
@@ -47,6 +53,16 @@ pub struct ConnectionContext {
 }
 
 impl ConnectionContext {
+    /// Who calls, for policies.
+    pub fn caller(&self) -> Caller<'_> {
+        Caller {
+            peer: self.peer.as_deref(),
+            source: self.remote.ip(),
+            destination: self.local,
+            server_name: self.sni.as_deref(),
+        }
+    }
+
     /// The connection should end after what it is doing: the process drains or its listener is gone.
     pub fn leaving(&self) -> bool {
         self.worker.draining() || self.socket.closed.get()
@@ -94,13 +110,14 @@ async fn establish(
     let plan = config.compiled.socket_plan(id);
     let limits = plan.limits().clone();
     let (access_log, trusted_hops) = (plan.gateway.access_log, plan.gateway.trusted_hops);
-    let carry = |config, listener, transport, unread, server_name| {
+    let carry = |config, listener, transport, unread, server_name, peer| {
         let (worker, socket, limits) = (worker.clone(), socket.clone(), limits.clone());
         let place = Place { worker, socket, remote, local, limits, access_log };
-        Box::pin(layer4::carry(Arrived { place, config, listener, transport, unread, server_name }))
+        Box::pin(layer4::carry(Arrived { place, config, listener, transport, unread, server_name, peer }))
     };
+    let mut client = None;
     if let Some(listener) = plan.carrier {
-        carry(config, listener, Transport::Tcp(stream), BytesMut::new(), None).await;
+        carry(config, listener, Transport::Tcp(stream), BytesMut::new(), None, None).await;
         return None;
     }
     let (connection, protocol, sni, validation, tls) = match &plan.tls {
@@ -121,9 +138,11 @@ async fn establish(
             let id = *config.compiled.router.sockets()[id.0 as usize].listeners.get(accepted.listener)?;
             let listener = config.compiled.router.listener(id).clone();
             if listener.protocol == ListenerProtocol::Tls {
-                carry(config, id, accepted.transport, accepted.unread, accepted.sni).await;
+                let peer = accepted.peer.as_ref().and_then(identity);
+                carry(config, id, accepted.transport, accepted.unread, accepted.sni, peer).await;
                 return None;
             }
+            client = accepted.peer;
             let protocol = if accepted.alpn_h2 { Preface::Http2 } else { Preface::Http1 };
             let validation = listener.client_validation.clone();
             (Http1::new(accepted.transport), protocol, accepted.sni.map(Rc::from), validation, true)
@@ -131,6 +150,10 @@ async fn establish(
     };
     drop(config);
     let forwarding = Forwarding::new(trusted_hops, remote.ip(), if tls { Scheme::Https } else { Scheme::Http });
+    let forwarding = match client.as_ref().and_then(told) {
+        Some(told) => forwarding.with_certificate(told),
+        None => forwarding,
+    };
     let context = ConnectionContext {
         worker,
         socket,
@@ -140,6 +163,8 @@ async fn establish(
         tls,
         sni,
         validation,
+        peer: client.as_ref().and_then(identity),
+        local: local.ip(),
         limits,
         access_log,
         trusted_hops,
@@ -147,6 +172,16 @@ async fn establish(
         told_to_leave: Cell::new(None),
     };
     Some((context, connection, protocol))
+}
+
+/// Who a verified certificate is for: the one SPIFFE name that it has, or nobody.
+fn identity(certificate: &PeerIdentity) -> Option<Box<Peer>> {
+    certificate.spiffe_uri().and_then(Peer::new).map(Box::new)
+}
+
+/// What backends are told of a verified certificate.
+fn told(certificate: &PeerIdentity) -> Option<HeaderValue> {
+    HeaderValue::try_from(certificate.forwarded()).ok()
 }
 
 async fn bounded<T>(milliseconds: u64, future: impl Future<Output = T>) -> Option<T> {

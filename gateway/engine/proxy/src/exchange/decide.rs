@@ -9,12 +9,14 @@ use http::StatusCode;
 use http::header::{HeaderValue, ORIGIN};
 use sekisho_codec::{ResponseHead, authority};
 use sekisho_filter::{FilterPlan, RequestContext, ResponseContext, Verdict, edge};
+use sekisho_policy::PolicySet;
 use sekisho_router::{Decision, ListenerId, RequestView, RouteId, Router, SocketId};
 use sekisho_table::{Listener, PathMatchType, Route};
 
 use super::record::Record;
 use super::reply::Reply;
 use crate::active_config::ActiveConfig;
+use crate::authorization;
 use crate::connection::ConnectionContext;
 use crate::plan::{PlannedBackend, PlannedFailure, RoutePlan};
 use crate::reason::Reason;
@@ -116,19 +118,49 @@ fn find(
             config.hit_route(route);
             record.place.listener = Some(listener);
             record.place.route = Some(route);
+            authorize(config, context, listener, record)?;
             Ok((listener, route, rule_match))
         }
         Decision::NoRoute { listener } => {
+            record.place.listener = listener;
             if let Some(listener) = listener {
                 config.hit_listener(listener);
+                authorize(config, context, listener, record)?;
             }
-            record.place.listener = listener;
             Err(not_found())
         }
         Decision::Misdirected { listener } => {
             record.place.listener = Some(listener);
             Err(Reply::new(StatusCode::MISDIRECTED_REQUEST, Reason::MisdirectedRequest))
         }
+    }
+}
+
+/// Before a caller learns anything: whether a route exists is nothing that it may know either.
+#[inline]
+fn authorize(
+    config: &ActiveConfig,
+    context: &ConnectionContext,
+    listener: ListenerId,
+    record: &mut Record,
+) -> Result<(), Reply> {
+    match config.compiled.policies(listener) {
+        None => Ok(()),
+        Some(policies) => ask(policies, config.compiled.router.listener(listener).port, context, record),
+    }
+}
+
+fn ask(policies: &PolicySet, port: u16, context: &ConnectionContext, record: &mut Record) -> Result<(), Reply> {
+    let head = &record.head;
+    let host = head.authority.to_str().ok().and_then(host_of).ok_or_else(malformed)?;
+    let facts = context.caller().facts(port, record.client, Some(authorization::request(head, &host)));
+    let verdict = authorization::decide(policies, &facts, |policy, effect| {
+        context.worker.statistics.borrow_mut().authorized(policy, effect);
+    });
+    record.authorization = verdict.told;
+    match verdict.refused {
+        None => Ok(()),
+        Some(reason) => Err(Reply::new(StatusCode::FORBIDDEN, reason)),
     }
 }
 

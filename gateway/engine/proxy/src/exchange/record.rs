@@ -20,6 +20,7 @@ use sekisho_router::SocketId;
 use super::GRPC_STATUS;
 use crate::access_log::Line;
 use crate::active_config::{ActiveConfig, Place};
+use crate::authorization::Told;
 use crate::connection::ConnectionContext;
 use crate::reason::Reason;
 use crate::statistics::{Protocol, Sample, SeriesKey};
@@ -43,6 +44,8 @@ pub struct Record {
     pub client: IpAddr,
     pub trace_id: Option<TraceId>,
     pub place: Place,
+    /// What policies had to say, where it is worth a word.
+    pub authorization: Option<Box<Told>>,
     pub upstream_host: Option<Rc<str>>,
     /// What went wrong with the backend, in words.
     pub upstream_failure: Option<Box<str>>,
@@ -85,6 +88,7 @@ impl Record {
             client: context.remote.ip(),
             trace_id: None,
             place: Place::default(),
+            authorization: None,
             upstream_host: None,
             upstream_failure: None,
             upstream_started: None,
@@ -191,6 +195,7 @@ impl Record {
             authority: received.map_or(&head.authority, |received| &received.authority).as_bytes(),
             status: self.status,
             reason: self.reason,
+            authorization: self.authorization.as_deref(),
             grpc_status: self.grpc_status,
             bytes_received: self.bytes_received,
             bytes_sent: self.bytes_sent,

@@ -60,12 +60,14 @@ pub struct Message {
 /// gRPC's status for an error of the gateway's own (field "Status codes and their use in gRPC").
 fn grpc_code(status: StatusCode, reason: Reason) -> u16 {
     const DEADLINE_EXCEEDED: u16 = 4;
+    const PERMISSION_DENIED: u16 = 7;
     const RESOURCE_EXHAUSTED: u16 = 8;
     const UNIMPLEMENTED: u16 = 12;
     const INTERNAL: u16 = 13;
     const UNAVAILABLE: u16 = 14;
     match (reason, status.as_u16()) {
         (Reason::RouteNotFound, _) => UNIMPLEMENTED,
+        (Reason::AuthorizationDenied | Reason::AuthorizationUnavailable, _) => PERMISSION_DENIED,
         (_, 504 | 408) => DEADLINE_EXCEEDED,
         (_, 431 | 413) => RESOURCE_EXHAUSTED,
         (_, 400) => INTERNAL,
@@ -84,6 +86,8 @@ mod tests {
             (500, Reason::BackendNotFound, "14"),
             (503, Reason::NoHealthyUpstream, "14"),
             (504, Reason::RequestTimeout, "4"),
+            (403, Reason::AuthorizationDenied, "7"),
+            (403, Reason::AuthorizationUnavailable, "7"),
         ] {
             let status = StatusCode::from_u16(status).expect("status");
             let message = Reply::new(status, reason).message(&Method::POST, true);

@@ -8,9 +8,11 @@ use sekisho_table::Route;
 use sekisho_upstream::Backend;
 
 use crate::active_config::ActiveConfig;
+use crate::authorization::{self, Caller, Told};
 use crate::plan::PlannedFailure;
 use crate::reason::Reason;
 use crate::statistics::Slot;
+use crate::worker::Worker;
 
 /// Where a connection goes, or why nowhere; and the rule that says so.
 pub struct Choice {
@@ -18,17 +20,36 @@ pub struct Choice {
     /// Where telemetry counts it.
     pub slot: Slot,
     pub backend: Result<Rc<Backend>, Reason>,
+    /// What policies had to say, where it is worth a word.
+    pub authorization: Option<Rc<Told>>,
 }
 
-pub fn choose(config: &ActiveConfig, listener: ListenerId, server_name: &str) -> Choice {
+/// Decides, and counts what policies decide.
+pub fn choose(config: &ActiveConfig, listener: ListenerId, caller: &Caller<'_>, worker: &Worker) -> Choice {
     config.hit_listener(listener);
+    let mut choice = route(config, listener, caller.server_name.unwrap_or_default());
+    if let Some(policies) = config.compiled.policies(listener) {
+        let port = config.compiled.router.listener(listener).port;
+        let verdict = authorization::decide(policies, &caller.facts(port, caller.source, None), |policy, effect| {
+            worker.statistics.borrow_mut().authorized(policy, effect);
+        });
+        if let Some(reason) = verdict.refused {
+            choice.slot = Slot::NONE;
+            choice.backend = Err(reason);
+        }
+        choice.authorization = verdict.told.map(Rc::from);
+    }
+    choice
+}
+
+fn route(config: &ActiveConfig, listener: ListenerId, server_name: &str) -> Choice {
     let Some(route) = config.compiled.router.carrier(listener, server_name) else {
-        return Choice { route: None, slot: Slot::NONE, backend: Err(Reason::RouteNotFound) };
+        return Choice { route: None, slot: Slot::NONE, backend: Err(Reason::RouteNotFound), authorization: None };
     };
     config.hit_route(route);
     let plan = &config.compiled.plans[route.0 as usize];
     let route = Some(config.compiled.router.route(route).clone());
-    let refused = |reason| Choice { route: route.clone(), slot: Slot::NONE, backend: Err(reason) };
+    let refused = |reason| Choice { route: route.clone(), slot: Slot::NONE, backend: Err(reason), authorization: None };
     if let Some(failure) = &plan.failure {
         return refused(failure.reason);
     }
@@ -41,10 +62,10 @@ pub fn choose(config: &ActiveConfig, listener: ListenerId, server_name: &str) ->
     };
     let slot = config.slot(Some(index));
     if let Some(failure) = &config.compiled.specs.get(index).backend.failure {
-        return Choice { route, slot, backend: Err(PlannedFailure::new(failure).reason) };
+        return Choice { route, slot, backend: Err(PlannedFailure::new(failure).reason), authorization: None };
     }
     match config.backends.get(index as usize) {
-        Some(backend) => Choice { route, slot, backend: Ok(backend.clone()) },
+        Some(backend) => Choice { route, slot, backend: Ok(backend.clone()), authorization: None },
         None => refused(Reason::BackendNotFound),
     }
 }

@@ -1,12 +1,14 @@
 //! Where a connection goes, for `tcp://host:port`, `tls://server-name:port` and `udp://host:port`.
 
+use std::net::IpAddr;
+
 use sekisho_router::{Explanation, ListenerId, SocketId};
 use sekisho_table::{Listener, ListenerProtocol};
 
 use crate::config::Compiled;
 
-/// `None` where the scheme is one of requests.
-pub fn explain(compiled: &Compiled, scheme: &str, host: &str, port: u16) -> Option<Explanation> {
+/// With the address that the listener is bound to. `None` where the scheme is one of requests.
+pub fn explain(compiled: &Compiled, scheme: &str, host: &str, port: u16) -> Option<(Explanation, IpAddr)> {
     let found = match scheme {
         "tcp" => on_port(compiled, ListenerProtocol::Tcp, port),
         "udp" => on_port(compiled, ListenerProtocol::Udp, port),
@@ -14,7 +16,7 @@ pub fn explain(compiled: &Compiled, scheme: &str, host: &str, port: u16) -> Opti
         _ => return None,
     };
     let mut explanation = Explanation::no_listener();
-    let Some(id) = found else { return Some(explanation) };
+    let Some(id) = found else { return Some((explanation, IpAddr::from([0, 0, 0, 0]))) };
     let router = &compiled.router;
     explanation.listener = Some(router.listener(id).key.clone());
     let server_name = if scheme == "tls" { host } else { "" };
@@ -31,7 +33,7 @@ pub fn explain(compiled: &Compiled, scheme: &str, host: &str, port: u16) -> Opti
             explanation.code = "route_not_found".to_owned();
         }
     }
-    Some(explanation)
+    Some((explanation, router.listener(id).address))
 }
 
 fn has_port(listener: &Listener, port: u16) -> bool {

@@ -1,5 +1,6 @@
 //! What is remembered of one carried connection, and told when it ends: last, and exactly once.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use super::choice::Choice;
 use super::counters::{ConnectionKey, Kind};
+use crate::authorization::Told;
 use crate::reason::Reason;
 use crate::statistics::Slot;
 use crate::worker::Worker;
@@ -28,6 +30,7 @@ pub struct Record {
     slot: Slot,
     gateway: u32,
     access_log: bool,
+    authorization: Option<Rc<Told>>,
     pub upstream_host: Option<Rc<str>>,
     pub upstream_failure: Option<String>,
     pub reason: Reason,
@@ -70,6 +73,7 @@ impl Record {
             slot: choice.slot,
             gateway,
             access_log: origin.access_log,
+            authorization: choice.authorization.clone(),
             upstream_host: None,
             upstream_failure: None,
             // Whatever drops the connection before its end is known: the worker stops.
@@ -114,7 +118,12 @@ impl Record {
             protocol: self.kind.protocol(),
             response_code: 0,
             response_flags: self.reason.flags(),
-            response_code_details: self.reason.code(),
+            response_code_details: match self.authorization.as_ref().and_then(|told| told.denied.as_deref()) {
+                Some(denied) => Cow::Owned(format!("{}[{denied}]", self.reason.code())),
+                None => Cow::Borrowed(self.reason.code()),
+            },
+            authorization_dry_run: self.authorization.as_ref().and_then(|told| told.dry_run.as_deref()),
+            authorization_audit: self.authorization.as_ref().and_then(|told| told.audited.as_deref()),
             bytes_received: self.bytes_received,
             bytes_sent: self.bytes_sent,
             duration: duration.as_millis() as u64,
@@ -160,7 +169,11 @@ struct Line<'a> {
     protocol: &'static str,
     response_code: u16,
     response_flags: &'static str,
-    response_code_details: &'static str,
+    response_code_details: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_dry_run: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_audit: Option<&'a str>,
     bytes_received: u64,
     bytes_sent: u64,
     duration: u64,

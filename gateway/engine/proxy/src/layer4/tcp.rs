@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use sekisho_policy::Peer;
 use sekisho_router::ListenerId;
 use sekisho_stream::{Side, Tunnel};
 use sekisho_table::{Limits, ListenerProtocol, TlsMode};
@@ -18,6 +19,7 @@ use super::choice::choose;
 use super::counters::Kind;
 use super::record::{Origin, Record};
 use crate::active_config::ActiveConfig;
+use crate::authorization::Caller;
 use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after, earliest};
 use crate::worker::{ListeningSocket, Worker};
@@ -45,13 +47,21 @@ pub struct Arrived {
     /// What was read of it already.
     pub unread: BytesMut,
     pub server_name: Option<String>,
+    /// Who the client is, by a certificate that was verified.
+    pub peer: Option<Box<Peer>>,
 }
 
 /// Carries a connection to its end. A connection that has nowhere to go is closed.
 pub async fn carry(arrived: Arrived) {
-    let Arrived { place, config, listener, transport, unread, server_name } = arrived;
+    let Arrived { place, config, listener, transport, unread, server_name, peer } = arrived;
     let Place { worker, socket, remote, local, limits, access_log } = place;
-    let choice = choose(&config, listener, server_name.as_deref().unwrap_or_default());
+    let caller = Caller {
+        peer: peer.as_deref(),
+        source: remote.ip(),
+        destination: local.ip(),
+        server_name: server_name.as_deref(),
+    };
+    let choice = choose(&config, listener, &caller, &worker);
     let listener = config.compiled.router.listener(listener).clone();
     // From here on an update may take the table away.
     drop(config);

@@ -17,6 +17,7 @@ use super::counters::Kind;
 use super::record::Origin;
 use super::session::{self, Session};
 use crate::active_config::ActiveConfig;
+use crate::authorization::Caller;
 use crate::worker::{ConnectionCount, ListeningSocket, Worker};
 
 /// The largest payload of a datagram.
@@ -75,7 +76,8 @@ impl Front {
         let limits = &gateway.limits;
         let count =
             ConnectionCount::admit(worker, socket, limits.max_connections_per_listener, limits.max_connections)?;
-        let choice = choose(config, listener, "");
+        let (source, destination) = (client.ip(), socket.address.ip());
+        let choice = choose(config, listener, &Caller { peer: None, source, destination, server_name: None }, worker);
         let origin = Origin {
             kind: Kind::Udp,
             remote: client,

@@ -21,6 +21,7 @@ pub const EVERYTHING: Touched = Touched {
     endpoints: true,
     backends: true,
     gateways: true,
+    authorization_policies: true,
     listeners: true,
     routes: true,
 };

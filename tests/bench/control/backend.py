@@ -1,0 +1,48 @@
+"""The backend, a process of its own: each answer names the port that was asked and repeats the mark.
+
+python -m tests.bench.control.backend PORT...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+
+from tests.bench.control.objects import MARK
+
+_MARK = re.compile(rf"\r\n{MARK}: ?([^\r]*)".encode(), re.IGNORECASE)
+
+
+class Answers(asyncio.Protocol):
+    """HTTP/1.1 without content in requests, which is all that the benchmark sends."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._pending = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        *heads, self._pending = (self._pending + data).split(b"\r\n\r\n")
+        for head in heads:
+            found = _MARK.search(head)
+            mark = found[1].decode() if found else "-"
+            assert self._transport is not None
+            self._transport.write(
+                f"HTTP/1.1 200 OK\r\nx-port: {self._port}\r\nx-mark: {mark}\r\ncontent-length: 2\r\n\r\nok".encode()
+            )
+
+
+async def serve(ports: list[int]) -> None:
+    loop = asyncio.get_running_loop()
+    for port in ports:
+        await loop.create_server(lambda port=port: Answers(port), "0.0.0.0", port, backlog=1024)  # type: ignore[misc]
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve([int(port) for port in sys.argv[1:]]))

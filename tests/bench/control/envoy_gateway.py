@@ -42,14 +42,13 @@ class Programs:
 
 def programs(root: Path) -> Programs:
     """Build what is missing, which takes minutes the first time."""
-    folder = root / ".state" / "bin"
-    controller = folder / f"envoy-gateway-{VERSION}"
+    folder = root / ".state" / f"envoy-gateway-{VERSION}"
+    controller = folder / "envoy-gateway"
     if not controller.is_file():
         print(f"building Envoy Gateway {VERSION}", flush=True)
         environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(folder)}
         subprocess.run(
             ["go", "install", f"{_MODULE}/cmd/envoy-gateway@{VERSION}"], env=environment, check=True, timeout=1800
         )
-        (folder / "envoy-gateway").rename(controller)
     modules = subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True).stdout.strip()
     return Programs(controller, Path(modules) / f"{_MODULE}@{VERSION}" / "charts", envoy_program())

@@ -1,4 +1,4 @@
-"""Runs the benchmark of the control planes: ``make bench-control``, or ``python -m tests.bench.control [--scale 0.02] …``.
+"""Runs the benchmark of the control planes: ``make bench-control``, ``python -m tests.bench.control --scale 0.02``.
 
 Each part of each peer has a cluster of its own, started and ended by ``conformance/run``; who goes first alternates.
 Needs root.

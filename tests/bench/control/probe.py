@@ -56,7 +56,7 @@ async def probes(stage: Stage, scale: Scale) -> dict[str, Any]:
     """The whole part: routes stay, so that each is one among more."""
     tally = Tally()
     before = stage.usage()
-    await probe_each(stage, tally, scale.probes, lambda number: _route(number), pause=0.0)
+    await probe_each(stage, tally, scale.probes, _route, pause=0.0)
     figures = tally.figures()
     stage.say(f"{figures['probes']} probes: {figures['propagation_ms']}, {figures['wrong_answers']} wrong answers")
     return {"wanted": scale.probes, **figures, **spent(before, stage.usage())}
@@ -67,12 +67,21 @@ def _route(number: int) -> Manifest:
 
 
 async def probe_each(
-    stage: Stage, tally: Tally, count: int, route: Callable[[int], Manifest], *, pause: float, keep: bool = True
+    stage: Stage,
+    tally: Tally,
+    count: int,
+    route: Callable[[int], Manifest],
+    *,
+    pause: float,
+    keep: bool = True,
+    share: float = 1.0,
 ) -> None:
-    """Create one route after another and probe each; stops at the stage's deadline."""
+    """Create one route after another and probe each; stops when ``share`` of the stage's time that is left is over."""
     client = stage.client()
+    loop = asyncio.get_running_loop()
+    until = loop.time() + share * (stage.deadline - loop.time())
     for number in range(count):
-        if stage.over():
+        if loop.time() > until:
             break
         manifest = route(number)
         await _probe(stage, client, tally, manifest)

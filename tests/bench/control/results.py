@@ -12,6 +12,7 @@ from tests.bench.control.expected import expectations, must_hold
 from tests.bench.control.peers import PEERS
 from tests.bench.control.scale import PARTS, Scale
 
+_NOTHING = "-"
 RESULTS = Path(__file__).parents[1] / "results"
 Found = Mapping[str, Any]
 
@@ -83,9 +84,10 @@ def table(found: Sequence[Found], scale: Scale, machine: Mapping[str, str]) -> s
     lines = [
         "# Control plane",
         "",
-        f"On {machine['cpu']}, {machine['cores']} cores shared by everything: cluster, controller, gateway, backend and",
-        f"client ({machine['kernel']}), {machine['date']}. Each part of each peer ran in a fresh one-machine cluster, one",
-        "after the other. Both were installed from their charts with their defaults, without access logs.",
+        f"On {machine['cpu']} ({machine['kernel']}), {machine['date']}. Its {machine['cores']} cores are shared by",
+        "everything: cluster, controller, gateway, backend and client, and whatever else the load average tells of. Each",
+        "part of each peer ran in a fresh one-machine cluster, one after the other. Both were installed from their charts",
+        "with their defaults, but without access logs.",
         "",
     ]
     for part in PARTS:
@@ -105,14 +107,11 @@ def table(found: Sequence[Found], scale: Scale, machine: Mapping[str, str]) -> s
 
 
 def _text(given: Any) -> str:
-    match given:
-        case None:
-            return "–"
-        case float() | int():
-            return f"{given:,.4g}" if isinstance(given, float) and given < 1000 else f"{given:,.0f}"
-        case Mapping():
-            return ", ".join(f"{name}: {count:,}" for name, count in given.items()) or "–"
-    return str(given)
+    if given is None:
+        return _NOTHING
+    if isinstance(given, Mapping):
+        return ", ".join(f"{name}: {count:,}" for name, count in given.items()) or _NOTHING
+    return f"{given:,.4g}" if isinstance(given, float) and given < 1000 else f"{given:,.0f}"
 
 
 def failures(found: Iterable[Found]) -> list[str]:

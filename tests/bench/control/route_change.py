@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.bench.control import objects
 from tests.bench.control.probe import percentiles
 from tests.bench.control.scale import Scale
-from tests.bench.control.stage import BACKEND, Stage, spent
+from tests.bench.control.stage import BACKEND, Stage, answers, spent
 from tests.support.manifests import Manifest
 
 HOST = "change.bench.example"
@@ -61,7 +62,8 @@ class Load:
     requests: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     by_kind: Counter[str] = field(default_factory=Counter)
-    seen_at: float | None = None
+    seen: asyncio.Future[float] | None = None
+    """Of the change that is waited for: when it was seen."""
     ended: bool = False
 
     async def run(self, stage: Stage) -> None:
@@ -72,8 +74,8 @@ class Load:
             if answer.status != 200:
                 self.failed[answer.problem or str(answer.status)] += 1
                 self.by_kind[self.kind] += 1
-            elif self.seen_at is None and self.state.seen(answer.headers):
-                self.seen_at = answer.at
+            elif self.seen is not None and not self.seen.done() and self.state.seen(answer.headers):
+                self.seen.set_result(answer.at)
             await asyncio.sleep(_PAUSE)
         client.close()
 
@@ -81,10 +83,7 @@ class Load:
 async def route_change(stage: Stage, scale: Scale) -> dict[str, Any]:
     state = State()
     await stage.objects.create(objects.route("change", host=HOST, backend=BACKEND, rule=state.rule()))
-    client = stage.client()
-    while (await client.ask(HOST)).status != 200 and not stage.over():
-        await asyncio.sleep(0.02)
-    client.close()
+    await answers(stage.client(), HOST)
     load = Load(state)
     before = stage.usage()
     workers = [asyncio.create_task(load.run(stage)) for _ in range(_CONNECTIONS)]
@@ -117,13 +116,11 @@ async def _toggle(stage: Stage, load: Load, count: int) -> tuple[list[float], in
             return times, number
         kind = KINDS[number % len(KINDS)]
         load.state.toggle(kind)
-        load.kind, load.seen_at = kind, None
+        load.kind, load.seen = kind, loop.create_future()
         manifest = objects.route("change", host=HOST, backend=BACKEND, rule=load.state.rule())
         await stage.objects.merge(manifest, spec=manifest["spec"])
         written = loop.time()
-        while load.seen_at is None and loop.time() < written + _IN_TIME:
-            await asyncio.sleep(0.005)
-        if load.seen_at is not None:
-            times.append(max(0.0, load.seen_at - written) * 1000)
+        with suppress(TimeoutError):
+            times.append(max(0.0, await asyncio.wait_for(load.seen, _IN_TIME) - written) * 1000)
         await asyncio.sleep(_SETTLE)
     return times, count

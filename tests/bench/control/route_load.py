@@ -118,7 +118,13 @@ async def _propagation(
     changes = 0
     try:
         await probe_each(
-            stage, tally, scale.load_probes, lambda _: site.probe(next(numbers)), pause=scale.probe_pause, keep=False
+            stage,
+            tally,
+            scale.load_probes,
+            lambda _: site.probe(next(numbers)),
+            pause=scale.probe_pause,
+            keep=False,
+            share=1.0 if churn else 0.5,
         )
     finally:
         if churning is not None:

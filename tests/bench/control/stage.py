@@ -65,7 +65,7 @@ async def staged(peer: Peer, seconds: float) -> AsyncIterator[Stage]:
             for manifest in (objects.service(BACKEND), objects.endpoints(BACKEND), *peer.manifests, first):
                 await api.create(manifest)
             address = await _address(api, peer)
-            await _answers(Client(address))
+            await answers(Client(address), FIRST_HOST)
             deadline = asyncio.get_running_loop().time() + seconds
             stage = Stage(peer, api, address, find(peer.is_controller), find(peer.is_gateway), deadline)
             stage.say(f"the Gateway answers at {address}")
@@ -89,8 +89,11 @@ def _is_ready(pod: dict[str, Any]) -> bool:
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
-async def _answers(client: Client) -> None:
+async def answers(client: Client, host: str) -> None:
+    """Wait for the first 200."""
     async with asyncio.timeout(READY_SECONDS):
-        while (await client.ask(FIRST_HOST)).status != 200:
+        while True:
+            if (await client.ask(host)).status == 200:
+                break
             await asyncio.sleep(0.05)
     client.close()

@@ -27,13 +27,11 @@ class Usage:
 
 def find(matches: Matches) -> int:
     """The one process whose command matches."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and matches(_command(folder)):
-            found.append(int(folder.name))
+    commands = {folder: _command(folder) for folder in Path("/proc").iterdir() if folder.name.isdigit()}
+    found = {folder.name: command for folder, command in commands.items() if matches(command)}
     if len(found) != 1:
-        raise RuntimeError(f"{len(found)} processes instead of one: {[_command(Path(f'/proc/{pid}')) for pid in found]}")
-    return found[0]
+        raise RuntimeError(f"{len(found)} processes instead of one: {found}")
+    return int(next(iter(found)))
 
 
 def _command(folder: Path) -> list[str]:
@@ -54,4 +52,4 @@ def usage(pid: int) -> Usage:
 
 
 def _mebibytes(text: str) -> float:
-    return round(int(text.split()[0]) / 1024, 1)
+    return round(int(text.split(maxsplit=1)[0]) / 1024, 1)

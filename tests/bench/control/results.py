@@ -85,9 +85,9 @@ def table(found: Sequence[Found], scale: Scale, machine: Mapping[str, str]) -> s
         "# Control plane",
         "",
         f"On {machine['cpu']} ({machine['kernel']}), {machine['date']}. Its {machine['cores']} cores are shared by",
-        "everything: cluster, controller, gateway, backend and client, and whatever else the load average tells of. Each",
-        "part of each peer ran in a fresh one-machine cluster, one after the other. Both were installed from their charts",
-        "with their defaults, but without access logs.",
+        "everything: cluster, controller, gateway, backend, client, and whatever else the load average tells of. Each",
+        "part of each peer ran in a fresh one-machine cluster, one after the other. Both were installed from their",
+        "charts with their defaults, but without access logs.",
         "",
     ]
     for part in PARTS:

@@ -1,4 +1,4 @@
-"""The backend, a process of its own: each answer names the port that was asked and repeats the mark.
+"""The backend, a process of its own: each answer names the port that was asked and repeats the marks.
 
 python -m tests.bench.control.backend PORT...
 """
@@ -9,9 +9,9 @@ import asyncio
 import re
 import sys
 
-from tests.bench.control.objects import MARK
+from tests.bench.control.objects import BACKEND_MARK, MARK
 
-_MARK = re.compile(rf"\r\n{MARK}: ?([^\r]*)".encode(), re.IGNORECASE)
+_MARKS = re.compile(rf"\r\n({MARK}|{BACKEND_MARK}): ?([^\r]*)".encode(), re.IGNORECASE)
 
 
 class Answers(asyncio.Protocol):
@@ -29,11 +29,10 @@ class Answers(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         *heads, self._pending = (self._pending + data).split(b"\r\n\r\n")
         for head in heads:
-            found = _MARK.search(head)
-            mark = found[1].decode() if found else "-"
+            marks = b"".join(b"%s: %s\r\n" % (found[1].lower(), found[2]) for found in _MARKS.finditer(head))
             assert self._transport is not None
             self._transport.write(
-                f"HTTP/1.1 200 OK\r\nx-port: {self._port}\r\nx-mark: {mark}\r\ncontent-length: 2\r\n\r\nok".encode()
+                b"HTTP/1.1 200 OK\r\nx-port: %d\r\n%scontent-length: 2\r\n\r\nok" % (self._port, marks)
             )
 
 

@@ -14,7 +14,9 @@ NODE_ADDRESS = "10.244.0.1"
 BACKEND_PORTS = (18081, 18082)
 SERVICE_PORTS = (80, 81)
 MARK = "x-bench"
-"""The request header that filters set; the backend repeats it in its answer."""
+BACKEND_MARK = "x-bench-backend"
+"""Request headers that filters of a rule, and of a backend in it, set; the backend repeats them in its answer. Two,
+because the API does not say which filter comes last."""
 
 
 def gateway(class_name: str) -> Manifest:
@@ -67,6 +69,6 @@ def route(name: str, *, host: str, backend: str, space: str = SPACE, rule: Mappi
     return manifest(GATEWAY_API, "HTTPRoute", name, space, spec=spec)
 
 
-def marked(value: str) -> dict[str, Any]:
-    """A filter that sets the mark."""
-    return {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": MARK, "value": value}]}}
+def marked(value: str, name: str = MARK) -> dict[str, Any]:
+    """A filter that sets a mark."""
+    return {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": name, "value": value}]}}

@@ -42,15 +42,17 @@ class State:
     def rule(self) -> Manifest:
         backend: Manifest = {"name": BACKEND, "port": objects.SERVICE_PORTS[self.port]}
         if self.backend_filter:
-            backend["filters"] = [objects.marked("backend")]
+            backend["filters"] = [objects.marked("on", objects.BACKEND_MARK)]
         rule: Manifest = {"backendRefs": [backend]}
         if self.filter:
-            rule["filters"] = [objects.marked("rule")]
+            rule["filters"] = [objects.marked("on")]
         return rule
 
     def seen(self, headers: dict[str, str]) -> bool:
-        wanted = "backend" if self.backend_filter else "rule" if self.filter else "-"
-        return (headers.get("x-port"), headers.get("x-mark")) == (str(objects.BACKEND_PORTS[self.port]), wanted)
+        """Whether an answer is of the route as it should be now."""
+        marks = (objects.MARK in headers, objects.BACKEND_MARK in headers)
+        port = headers.get("x-port")
+        return (port, *marks) == (str(objects.BACKEND_PORTS[self.port]), self.filter, self.backend_filter)
 
 
 @dataclass

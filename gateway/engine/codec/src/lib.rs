@@ -7,8 +7,10 @@
 
 pub mod authority;
 pub mod fields;
+mod headers;
 pub mod http1;
 pub mod message;
 pub mod target;
 
-pub use message::{Headers, Piece, RequestHead, ResponseHead, Scheme};
+pub use headers::{Headers, Prepared};
+pub use message::{Piece, RequestHead, ResponseHead, Scheme};

@@ -141,7 +141,13 @@ class GatewayAnswer:
                 what = kind.removesuffix("s").replace("_", " ")
                 return f"the data plane refused the {what} {key}: {reason}; {_STAYS}"
         reason = self._gateway_refusal or self._refused.get(("listeners", listener.key), "")
-        return f"the data plane refused it: {reason}; {_STAYS}" if reason else ""
+        if reason:
+            return f"the data plane refused it: {reason}; {_STAYS}"
+        for key in listener.authorization:
+            reason = self._refused.get(("authorization_policies", key), "")
+            if reason:
+                return f"the data plane refused the authorization policy {key}: {reason}; meanwhile all is denied"
+        return ""
 
     def _address_error(self, address: str) -> str | None:
         """Why nothing of the Gateway answers at an address, or None if something does or may."""

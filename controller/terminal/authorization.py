@@ -1,4 +1,4 @@
-"""What policies say of a request, as part of an explanation: each policy, its rules, the first condition that failed."""
+"""What policies say of a request, in an explanation: each policy, its rules, the first condition that failed."""
 
 from __future__ import annotations
 

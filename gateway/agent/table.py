@@ -34,10 +34,12 @@ class HeldTable:
                     self._change(kind, update, refused)
         if refused and isinstance(update, Snapshot):
             self._keep_what_is_used(previous)
-        for refused_kind, key in refused:
-            if refused_kind == "authorization_policies":
-                # An older version may permit what the refused one was to forbid.
-                self._by_kind["authorization_policies"].pop(key, None)
+        # An older version of a policy may permit what the refused one was to forbid.
+        withdrawn = [key for kind, key in refused if kind == "authorization_policies"]
+        for key in withdrawn:
+            self._by_kind["authorization_policies"].pop(key, None)
+        if withdrawn:
+            self._tuples["authorization_policies"] = tuple(self._by_kind["authorization_policies"].values())
         for kind in KINDS:
             if isinstance(update, Snapshot) or getattr(update.upsert, kind) or getattr(update.remove, kind):
                 self._tuples[kind] = tuple(self._by_kind[kind].values())

@@ -146,8 +146,23 @@ def decode_update(data: bytes) -> tuple[Update, tuple[Rejection, ...]]:
             return Snapshot(version=message.version, resources=resources), rejected
         case _RawDelta():
             resources, rejected = _decode_resources(message.upsert)
-            delta = Delta(version=message.version, base=message.base, upsert=resources, remove=message.remove)
-            return delta, rejected
+            remove = _with_refused_policies(message.remove, resources, rejected)
+            return Delta(version=message.version, base=message.base, upsert=resources, remove=remove), rejected
+
+
+def _with_refused_policies(remove: Removed, good: Resources, rejected: Iterable[Rejection]) -> Removed:
+    """A policy that is refused goes: its previous version may permit what this one was to forbid."""
+    held = {policy.key for policy in good.authorization_policies}
+    refused = {item.key for item in rejected if item.kind == "authorization_policies"} - held
+    if not refused:
+        return remove
+    return msgspec.structs.replace(
+        remove,
+        authorization_policies=(
+            *remove.authorization_policies,
+            *sorted(refused.difference(remove.authorization_policies)),
+        ),
+    )
 
 
 def _decode_resources(raw: _RawResources) -> tuple[Resources, tuple[Rejection, ...]]:

@@ -78,6 +78,7 @@ class Table:
     """Ports of the ready endpoints, by name."""
     certificates: dict[str, Issued] = field(default_factory=dict)
     trust_bundles: dict[str, str] = field(default_factory=dict)
+    policies: tuple[model.AuthorizationPolicy, ...] = ()
     limits: model.Limits = field(default_factory=model.Limits)
 
     def snapshot(self, version: str) -> model.Snapshot:
@@ -110,6 +111,7 @@ class Table:
                     for name in self.backends
                 ),
                 gateways=(model.Gateway(key=GATEWAY, limits=self.limits),),
+                authorization_policies=self.policies,
                 listeners=self.listeners,
                 routes=self.routes,
             ),

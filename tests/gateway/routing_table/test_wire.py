@@ -92,3 +92,25 @@ def test_what_a_delta_brings_and_removes_is_gone() -> None:
         remove=Removed(routes=(tables.route("a").key,)),
     )
     assert wire.apply_delta(Resources(), delta).routes == ()
+
+
+def test_a_policy_that_is_refused_in_a_delta_is_withdrawn() -> None:
+    policies = [
+        {"key": "a/unknown", "unless": 1},
+        {"key": "a/twice"},
+        {"key": "a/twice", "action": "DENY"},
+        {"key": "a/bad", "rules": [{"sources": [{}]}]},
+    ]
+    message = {
+        "type": "delta",
+        "format": 1,
+        "version": "2",
+        "base": "1",
+        "upsert": {"authorization_policies": policies},
+        "remove": {"authorization_policies": ["a/old"]},
+    }
+    update, rejected = wire.decode_update(msgspec.json.encode(message))
+    assert isinstance(update, Delta)
+    assert update.remove.authorization_policies == ("a/old", "a/bad", "a/unknown")
+    assert [policy.key for policy in update.upsert.authorization_policies] == ["a/twice"]
+    assert len(rejected) == 3

@@ -9,6 +9,9 @@ The unknown-field rule
     it is rejected and its previous version keeps serving. An unknown field outside a resource (in
     the message itself, or a kind this reader has never heard of) refuses the whole message,
     because nothing tells what it would have changed.
+
+    An authorization policy that is rejected is removed instead: its previous version may permit what this one was to
+    forbid.
 """
 
 from __future__ import annotations
@@ -153,16 +156,11 @@ def decode_update(data: bytes) -> tuple[Update, tuple[Rejection, ...]]:
 def _with_refused_policies(remove: Removed, good: Resources, rejected: Iterable[Rejection]) -> Removed:
     """A policy that is refused goes: its previous version may permit what this one was to forbid."""
     held = {policy.key for policy in good.authorization_policies}
-    refused = {item.key for item in rejected if item.kind == "authorization_policies"} - held
+    named = remove.authorization_policies
+    refused = {item.key for item in rejected if item.kind == "authorization_policies"} - held - set(named)
     if not refused:
         return remove
-    return msgspec.structs.replace(
-        remove,
-        authorization_policies=(
-            *remove.authorization_policies,
-            *sorted(refused.difference(remove.authorization_policies)),
-        ),
-    )
+    return msgspec.structs.replace(remove, authorization_policies=(*named, *sorted(refused)))
 
 
 def _decode_resources(raw: _RawResources) -> tuple[Resources, tuple[Rejection, ...]]:

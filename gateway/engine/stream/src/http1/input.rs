@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::spare;
+use crate::spare;
 
 /// Capacity of a fresh buffer.
 const INITIAL: usize = 16 * 1024;

@@ -39,7 +39,10 @@ fn examples(table: usize, blocks: &[(&str, &[&str])]) {
 
 #[test]
 fn single_fields_are_read_c_2() {
-    examples(4096, &[("400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572", &["custom-key: custom-header"])]);
+    examples(
+        4096,
+        &[("400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572", &["custom-key: custom-header"])],
+    );
     examples(4096, &[("040c 2f73 616d 706c 652f 7061 7468", &[":path: /sample/path"])]);
     examples(4096, &[("1008 7061 7373 776f 7264 0673 6563 7265 74", &["password: secret"])]);
     examples(4096, &[("82", &[":method: GET"])]);
@@ -172,7 +175,16 @@ fn fields_that_http_does_not_allow_take_their_place_in_the_table() {
     // `X: 1` is indexed and malformed; `x-a: 2` comes after it, and both are referred to.
     let fields = decode(&mut decoder, &wire("4001 5801 31 4003 782d 61 01 32 bf be")).unwrap();
     assert_eq!(fields, ["malformed", "x-a: 2", "malformed", "x-a: 2"]);
-    for (name, value) in [("connection", "close"), ("te", "gzip"), ("x y", "1"), ("", "1"), (":new", "1"), ("a", " 1"), ("a", "1\t"), ("a", "\0")] {
+    for (name, value) in [
+        ("connection", "close"),
+        ("te", "gzip"),
+        ("x y", "1"),
+        ("", "1"),
+        (":new", "1"),
+        ("a", " 1"),
+        ("a", "1\t"),
+        ("a", "\0"),
+    ] {
         let field = Field::new(Name::parse(name.as_bytes()), value.as_bytes().to_vec().into(), false);
         assert!(matches!(field, Field::Malformed(_)), "{name}: {value:?}");
     }
@@ -221,8 +233,18 @@ fn repeated_fields_become_one_byte_and_changing_ones_give_up() {
 #[test]
 fn random_lists_survive_a_round_trip_through_tables_of_every_size() {
     const NAMES: [&str; 12] = [
-        "accept", "user-agent", "x-forwarded-for", "x-request-id", "cookie", "vary", "grpc-encoding", "date", "a",
-        "strict-transport-security", "content-type", "cache-control",
+        "accept",
+        "user-agent",
+        "x-forwarded-for",
+        "x-request-id",
+        "cookie",
+        "vary",
+        "grpc-encoding",
+        "date",
+        "a",
+        "strict-transport-security",
+        "content-type",
+        "cache-control",
     ];
     let mut random = fastrand::Rng::with_seed(9113);
     for _ in 0..50 {

@@ -61,8 +61,7 @@ fn map(list: &[(String, String)]) -> HeaderMap {
 }
 
 fn sorted<'a>(list: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> Vec<(String, String)> {
-    let mut list: Vec<_> =
-        list.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    let mut list: Vec<_> = list.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
     list.sort();
     list
 }
@@ -114,8 +113,7 @@ fn echo(io_options: Http2Options) -> DuplexStream {
         let received = content!(exchange).unwrap();
         let mut head = support::head(200);
         head.headers = request.headers;
-        let message =
-            Message { fields: vec![], content: received.data, trailers: sorted_pairs(received.trailers) };
+        let message = Message { fields: vec![], content: received.data, trailers: sorted_pairs(received.trailers) };
         exchange.start_response(&head, BodyKind::Unknown).unwrap();
         send_all!(exchange, message);
     });

@@ -52,6 +52,9 @@ impl Content {
 
     /// How much is dropped.
     pub fn clear(&mut self) -> usize {
+        if self.is_empty() {
+            return 0;
+        }
         let length = self.first.len() + self.rest.iter().map(Bytes::len).sum::<usize>() + self.tail.len();
         *self = Self::default();
         length

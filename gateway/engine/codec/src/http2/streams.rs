@@ -60,18 +60,16 @@ impl Streams {
         self.slots.get(key.slot as usize)?.as_ref().filter(|stream| stream.id == key.id)
     }
 
-    pub fn remove(&mut self, key: StreamKey) -> Option<Stream> {
-        self.peek(key)?;
-        let stream = self.slots[key.slot as usize].take();
+    /// Forgets a stream whose content has been cleared.
+    pub fn remove(&mut self, key: StreamKey) {
         if let Ok(position) = self.ids.binary_search_by_key(&key.id, |(id, _)| *id) {
             self.ids.remove(position);
+            self.slots[key.slot as usize] = None;
+            self.free.push(key.slot);
         }
         if self.ids.is_empty() && self.slots.len() > KEPT {
             *self = Self { resets: std::mem::take(&mut self.resets), next_reset: self.next_reset, ..Self::default() };
-        } else {
-            self.free.push(key.slot);
         }
-        stream
     }
 
     pub fn keys(&self) -> impl Iterator<Item = StreamKey> {

@@ -104,7 +104,10 @@ fn mistakes_on_the_connection_end_it() {
     for (what, wire, reason) in cases {
         let mut side = server();
         let said = side.answers(wire);
-        assert!(said.last().is_some_and(|line| line.starts_with("GOAWAY") && line.ends_with(reason)), "{what}: {said:?}");
+        assert!(
+            said.last().is_some_and(|line| line.starts_with("GOAWAY") && line.ends_with(reason)),
+            "{what}: {said:?}"
+        );
         assert!(side.connection.is_finished(), "{what}");
         assert!(side.answers(&frame(6, 0, 0, b"12345678")).is_empty(), "{what}: nothing is answered any more");
     }

@@ -63,10 +63,7 @@ fn a_request_is_answered() {
     assert!(side.connection.queue(accepted.stream, Piece::Data(Bytes::from_static(b"hello"))));
     side.connection.finish(accepted.stream);
     assert_eq!(side.connection.hand_over(accepted.stream), Handed::All);
-    assert_eq!(
-        side.says(),
-        ["HEADERS 1 200 content-length=5 content-type=text/plain", "DATA 1 \"hello\" end"]
-    );
+    assert_eq!(side.says(), ["HEADERS 1 200 content-length=5 content-type=text/plain", "DATA 1 \"hello\" end"]);
     side.connection.release(accepted.stream);
     assert!(side.says().is_empty());
 }

@@ -1,6 +1,6 @@
 //! Moving the bytes of one connection, in the task of whoever polls it.
 
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -71,8 +71,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         match outcome {
             Poll::Ready(Err(_)) => return Poll::Ready(Moved::Lost),
             Poll::Ready(Ok(())) if state.connection.is_finished() => {
-                // Failing to say goodbye to a peer that is gone changes nothing.
-                let _ = ready!(self.link.poll_shutdown(cx));
+                // Failing to say goodbye to a peer that is gone changes nothing, and one that broke the rules is not
+                // waited for.
+                let said = self.link.poll_shutdown(cx);
+                if said.is_pending() && state.connection.error().is_none() {
+                    return Poll::Pending;
+                }
                 return Poll::Ready(Moved::Finished);
             }
             // A peer that broke the rules and does not read is not waited for.

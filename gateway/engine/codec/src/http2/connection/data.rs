@@ -189,11 +189,13 @@ impl Connection {
 
     /// Forgets the content of a stream whose owner is gone, and makes its room free.
     pub(super) fn drop_stream(&mut self, key: StreamKey) {
-        if let Some(mut stream) = self.streams.remove(key) {
-            let dropped = stream.content.clear();
+        let Some(stream) = self.streams.get(key) else { return };
+        let dropped = stream.content.clear();
+        self.active -= u32::from(stream.active);
+        self.idle.earn(USEFUL * u32::from(stream.failure.is_none()));
+        self.streams.remove(key);
+        if dropped > 0 {
             self.give_back(dropped);
-            self.active -= u32::from(stream.active);
-            self.idle.earn(USEFUL * u32::from(stream.failure.is_none()));
         }
     }
 }

@@ -21,97 +21,71 @@ pub enum Policy {
 pub const PLACES: usize = 19;
 pub const AUTHORITY: usize = 0;
 
+type Entry = (&'static str, u8, Policy);
+
+/// By length: a name is compared with the few that could be it.
+static BY_LENGTH: [&[Entry]; 28] = {
+    use Policy::{Kept, Left, Plain, Secret, Te};
+    let mut table: [&[Entry]; 28] = [&[]; 28];
+    table[2] = &[("te", 0, Te)];
+    table[3] = &[("age", 21, Plain), ("via", 60, Plain)];
+    table[4] = &[
+        ("date", 33, Plain),
+        ("vary", 59, Kept(1)),
+        ("etag", 34, Plain),
+        ("host", 38, Left),
+        ("link", 45, Plain),
+        ("from", 37, Plain),
+    ];
+    table[5] = &[("range", 50, Plain), ("allow", 22, Plain)];
+    table[6] = &[("server", 54, Kept(2)), ("accept", 19, Kept(3)), ("cookie", 32, Secret), ("expect", 35, Plain)];
+    table[7] = &[("upgrade", 0, Left), ("referer", 51, Plain), ("expires", 36, Plain), ("refresh", 52, Plain)];
+    table[8] = &[("location", 46, Plain), ("if-match", 39, Plain), ("if-range", 42, Plain)];
+    table[10] =
+        &[("user-agent", 58, Kept(4)), ("set-cookie", 55, Secret), ("connection", 0, Left), ("keep-alive", 0, Left)];
+    table[11] = &[("retry-after", 53, Plain)];
+    table[12] = &[("content-type", 31, Kept(5)), ("max-forwards", 47, Plain)];
+    table[13] = &[
+        ("cache-control", 24, Kept(6)),
+        ("authorization", 23, Secret),
+        ("last-modified", 44, Plain),
+        ("if-none-match", 41, Plain),
+        ("accept-ranges", 18, Kept(7)),
+        ("content-range", 30, Plain),
+        ("grpc-encoding", 0, Kept(8)),
+    ];
+    table[14] = &[("content-length", 28, Left), ("accept-charset", 15, Plain)];
+    table[15] =
+        &[("accept-encoding", 16, Kept(9)), ("accept-language", 17, Kept(10)), ("x-forwarded-for", 0, Kept(11))];
+    table[16] = &[
+        ("x-forwarded-host", 0, Kept(12)),
+        ("content-encoding", 26, Kept(13)),
+        ("content-language", 27, Plain),
+        ("content-location", 29, Plain),
+        ("www-authenticate", 61, Plain),
+        ("proxy-connection", 0, Left),
+    ];
+    table[17] = &[("x-forwarded-proto", 0, Kept(14)), ("if-modified-since", 40, Plain), ("transfer-encoding", 0, Left)];
+    table[18] = &[("proxy-authenticate", 48, Plain)];
+    table[19] =
+        &[("content-disposition", 25, Plain), ("if-unmodified-since", 43, Plain), ("proxy-authorization", 49, Secret)];
+    table[20] = &[("grpc-accept-encoding", 0, Kept(15))];
+    table[25] = &[("strict-transport-security", 56, Kept(16))];
+    table[27] = &[("access-control-allow-origin", 20, Kept(17))];
+    table
+};
+
 /// The static index of a name, 0 without one, and the policy.
 pub fn known(name: &str) -> (u8, Policy) {
-    use Policy::{Kept, Left, Plain, Secret, Te};
-    match name.len() {
-        2 if name == "te" => (0, Te),
-        3 => among(name, [("age", 21, Plain), ("via", 60, Plain)]),
-        4 => among(
-            name,
-            [
-                ("date", 33, Plain),
-                ("vary", 59, Kept(1)),
-                ("etag", 34, Plain),
-                ("host", 38, Left),
-                ("link", 45, Plain),
-                ("from", 37, Plain),
-            ],
-        ),
-        5 => among(name, [("range", 50, Plain), ("allow", 22, Plain)]),
-        6 => among(
-            name,
-            [("server", 54, Kept(2)), ("accept", 19, Kept(3)), ("cookie", 32, Secret), ("expect", 35, Plain)],
-        ),
-        7 => {
-            among(name, [("upgrade", 0, Left), ("referer", 51, Plain), ("expires", 36, Plain), ("refresh", 52, Plain)])
-        }
-        8 => among(name, [("location", 46, Plain), ("if-match", 39, Plain), ("if-range", 42, Plain)]),
-        10 => among(
-            name,
-            [("user-agent", 58, Kept(4)), ("set-cookie", 55, Secret), ("connection", 0, Left), ("keep-alive", 0, Left)],
-        ),
-        11 => among(name, [("retry-after", 53, Plain)]),
-        12 => among(name, [("content-type", 31, Kept(5)), ("max-forwards", 47, Plain)]),
-        13 => among(
-            name,
-            [
-                ("cache-control", 24, Kept(6)),
-                ("authorization", 23, Secret),
-                ("last-modified", 44, Plain),
-                ("if-none-match", 41, Plain),
-                ("accept-ranges", 18, Kept(7)),
-                ("content-range", 30, Plain),
-                ("grpc-encoding", 0, Kept(8)),
-            ],
-        ),
-        14 => among(name, [("content-length", 28, Left), ("accept-charset", 15, Plain)]),
-        15 => among(
-            name,
-            [("accept-encoding", 16, Kept(9)), ("accept-language", 17, Kept(10)), ("x-forwarded-for", 0, Kept(11))],
-        ),
-        16 => among(
-            name,
-            [
-                ("x-forwarded-host", 0, Kept(12)),
-                ("content-encoding", 26, Kept(13)),
-                ("content-language", 27, Plain),
-                ("content-location", 29, Plain),
-                ("www-authenticate", 61, Plain),
-                ("proxy-connection", 0, Left),
-            ],
-        ),
-        17 => among(
-            name,
-            [("x-forwarded-proto", 0, Kept(14)), ("if-modified-since", 40, Plain), ("transfer-encoding", 0, Left)],
-        ),
-        18 => among(name, [("proxy-authenticate", 48, Plain)]),
-        19 => among(
-            name,
-            [
-                ("content-disposition", 25, Plain),
-                ("if-unmodified-since", 43, Plain),
-                ("proxy-authorization", 49, Secret),
-            ],
-        ),
-        20 => among(name, [("grpc-accept-encoding", 0, Kept(15))]),
-        25 => among(name, [("strict-transport-security", 56, Kept(16))]),
-        27 => among(name, [("access-control-allow-origin", 20, Kept(17))]),
-        _ => (0, Plain),
-    }
+    let candidates = BY_LENGTH.get(name.len()).copied().unwrap_or_default();
+    candidates
+        .iter()
+        .find(|(known, ..)| *known == name)
+        .map_or((0, Policy::Plain), |(_, index, policy)| (*index, *policy))
 }
 
 /// The place of `te: trailers`, which every gRPC request carries.
 pub const TE: usize = 18;
-
-fn among<const N: usize>(name: &str, entries: [(&'static str, u8, Policy); N]) -> (u8, Policy) {
-    for (known, index, policy) in entries {
-        if name.as_bytes() == known.as_bytes() {
-            return (index, policy);
-        }
-    }
-    (0, Policy::Plain)
-}
 
 #[cfg(test)]
 mod tests {

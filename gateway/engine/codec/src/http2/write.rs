@@ -45,7 +45,7 @@ pub(super) fn response(
             (BodyKind::Length(length), _) if head.status != StatusCode::NOT_MODIFIED => {
                 encoder.content_length(length, out);
             }
-            (_, Some(length)) if describes => encoder.described_length(length, out),
+            (_, Some(length)) if describes => encoder.described_length(length.as_bytes(), out),
             _ => {}
         }
         fields(&head.headers, encoder, out);
@@ -66,7 +66,7 @@ fn block(place: Place, encoder: &mut Encoder, out: &mut BytesMut, write: impl Fn
 
 fn fields(headers: &Headers, encoder: &mut Encoder, out: &mut BytesMut) {
     for (name, value) in headers.iter() {
-        encoder.field(name, value, out);
+        encoder.field(name.as_str().as_bytes(), value.as_bytes(), value.is_sensitive(), out);
     }
 }
 

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 
 use bytes::{BufMut, BytesMut};
-use http::header::{HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::dynamic::ENTRY_OVERHEAD;
@@ -130,25 +129,21 @@ impl Encoder {
     }
 
     /// A length that describes content which is not sent.
-    pub fn described_length(&mut self, length: &HeaderValue, out: &mut BytesMut) {
-        plain(28, length.as_bytes(), out);
+    pub fn described_length(&mut self, length: &[u8], out: &mut BytesMut) {
+        plain(28, length, out);
     }
 
-    /// A field of a header list; those that HTTP/2 does not carry are left out.
-    pub fn field(&mut self, name: &HeaderName, value: &HeaderValue, out: &mut BytesMut) {
-        let text = name.as_str();
-        let (index, policy) = known(text);
+    /// A field of a header list; those that HTTP/2 does not carry are left out. `sensitive`: it stays out of every table
+    /// on the way (RFC 7541, 7.1.3).
+    pub fn field(&mut self, name: &[u8], value: &[u8], sensitive: bool, out: &mut BytesMut) {
+        let (index, policy) = known(name);
         match policy {
             Policy::Left => {}
-            Policy::Te if value == "trailers" => self.kept(TE, 0, b"te", value.as_bytes(), out),
+            Policy::Te if value == b"trailers" => self.kept(TE, 0, name, value, out),
             Policy::Te => {}
-            Policy::Plain if !value.is_sensitive() => literal(PATTERN_PLAIN, index, text, value.as_bytes(), out),
-            Policy::Kept(place) if !value.is_sensitive() => {
-                self.kept(place, index, text.as_bytes(), value.as_bytes(), out);
-            }
-            Policy::Secret | Policy::Plain | Policy::Kept(_) => {
-                literal(PATTERN_SECRET, index, text, value.as_bytes(), out);
-            }
+            Policy::Plain if !sensitive => literal(PATTERN_PLAIN, index, name, value, out),
+            Policy::Kept(place) if !sensitive => self.kept(place, index, name, value, out),
+            Policy::Secret | Policy::Plain | Policy::Kept(_) => literal(PATTERN_SECRET, index, name, value, out),
         }
     }
 
@@ -200,10 +195,10 @@ fn plain(index: u8, value: &[u8], out: &mut BytesMut) {
 }
 
 #[inline]
-fn literal(pattern: u8, index: u8, name: &str, value: &[u8], out: &mut BytesMut) {
+fn literal(pattern: u8, index: u8, name: &[u8], value: &[u8], out: &mut BytesMut) {
     integer::write(usize::from(index), 4, pattern, out);
     if index == 0 {
-        string(name.as_bytes(), out);
+        string(name, out);
     }
     string(value, out);
 }

@@ -1,7 +1,9 @@
 //! What a peer could try to make us work or remember without end, each with its bound.
 
-use bytes::BytesMut;
-use sekisho_codec::http2::Limits;
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use sekisho_codec::http2::{Handed, Limits, Taken};
+use sekisho_codec::{BodyKind, Headers, Piece, ResponseHead};
 
 use crate::support::*;
 
@@ -89,10 +91,12 @@ fn requests_that_are_cancelled_in_the_same_breath_are_never_shown() {
     assert_eq!(said, ["GOAWAY 101 ENHANCE_YOUR_CALM"]);
 }
 
+type Provocation = fn(u32) -> Vec<u8>;
+
 /// MadeYouReset (CVE-2025-8671): the resets are ours, provoked one by one.
 #[test]
 fn provoked_resets_are_bounded() {
-    let provocations: [(&str, fn(u32) -> Vec<u8>); 4] = [
+    let provocations: [(&str, Provocation); 4] = [
         ("an update of nothing", |id| window_update(id, 0)),
         ("content after the end", |id| data(id, 0, b"x")),
         ("a priority of a wrong length", |id| frame(2, 0, id, b"abc")),
@@ -119,6 +123,33 @@ fn streams_beyond_the_bound_are_refused() {
     let mut side = server_with(Limits { max_concurrent_streams: 2, ..LIMITS });
     let said = side.answers(&[headers(1, 0, POST), headers(3, 0, POST), headers(5, 0, POST)].concat());
     assert_eq!(said, ["RST_STREAM 5 REFUSED_STREAM"]);
+}
+
+#[test]
+fn a_client_that_opens_many_before_it_knows_the_bound_stays() {
+    let mut side = server_with(Limits { max_concurrent_streams: 2, ..LIMITS });
+    for id in (1..1000).step_by(2) {
+        side.hears(&headers(id, END_STREAM, GET));
+    }
+    assert!(!side.connection.is_finished());
+}
+
+/// A client that asks for much and gives no room for it: what waits is what its sender was allowed to queue.
+#[test]
+fn a_client_without_a_window_gets_a_head_and_no_more() {
+    let mut side = server();
+    side.answers(&settings(&[(0x4, 0)]));
+    side.hears(&headers(1, END_STREAM, GET));
+    let stream = side.accepts().stream;
+    let ok = ResponseHead { status: StatusCode::OK, headers: Headers::default() };
+    side.connection.respond(stream, &ok, BodyKind::Unknown).unwrap();
+    side.connection.queue(stream, Piece::Data(Bytes::from(vec![0; 10_000])));
+    for _ in 0..100 {
+        assert_eq!(side.connection.hand_over(stream), Handed::Blocked);
+    }
+    assert_eq!((side.says(), side.connection.queued(stream)), (vec!["HEADERS 1 200".to_owned()], 10_000));
+    side.hears(&reset(1));
+    assert_eq!(side.connection.queued(stream), 0);
 }
 
 #[test]
@@ -169,7 +200,7 @@ fn tiny_pieces_that_nobody_takes_grow_together() {
         side.hears(&data(1, 0, b"x"));
     }
     let mut pieces = 0;
-    while let sekisho_codec::http2::Taken::Piece(_) = side.connection.take(stream) {
+    while let Taken::Piece(_) = side.connection.take(stream) {
         pieces += 1;
     }
     assert_eq!(pieces, 2);

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 
-const REQUEST_FAULTS: &[(&str, &[u8], &[(&str, &str)])] = &[
+const REQUEST_FAULTS: &[(&str, &[u8], Fields)] = &[
     ("no method", b"\x86\x84\x41\x01a", &[]),
     ("no scheme", b"\x82\x84\x41\x01a", &[]),
     ("no path", b"\x82\x86\x41\x01a", &[]),

@@ -180,7 +180,7 @@ fn a_shutdown_says_goodbye_twice_and_serves_what_came_before() {
 
 #[test]
 fn requests_that_are_well_formed_and_refused_are_answered() {
-    let cases: [(&[u8], &[(&str, &str)], &str); 6] = [
+    let cases: [(&[u8], Fields, &str); 6] = [
         (b"\x82\x86\x84", &[], "400"),
         (GET, &[("host", "b")], "400"),
         (GET, &[("host", "a"), ("host", "a")], "400"),

@@ -176,3 +176,6 @@ pub fn with(head: &[u8], fields: &[(&str, &str)]) -> Vec<u8> {
     fields.iter().for_each(|(name, value)| block.extend(field(name, value)));
     block
 }
+
+/// Names and values.
+pub type Fields = &'static [(&'static str, &'static str)];

@@ -23,6 +23,9 @@ impl Http2Exchange {
     }
 
     pub fn start_response(&mut self, head: &ResponseHead, kind: BodyKind) -> Result<(), StreamError> {
+        if self.responded {
+            return Err(StreamError::protocol("the response has begun already"));
+        }
         self.continue_owed = false;
         let mut state = self.shared.state();
         state.prepare();

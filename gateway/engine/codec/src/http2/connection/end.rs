@@ -88,7 +88,9 @@ impl Connection {
 
     /// A mistake that costs one stream (RFC 9113, 5.4.2), and counts: a peer can provoke it at will.
     pub(super) fn refuse_stream(&mut self, id: u32, reason: Reason, text: &'static str) {
-        if !self.errors.spend(self.limits.clock) {
+        // A stream too many has cost nothing yet, and a client may not have seen the bound.
+        let budget = if reason == Reason::REFUSED_STREAM { &mut self.idle } else { &mut self.errors };
+        if !budget.spend(self.limits.clock) {
             return self.fail(ConnectionError::new(Reason::ENHANCE_YOUR_CALM, "the peer breaks too many streams"));
         }
         frame::write_reset(id, reason, self.out.buffer());

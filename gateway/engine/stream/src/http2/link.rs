@@ -100,5 +100,9 @@ pub(super) fn lend(connection: &mut Connection) {
     let buffer = connection.outgoing().buffer();
     if buffer.capacity() == 0 {
         *buffer = spare::take();
+        // What goes back to the spare ones should serve whoever takes it next.
+        if buffer.capacity() < LEAST_ROOM {
+            buffer.reserve(INITIAL);
+        }
     }
 }

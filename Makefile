@@ -15,8 +15,17 @@ PACKAGES := $(VENV)/.packages-installed
 ENGINE := $(VENV)/.engine-built
 CARGO_MANIFEST := gateway/engine/Cargo.toml
 ENGINE_SOURCES := pyproject.toml $(shell find gateway/engine -name target -prune -o -type f \( -name '*.rs' -o -name 'Cargo.*' \) -print)
+HELM_VERSION := v3.18.6
+# Without these helm takes itself for one of Kubernetes 1.20 where it asks no cluster.
+HELM_LINKED := -s -w -X helm.sh/helm/v3/internal/version.version=$(HELM_VERSION) \
+  -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=33
+HELM := .state/bin/helm
+HELM_INSTALLED := .state/bin/.helm-$(HELM_VERSION)
 PYTEST_ARGUMENTS ?=
 BENCH_ARGUMENTS ?=
+# Of conformance/run, such as --half 1 or --core, and of the suite itself, such as -run-test=HTTPRouteWeight.
+CONFORMANCE_OPTIONS ?=
+CONFORMANCE_FLAGS ?=
 
 # `$(call require,command,what to do)` stops with a sentence when a command is missing.
 require = command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 1; }
@@ -55,6 +64,20 @@ format: $(PACKAGES) cargo-components ## Rewrite Python and Rust sources in the p
 golden: $(ENGINE) ## Regenerate the golden translation results; read the difference before committing it
 	$(BIN)/python -m pytest tests/translation --update-golden $(PYTEST_ARGUMENTS)
 
+.PHONY: chart
+chart: $(ENGINE) $(HELM_INSTALLED) ## The Helm chart: lint, and what it renders
+	$(HELM) lint --strict --kube-version 1.37.2 --set prerequisites.check=false helm/sekisho
+	$(BIN)/python -m pytest tests/chart $(PYTEST_ARGUMENTS)
+
+.PHONY: chart-cluster
+chart-cluster: $(ENGINE) $(HELM_INSTALLED) ## The Helm chart on a real API server: strict validation, upgrade with traffic, removal. Needs root
+	conformance/run cluster -- $(BIN)/python -m tests.chart.apply_strict
+	conformance/run cluster -- $(BIN)/python -m tests.chart.upgrade
+
+.PHONY: definitions
+definitions: $(PACKAGES) ## Write the chart's definitions of our own kinds anew, from their types
+	$(BIN)/python -m controller.definitions helm/sekisho
+
 .PHONY: bench
 bench: $(ENGINE) ## The gateway beside nginx, HAProxy and Envoy: CPU per request, latency, memory
 	@$(call require,wrk,Debian: apt-get install wrk)
@@ -71,6 +94,14 @@ bench-idle: $(ENGINE) ## Memory with 10,000 idle connections and a table of 5,00
 .PHONY: soak
 soak: $(ENGINE) ## 300 changes under load: counts failed requests and dropped streams
 	$(BIN)/python -m tests.e2e.soak_changes
+
+.PHONY: conformance
+conformance: $(ENGINE) $(HELM_INSTALLED) ## The upstream conformance suite on a one-machine cluster; writes the report. Needs root
+	conformance/run $(CONFORMANCE_OPTIONS) suite $(CONFORMANCE_FLAGS)
+
+.PHONY: test-cluster
+test-cluster: $(ENGINE) $(HELM_INSTALLED) ## Tests of the installed product on a real API server, with faults. Needs root
+	conformance/run installed -- $(BIN)/python -m pytest tests/e2e/cluster --numprocesses 0 $(PYTEST_ARGUMENTS)
 
 .PHONY: h2spec
 h2spec: $(ENGINE) ## The HTTP/2 conformance tests over h2c and TLS
@@ -116,6 +147,15 @@ $(PACKAGES): requirements-dev.lock | python
 	@echo "Installing the locked Python packages into $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+$(HELM): $(HELM_INSTALLED) ;
+
+$(HELM_INSTALLED):
+	@$(call require,go,install Go 1.24 or newer from your distribution or from the Go project)
+	@echo "Building helm $(HELM_VERSION) into $(HELM)"
+	@mkdir -p $(dir $@)
+	CGO_ENABLED=0 GOBIN=$(abspath $(dir $@)) go install -ldflags '$(HELM_LINKED)' helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
 	@touch $@
 
 $(ENGINE): $(PACKAGES) $(ENGINE_SOURCES) | rust

@@ -7,6 +7,7 @@ answer at once.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,15 +15,31 @@ from typing import Any
 
 import msgspec
 
-from controller.config import DEFAULT_ADDRESS, StandaloneSettings, TranslationSettings
+from controller.config import (
+    DEFAULT_ADDRESS,
+    DEFAULT_DISCOVERY,
+    DEFAULT_HEALTH,
+    DEFAULT_TRUST_DOMAIN,
+    LOG_LEVELS,
+    ClusterSettings,
+    StandaloneSettings,
+    TranslationSettings,
+)
 from controller.terminal.announce import problems
 from controller.terminal.explanation import write_explanation
 from controller.terminal.report import write_report, write_verdict
 from controller.terminal.writer import Writer
 from gateway import __version__
 from gateway.admin.explain import Question, QuestionError, checked, header_from_text
+from gateway.admin.server import AdminAddress
 from gateway.admin.status import StatusReport
-from gateway.cli import add_admin_option, add_gateway_options, gateway_settings
+from gateway.cli import (
+    add_admin_option,
+    add_cluster_options,
+    add_gateway_options,
+    cluster_settings,
+    gateway_settings,
+)
 from gateway.config import DEFAULT_ADMIN
 from gateway.errors import SekishoError, SettingsError
 
@@ -72,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(commands)
     _add_status(commands)
     _add_demo(commands)
+    _add_gateway(commands)
+    _add_controller(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(command=_version)
     return parser
@@ -178,6 +197,68 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add_gateway_options(parser, access_log="none" if sys.stdout.isatty() else "stdout")
 
 
+def _add_controller(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "controller",
+        _controller,
+        "serve a Kubernetes cluster: translate its objects, provision and feed its gateways, write statuses",
+        "  sekisho controller --gateway-image registry.example.com/sekisho:1.0\n"
+        "  sekisho controller --kubeconfig ~/.kube/config --namespace sekisho-system --gateway-image sekisho:dev",
+    )
+    parser.add_argument("--gateway-image", required=True, metavar="IMAGE", help="what the pods of a Gateway run")
+    parser.add_argument(
+        "--namespace",
+        default=os.environ.get("POD_NAMESPACE", ""),
+        metavar="NAMESPACE",
+        help="the controller's own, for its lease and its authority (default: $POD_NAMESPACE)",
+    )
+    parser.add_argument(
+        "--kubeconfig", type=Path, metavar="FILE", help="how to reach the API server (default: as a pod of the cluster)"
+    )
+    parser.add_argument(
+        "--watch-namespace",
+        dest="watched_namespaces",
+        action="append",
+        default=[],
+        metavar="NAMESPACE",
+        help="read objects of this namespace alone; may be repeated (default: all)",
+    )
+    parser.add_argument(
+        "--trust-domain",
+        default=DEFAULT_TRUST_DOMAIN,
+        metavar="NAME",
+        help="of the identities it issues (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--controller-url",
+        default="",
+        metavar="URL",
+        help="where gateways find this controller (default: its Service sekisho-controller)",
+    )
+    for option, default, what in (
+        ("--discovery", DEFAULT_DISCOVERY, "where gateways get their certificates and tables"),
+        ("--health", DEFAULT_HEALTH, "where probes and metrics are answered"),
+        ("--admin", DEFAULT_ADMIN, "where 'sekisho status' and a page for people are answered"),
+    ):
+        parser.add_argument(option, default=default, metavar="HOST:PORT", help=f"{what} (default: %(default)s)")
+    parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="default: %(default)s")
+
+
+def _add_gateway(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "gateway",
+        _gateway,
+        "move the traffic of a cluster's Gateway, by the tables of its controller",
+        "  sekisho gateway --role edge --controller https://sekisho-controller.sekisho-system.svc:15012 \\\n"
+        "    --trust-bundle /etc/sekisho/ca/ca.crt --token /var/run/secrets/sekisho/token \\\n"
+        "    --state-dir /var/lib/sekisho --health 0.0.0.0:15021",
+    )
+    add_cluster_options(parser)
+    add_gateway_options(parser, access_log="stdout")
+
+
 def _add_paths(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
         "-f",
@@ -281,6 +362,31 @@ def _demo(arguments: argparse.Namespace, writer: Writer) -> int:
     from controller.demo import run_demo  # noqa: PLC0415
 
     return run_demo(arguments.directory, _translation_settings(arguments), gateway_settings(arguments), writer)
+
+
+def _controller(arguments: argparse.Namespace, _writer: Writer) -> int:
+    from controller.cluster.process import run_controller  # noqa: PLC0415
+
+    return run_controller(
+        ClusterSettings(
+            namespace=arguments.namespace,
+            gateway_image=arguments.gateway_image,
+            discovery=AdminAddress.parse(arguments.discovery, "--discovery"),
+            health=AdminAddress.parse(arguments.health, "--health"),
+            admin=AdminAddress.parse(arguments.admin),
+            kubeconfig=arguments.kubeconfig,
+            watched_namespaces=tuple(arguments.watched_namespaces),
+            trust_domain=arguments.trust_domain,
+            controller_url=arguments.controller_url,
+            log_level=arguments.log_level,
+        )
+    )
+
+
+def _gateway(arguments: argparse.Namespace, _writer: Writer) -> int:
+    from gateway.edge import run_edge  # noqa: PLC0415
+
+    return run_edge(cluster_settings(arguments))
 
 
 def _version(_arguments: argparse.Namespace, writer: Writer) -> int:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
 
+from gateway.admin.server import AdminAddress
 from gateway.config import GatewaySettings
 from gateway.errors import SettingsError
 
 DEFAULT_ADDRESS = "127.0.0.1"
+DEFAULT_DISCOVERY: Final = "0.0.0.0:15012"
+DEFAULT_HEALTH: Final = "0.0.0.0:15021"
+DEFAULT_TRUST_DOMAIN: Final = "cluster.local"
+CONTROLLER_SERVICE: Final = "sekisho-controller"
+"""The name of the controller's Service, and of its account in certificates."""
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 _MAX_PORT_OFFSET = 65_534
 
 
@@ -40,3 +52,51 @@ class StandaloneSettings:
     """Manifest files and folders; ``-`` is the standard input."""
     translation: TranslationSettings
     gateway: GatewaySettings
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """`sekisho controller`: a cluster's objects in, tables for its gateways out."""
+
+    namespace: str
+    """The controller's own: its lease, its authority and its Service are there."""
+    gateway_image: str
+    """What the pods of a Gateway run."""
+    discovery: AdminAddress
+    health: AdminAddress
+    admin: AdminAddress
+    kubeconfig: Path | None = None
+    """None: as a pod of the cluster."""
+    watched_namespaces: tuple[str, ...] = ()
+    """Empty: all."""
+    trust_domain: str = DEFAULT_TRUST_DOMAIN
+    cluster_domain: str = "cluster.local"
+    """Of the cluster's DNS."""
+    controller_url: str = ""
+    """Where gateways find this controller; empty: its Service."""
+    log_level: str = "info"
+    lease_seconds: int = 15
+    """How long a leader that is not heard of is waited for."""
+
+    def __post_init__(self) -> None:
+        if not self.namespace:
+            raise SettingsError("the controller's namespace is not known", "give --namespace, or set POD_NAMESPACE")
+        if self.log_level not in LOG_LEVELS:
+            raise SettingsError(f"--log-level {self.log_level!r} is not one of {', '.join(LOG_LEVELS)}")
+        if not self.controller_url:
+            url = f"https://{CONTROLLER_SERVICE}.{self.namespace}.svc:{self.discovery.port}"
+            object.__setattr__(self, "controller_url", url)
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """Which replica this is, from the pod's environment."""
+
+    name: str
+    address: str
+    """Where the other replicas reach it; empty outside of a pod."""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str] = os.environ) -> ProcessIdentity:
+        """The pod's name and address, the host's name elsewhere."""
+        return cls(environment.get("POD_NAME") or socket.gethostname(), environment.get("POD_IP", ""))

@@ -7,3 +7,7 @@ from gateway.errors import SekishoError
 
 class SampleBackendError(SekishoError):
     """A sample backend of the demo cannot be started."""
+
+
+class DiscoveryAddressError(SekishoError):
+    """The address that gateways connect to cannot be bound."""

@@ -1,8 +1,8 @@
-"""From objects to a table and a report, in one process: store, translation, status.
+"""From objects to tables and statuses in one process: store, translation, report.
 
 Owns what holds now: the last translation, what is wrong, where each object was read. It moves no
 traffic and waits for nothing: `sekisho up` drives it with changes and answers of the data plane,
-`check` and `explain` use it once.
+`check` and `explain` use it once, `sekisho controller` uses the half of it that is not about one gateway.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
+import msgspec
+
 from controller.config import TranslationSettings
 from controller.report import ListenerUrls, Report
 from controller.resources import Problem
 from controller.sources import Change
 from controller.status import with_applied
-from controller.store import Key, Store
-from controller.translate import STANDALONE_TABLE, Options, Translation, Translator
+from controller.store import Key, Snapshot, Store
+from controller.translate import STANDALONE_TABLE, Options, Translation, Translator, Update
 from controller.translate.names import listener_of
 from gateway.routing_table import describe
 from gateway.routing_table.model import Applied, Resources
@@ -26,22 +28,89 @@ logger = logging.getLogger(__name__)
 RegexProblem = Callable[[str], str | None]
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """What a change came to."""
+
+    snapshot: Snapshot
+    translation: Translation
+    changed: frozenset[Key]
+    """Objects that are different now, new or gone."""
+    changed_statuses: frozenset[Key]
+    """Whose status is different now, new or gone."""
+    changed_infrastructure: frozenset[Key] = frozenset()
+    """Gateways whose infrastructure is different now, new or gone."""
+
+
+class ObjectPipeline:
+    """Every object there is, and what all of them mean."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._store = Store()
+        self._translator = Translator(options)
+        self._translation = Translation({}, {}, {})
+        self._problems: tuple[Problem, ...] = ()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The objects now."""
+        return self._store.snapshot()
+
+    @property
+    def translation(self) -> Translation:
+        """What they mean."""
+        return self._translation
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What the source could not use."""
+        return self._problems
+
+    def take(self, changes: Iterable[Change]) -> Taken:
+        """Takes over what changed."""
+        changed: set[Key] = set()
+        for change in changes:
+            changed |= self._store.apply(change.upserts, change.deletes)
+            self._problems = change.problems
+        snapshot = self._store.snapshot()
+        before = self._translation
+        update = self._update(snapshot, changed)
+        self._translation = after = update.translation if update else self._afresh(snapshot)
+        return Taken(
+            snapshot,
+            after,
+            frozenset(changed),
+            update.changed_statuses if update else frozenset({*before.statuses, *after.statuses}),
+            update.changed_infrastructure if update else frozenset({*before.infrastructure, *after.infrastructure}),
+        )
+
+    def _update(self, snapshot: Snapshot, changed: Iterable[Key]) -> Update | None:
+        try:
+            return self._translator.update(snapshot, changed)
+        except Exception:
+            logger.exception("a change could not be translated by itself; everything is translated afresh")
+            return None
+
+    def _afresh(self, snapshot: Snapshot) -> Translation:
+        """After a fault the translator's memory cannot be trusted, and one without a memory does without."""
+        self._translator = Translator(self._options)
+        return self._translator.update(snapshot, snapshot.keys()).translation
+
+
 class Pipeline:
-    """One table for one gateway."""
+    """One table for one gateway, and the report on it."""
 
     def __init__(self, settings: TranslationSettings, regex_problem: RegexProblem) -> None:
-        self._options = Options(regex_problem=regex_problem, address=settings.address, port_offset=settings.port_offset)
-        self._store = Store()
-        self._translator = Translator(self._options)
-        self._translation = Translation({}, {}, {})
-        self._source_problems: tuple[Problem, ...] = ()
+        self._objects = ObjectPipeline(
+            Options(regex_problem=regex_problem, address=settings.address, port_offset=settings.port_offset)
+        )
         self._places: Mapping[Key, str] = {}
         self._report = Report()
 
     @property
     def table(self) -> Resources:
         """What the gateway should hold."""
-        return self._translation.tables.get(STANDALONE_TABLE, Resources())
+        return self._objects.translation.tables.get(STANDALONE_TABLE, Resources())
 
     @property
     def places(self) -> Mapping[Key, str]:
@@ -50,29 +119,14 @@ class Pipeline:
 
     def take(self, changes: Iterable[Change], places: Mapping[Key, str]) -> frozenset[Key]:
         """Takes over what changed; returns the keys of the objects that are different now."""
-        changed: set[Key] = set()
-        for change in changes:
-            changed |= self._store.apply(change.upserts, change.deletes)
-            self._source_problems = change.problems
         self._places = places
-        self._translation = self._translate(changed)
-        return frozenset(changed)
-
-    def _translate(self, changed: Iterable[Key]) -> Translation:
-        snapshot = self._store.snapshot()
-        try:
-            return self._translator.update(snapshot, changed).translation
-        except Exception:
-            # After a fault its memory cannot be trusted, and a translation from scratch does without.
-            logger.exception("a change could not be translated by itself; everything is translated afresh")
-            self._translator = Translator(self._options)
-            return self._translator.update(snapshot, snapshot.keys()).translation
+        return self._objects.take(changes).changed
 
     def answer(self, applied: Applied) -> Report:
         """The report once the data plane has answered with the state it is in."""
-        translation = self._translation
+        translation = self._objects.translation
         statuses = with_applied(translation.statuses, self.table, applied)
-        self._report.update(statuses, self._places, self._source_problems, translation.notices, self._listener_urls())
+        self._report.update(statuses, self._places, self._objects.problems, translation.notices, self._listener_urls())
         return self._report
 
     def _listener_urls(self) -> Mapping[Key, ListenerUrls]:

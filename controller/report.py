@@ -20,6 +20,7 @@ from controller.translate import (
     Condition,
     GatewayClassStatus,
     GatewayStatus,
+    IngressStatus,
     ListenerSetStatus,
     PolicyStatus,
     RouteStatus,
@@ -42,10 +43,14 @@ _ORDER: Final = {
             "UDPRoute",
             "BackendTLSPolicy",
             "XBackend",
+            "Ingress",
         )
     )
 }
 _PORT_REMEDY: Final = "add for example --port-offset 8000 to move every port, or free this one"
+_ADDRESS_REMEDY: Final = "ask for an address of this machine (`ip address` lists them)"
+_NOT_OURS: Final = "is not an address of this machine"
+"""How the data plane says that the machine does not have the address."""
 _SUMMARIES: Final = frozenset({"ListenersNotValid", "ListenersNotResolved"})
 """Reasons that only point to the listeners, which speak for themselves."""
 _CONSEQUENCE: Final = "Programmed"
@@ -157,7 +162,7 @@ def object_status(key: Key, status: Status, place: str, urls: ListenerUrls = _NO
 
 def _conditions_and_parts(status: Status, urls: ListenerUrls) -> tuple[tuple[ReportedCondition, ...], tuple[Part, ...]]:
     match status:
-        case GatewayClassStatus():
+        case GatewayClassStatus() | IngressStatus():
             return _reported(status.conditions), ()
         case GatewayStatus() | ListenerSetStatus():
             return _reported(status.conditions), tuple(
@@ -232,5 +237,6 @@ def _of_conditions(
 
 def _remedy(condition: ReportedCondition) -> str:
     """An offset helps where the machine refused a port; where Gateways want the same one, it moves them all alike."""
-    refused = condition.type == _CONSEQUENCE and condition.reason == "PortUnavailable"
-    return _PORT_REMEDY if refused else ""
+    if condition.type != _CONSEQUENCE or condition.reason != "PortUnavailable":
+        return ""
+    return _ADDRESS_REMEDY if _NOT_OURS in condition.message else _PORT_REMEDY

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
+from prometheus_client.registry import Collector
 
 from gateway.admin.app import admin_app
+from gateway.admin.health import health_app
 from gateway.admin.server import AdminServer
 from gateway.admin.sources import AdminSources
 from gateway.admin.status import StatusReport
@@ -37,22 +39,30 @@ class GatewayApp:
         self._settings = settings
         self._draining = False
         self._stop_admin = asyncio.Event()
-        self._admin_task: asyncio.Task[None] | None = None
+        self._admin_tasks: list[asyncio.Task[None]] = []
         # 1. Addresses and directories: what a person can fix is said before anything runs.
         raise_file_limit()
         self._admin = AdminServer(settings.admin)
+        self._health: AdminServer | None = None
         try:
+            if settings.health is not None:
+                self._health = AdminServer(settings.health, "--health")
             table_file = TableFile(settings.state_dir) if settings.state_dir is not None else None
             # 2. The engine: its workers wait for a table.
             self._engine = start_engine(EngineOptions(workers=settings.workers, access_log=settings.access_log))
         except Exception:
-            self._admin.close()
+            self._close_addresses()
             raise
         # 3. The last good table.
         self.agent = Agent(self._engine, table_file, time.time)
         self.notice = self.agent.restore()
         """What a person should know about the start, or empty."""
         self._certificates = CertificateExpiry()
+
+    def _close_addresses(self) -> None:
+        for server in (self._admin, self._health):
+            if server is not None:
+                server.close()
 
     @property
     def admin_url(self) -> str:
@@ -68,16 +78,19 @@ class GatewayApp:
         """The engine's counters now."""
         return decode_statistics(self._engine.statistics())
 
-    def start(self, status: Callable[[], StatusReport]) -> None:
-        """Starts everything that needs the event loop."""
+    def start(self, status: Callable[[], StatusReport], collectors: Iterable[Collector] = ()) -> None:
+        """Starts everything that needs the event loop. ``collectors``: metrics besides the data plane's."""
         self.agent.start_saving()
-        sources = self._sources(status)
+        sources = self._sources(status, collectors)
         app = admin_app(sources, allowed_hosts=(self._settings.admin.host,))
-        self._admin_task = asyncio.create_task(self._admin.run(app, self._stop_admin), name="admin")
+        self._admin_tasks.append(asyncio.create_task(self._admin.run(app, self._stop_admin), name="admin"))
+        if self._health is not None:
+            health = self._health.run(health_app(sources), self._stop_admin)
+            self._admin_tasks.append(asyncio.create_task(health, name="health"))
 
-    def _sources(self, status: Callable[[], StatusReport]) -> AdminSources:
+    def _sources(self, status: Callable[[], StatusReport], collectors: Iterable[Collector]) -> AdminSources:
         registry = CollectorRegistry()
-        for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+        for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, *collectors):
             registry.register(collector)
         registry.register(GatewayCollector(self.statistics, lambda: self.agent.state, self._certificate_ends))
         return AdminSources(
@@ -100,8 +113,13 @@ class GatewayApp:
         return self._engine.active()
 
     async def drain(self) -> int:
-        """Stops accepting and waits, within the bound, for connections to end; returns how many are left."""
+        """Stops accepting and waits, within the bound, for connections to end; returns how many are left.
+
+        Not ready from here on; it still accepts for as long as the settings say, while whoever sends clients here
+        learns that it should not.
+        """
         self._draining = True
+        await asyncio.sleep(self._settings.drain_delay)
         self._engine.drain()
         deadline = time.monotonic() + self._settings.drain_seconds
         while (left := self._engine.active()) and time.monotonic() < deadline:  # noqa: ASYNC110 - workers signal no loop
@@ -110,10 +128,10 @@ class GatewayApp:
 
     async def close(self) -> None:
         """Stops the admin endpoint, ends what is left of the traffic, saves the table."""
-        if self._admin_task is not None:
+        if self._admin_tasks:
             self._stop_admin.set()
-            await asyncio.gather(self._admin_task, return_exceptions=True)
+            await asyncio.gather(*self._admin_tasks, return_exceptions=True)
         else:
-            self._admin.close()
+            self._close_addresses()
         await asyncio.to_thread(self._engine.close)
         await self.agent.close()

@@ -7,10 +7,22 @@ both halves; ``gateway`` must not know it.
 from __future__ import annotations
 
 import argparse
+import os
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.admin.server import AdminAddress
-from gateway.config import DEFAULT_ADMIN, DEFAULT_DRAIN_SECONDS, GatewaySettings, default_workers
+from gateway.config import (
+    DEFAULT_ADMIN,
+    DEFAULT_DRAIN_DELAY,
+    DEFAULT_DRAIN_SECONDS,
+    ClusterSettings,
+    GatewaySettings,
+    default_workers,
+)
+from gateway.errors import SettingsError
+from gateway.identity.identity import IdentitySettings
 
 
 def add_gateway_options(parser: argparse.ArgumentParser, *, access_log: str) -> None:
@@ -57,6 +69,54 @@ def gateway_settings(arguments: argparse.Namespace) -> GatewaySettings:
         access_log=arguments.access_log,
         state_dir=arguments.state_dir,
         drain_seconds=arguments.drain_timeout,
+    )
+
+
+def add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a gateway in a cluster, besides those of every gateway."""
+    parser.add_argument("--role", default="edge", metavar="edge", help="what it stands for (default: %(default)s)")
+    parser.add_argument(
+        "--controller", required=True, metavar="URL", help="where discovery is served: https://HOST:PORT"
+    )
+    parser.add_argument(
+        "--trust-bundle",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="certificates of the controller's authority; read again when it changes",
+    )
+    parser.add_argument(
+        "--token",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="service-account token that proves who this gateway is; read again at each use",
+    )
+    parser.add_argument(
+        "--health", metavar="HOST:PORT", help="serve only health and metrics here, for the kubelet and Prometheus"
+    )
+    parser.add_argument(
+        "--drain-delay",
+        type=float,
+        default=DEFAULT_DRAIN_DELAY,
+        metavar="SECONDS",
+        help="how long it still accepts after SIGTERM, while endpoints are taken out (default: %(default)g)",
+    )
+
+
+def cluster_settings(arguments: argparse.Namespace) -> ClusterSettings:
+    """The settings that the options and the environment say."""
+    if arguments.role != "edge":
+        raise SettingsError(
+            f"--role {arguments.role} is not in this release: it has the role edge alone", "use --role edge"
+        )
+    health = AdminAddress.parse(arguments.health, "--health") if arguments.health is not None else None
+    return ClusterSettings(
+        gateway=replace(gateway_settings(arguments), health=health, drain_delay=arguments.drain_delay),
+        identity=IdentitySettings(
+            controller=arguments.controller.rstrip("/"), trust_bundle=arguments.trust_bundle, token=arguments.token
+        ),
+        name=os.environ.get("POD_NAME") or socket.gethostname(),
     )
 
 

@@ -6,13 +6,18 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from gateway.admin.server import AdminAddress
 from gateway.errors import SettingsError
+from gateway.identity.identity import IdentitySettings
 
 DEFAULT_ADMIN: Final = "127.0.0.1:9901"
 DEFAULT_DRAIN_SECONDS: Final = 30.0
+DEFAULT_DRAIN_DELAY: Final = 5.0
+"""Of a gateway in a cluster; a standalone one has nobody to be taken out by."""
 _MAX_WORKERS: Final = 256
+_LONGEST_NAME: Final = 253
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,41 @@ class GatewaySettings:
     """Where the last good table is kept; None keeps nothing."""
     drain_seconds: float = DEFAULT_DRAIN_SECONDS
     """How long open connections may take to end when the process stops."""
+    drain_delay: float = 0.0
+    """How long it still accepts after readiness is gone, before that."""
+    health: AdminAddress | None = None
+    """Where only health and metrics are, for the kubelet and Prometheus."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.workers <= _MAX_WORKERS:
             raise SettingsError(f"--workers {self.workers} is outside 1 to {_MAX_WORKERS}")
         if self.drain_seconds < 0:
             raise SettingsError(f"--drain-timeout {self.drain_seconds:g} is negative", "0 drops connections at once")
+        if self.drain_delay < 0:
+            raise SettingsError(f"--drain-delay {self.drain_delay:g} is negative", "0 stops accepting at once")
         if self.access_log not in {"stdout", "none"}:
             _check_access_log(Path(self.access_log))
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """How a gateway of a cluster runs."""
+
+    gateway: GatewaySettings
+    identity: IdentitySettings
+    name: str
+    """The name of this process: its pod's."""
+
+    def __post_init__(self) -> None:
+        url = urlsplit(self.identity.controller)
+        plain = url.path in {"", "/"} and not (url.query or url.fragment or url.username)
+        if url.scheme != "https" or not url.hostname or not plain:
+            raise SettingsError(
+                f"--controller {self.identity.controller} is not of the form https://HOST:PORT",
+                "for example https://sekisho-controller.sekisho-system.svc:15012",
+            )
+        if not self.name or len(self.name) > _LONGEST_NAME:
+            raise SettingsError("the name of this gateway is empty or too long", "set POD_NAME")
 
 
 def default_workers() -> int:

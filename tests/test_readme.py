@@ -12,7 +12,8 @@ import yaml
 from controller import cli
 from controller.offline import Offline
 from controller.resources import GatewayLimits, GatewayParametersSpec, duration_ms
-from controller.translate.features import SUPPORTED_FEATURES
+from controller.translate.features import CLUSTER_FEATURES
+from controller.translate.ingress_annotations import GUARDS, PREFIX, read_settings
 from gateway.routing_table import model
 from gateway.routing_table.reasons import FLAGS
 from tests.support.backends.http1 import Http1Backend
@@ -46,7 +47,7 @@ def test_every_claimed_feature_is_there_and_no_other() -> None:
     section = README.partition("Conformance features")[2].partition("## ")[0]
     kinds = "BackendTLSPolicy|GRPCRoute|Gateway|HTTPRoute|ListenerSet|ReferenceGrant|TCPRoute|TLSRoute|UDPRoute"
     named = re.findall(rf"`((?:{kinds})\w*)`", section)
-    assert sorted(named) == [feature.name for feature in SUPPORTED_FEATURES]
+    assert sorted(named) == [feature.name for feature in CLUSTER_FEATURES]
 
 
 def test_every_setting_is_there_with_its_default() -> None:
@@ -83,3 +84,13 @@ def test_every_option_of_the_gateway_is_there(command: str, capsys: pytest.Captu
     options = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
     shown = {row[0].split()[0] for row in table("| option of `up` and `demo` | default | |")}
     assert shown == options - {"--directory"}
+
+
+def test_every_annotation_that_is_listed_is_honoured_or_guards() -> None:
+    rows = table("| annotation `nginx.ingress.kubernetes.io/…` | |")
+    names = [name for row in rows for name in re.findall(r"`([a-z-]+)`", f"`{row[0]}`")]
+    assert len(names) > 30
+    for name in names:
+        found = read_settings({PREFIX + name: "true"})
+        assert not any("not supported" in notice for notice in found.notices), name
+    assert set(names) >= GUARDS

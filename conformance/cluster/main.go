@@ -3,7 +3,11 @@
 //
 //	cluster up --state DIR --images FILE --podinit FILE [--manifests DIR]... -- COMMAND [ARGUMENT]...
 //
-// starts it in namespaces of its own, runs the command there with KUBECONFIG set, and ends everything. The other
+// starts it in namespaces of its own, runs the command there with KUBECONFIG set, and ends everything.
+//
+//	cluster part [--state DIR] stop|kill|start etcd|apiserver|controllers|node|dns
+//
+// stops or starts one part of a running cluster, for tests of faults; inside, CLUSTER_STATE names the folder. The other
 // subcommands are the parts, which `up` starts by itself.
 package main
 
@@ -23,7 +27,7 @@ import (
 	"sekisho.dev/conformance/cluster/supervisor"
 )
 
-const usage = "usage: cluster up --state DIR --images FILE --podinit FILE [--manifests DIR]... -- COMMAND [ARGUMENT]..."
+const usage = "usage: cluster up --state DIR --images FILE --podinit FILE [--dns FILE] [--manifests DIR]... -- COMMAND [ARGUMENT]..."
 
 type folders []string
 
@@ -72,6 +76,8 @@ func run(arguments []string) (int, error) {
 		return supervisor.Enter(append([]string{"inside"}, arguments[1:]...))
 	case "inside":
 		return supervisor.Run(ctx, options)
+	case "part":
+		return 0, supervisor.Order(options.Files, options.Command)
 	case "etcd":
 		return 0, servers.Etcd(ctx, options.Files)
 	case "node":
@@ -85,7 +91,8 @@ func parse(arguments []string) (supervisor.Options, error) {
 	var state string
 	var manifests folders
 	flags := flag.NewFlagSet("cluster", flag.ContinueOnError)
-	flags.StringVar(&state, "state", "", "folder of this run; it must be empty or absent")
+	flags.StringVar(&options.DNS, "dns", "", "path of the CoreDNS program; without it no names are resolved")
+	flags.StringVar(&state, "state", os.Getenv("CLUSTER_STATE"), "folder of this run; it must be empty or absent")
 	flags.StringVar(&options.Images, "images", "", "JSON file: container image to local program")
 	flags.StringVar(&options.Podinit, "podinit", "", "path of the podinit program")
 	flags.Var(&manifests, "manifests", "folder of YAML files to apply before the node starts; may be repeated")

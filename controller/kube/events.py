@@ -24,6 +24,7 @@ from controller.translate.conditions import Condition
 from controller.translate.statuses import (
     GatewayClassStatus,
     GatewayStatus,
+    IngressStatus,
     ListenerSetStatus,
     PolicyStatus,
     RouteStatus,
@@ -57,7 +58,7 @@ def notices_of(key: Key, uid: str, status: Status) -> Iterator[Notice]:
 
 def _conditions(status: Status) -> Iterator[Condition]:
     match status:
-        case GatewayClassStatus():
+        case GatewayClassStatus() | IngressStatus():
             yield from status.conditions
         case GatewayStatus() | ListenerSetStatus():
             yield from status.conditions

@@ -8,6 +8,7 @@ is not met by everybody at once. Kubernetes API concepts: "Efficient detection o
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
@@ -20,6 +21,9 @@ from controller.kube.clock import Backoff, Chance, Clock
 from controller.kube.kinds import collection, field_selector
 from controller.resources import Problem, Resource
 
+_MANY: Final = 200
+_REFUSALS: Final = 3
+"""In a row: then it is for a person to do something."""
 _ABSENT_LOOKS: Final = 3
 """A server that starts answers 404 for a moment: a kind is absent once it was so often in a row."""
 
@@ -71,6 +75,8 @@ class Informer:
         """Whether the cluster does not have the kind."""
         self.problem: Problem | None = None
         """Why nothing can be read now, where that needs a person."""
+        self.failure = ""
+        """What went wrong last, until something is read again."""
         self._api = api
         self._type = type_
         self._namespace = namespace
@@ -81,6 +87,7 @@ class Informer:
         self._backoff = Backoff(settings.first_wait, settings.longest_wait, chance)
         self._served = 0
         self._looks = 0
+        self._refusals = 0
         self._version = ""
         self._listed_at = 0.0
         self._whole_list = False
@@ -110,13 +117,18 @@ class Informer:
             self._version = ""
             return self._backoff.next() if self._backoff.failures else self._count_failure()
         except ApiError as error:
+            self.failure = str(error)
             return self._refused(error)
         except UnreachableError as error:
-            logger.info("%s: %s", self.name, error)
+            # Every kind fails when the server is away: said once each, not at each try.
+            self._refusals = 0
+            logger.log(logging.DEBUG if self.failure else logging.INFO, "%s: %s", self.name, error)
+            self.failure = str(error)
             if self._clock.monotonic() - began >= self._settings.silence:
                 # A quiet cluster behind a server without bookmarks: nothing has failed.
                 self._backoff.reset()
             return self._backoff.next()
+        self.failure = ""
         # A server that ends every watch at once is not asked in a circle.
         if told or self._clock.monotonic() - began >= 1.0:
             self._backoff.reset()
@@ -154,7 +166,12 @@ class Informer:
         solved = self._found()
         self._version = str(metadata.get("resourceVersion") or "")
         self._listed_at = self._clock.monotonic()
-        self._finish(merged([self.cache.replace(documents, self._api_version()), Delta(problems=solved)]))
+        if len(documents) > _MANY:
+            # Parsing is most of the work, and a lease has to be renewed meanwhile.
+            delta = await asyncio.to_thread(self.cache.replace, documents, self._api_version())
+        else:
+            delta = self.cache.replace(documents, self._api_version())
+        self._finish(merged([delta, Delta(problems=solved)]))
 
     def _finish(self, delta: Delta) -> None:
         first, self.synced = not self.synced, True
@@ -166,7 +183,7 @@ class Informer:
         if self.absent:
             logger.warning("%s: the cluster has the kind now", self.name)
         solved = self.problem is not None
-        self.absent, self._looks, self.problem = False, 0, None
+        self.absent, self._looks, self._refusals, self.problem, self.failure = False, 0, 0, None, ""
         return solved
 
     # --- watch ----------------------------------------------------------------------------------
@@ -187,7 +204,7 @@ class Informer:
             async with contextlib.aclosing(self._api.watch(self._path(), query, self._settings.silence)) as events:
                 async for event in events:
                     self._event(event)
-                    told = True
+                    told, self.failure = True, ""
                     self._backoff.reset()
                     if self._clock.monotonic() - self._listed_at >= self._settings.resync:
                         break
@@ -254,8 +271,9 @@ class Informer:
         return self._settings.absent_wait
 
     def _forbidden(self, error: ApiError) -> float:
-        # The first refusal may be a token or a role that is just being renewed.
-        if self.problem is None and self._backoff.failures:
+        # A token is renewed, or a server that has just started has not read its roles yet.
+        self._refusals += 1
+        if self.problem is None and self._refusals >= _REFUSALS:
             self.problem = Problem(
                 severity="error",
                 message=f"the API server refuses to list or watch {self.name}: {error}",

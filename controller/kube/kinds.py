@@ -19,6 +19,7 @@ _SECRETS_OF_OTHERS = (
     "kubernetes.io/dockerconfigjson",
     "kubernetes.io/dockercfg",
     "bootstrap.kubernetes.io/token",
+    "sekisho.dev/authority",
 )
 """Types of Secret that no Gateway API object can mean: large, many, or dangerous to hold."""
 

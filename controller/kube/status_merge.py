@@ -2,8 +2,9 @@
 
 Owns whose part of a status is whose. Of routes, policies and backends, the entries that carry our
 controller's name are ours and all others are left as they are; of Gateways and GatewayClasses, the conditions
-of the types we know. Pure. ``lastTransitionTime`` is kept while a condition's status stays the same (Kubernetes
-API conventions, "Typical status properties"), and does not count as a difference.
+of the types we know; of an Ingress, the addresses, since its class has one controller. Pure.
+``lastTransitionTime`` is kept while a condition's status stays the same (Kubernetes API conventions, "Typical
+status properties"), and does not count as a difference.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from controller.translate.statuses import (
     BackendStatus,
     GatewayClassStatus,
     GatewayStatus,
+    IngressStatus,
     ListenerSetStatus,
     PolicyStatus,
     RouteStatus,
@@ -33,7 +35,11 @@ Object = dict[str, Any]
 
 def merge(current: Object, wanted: Status | None, kind: str, *, controller_name: str, now: str) -> Object | None:
     """The fields of the status to write, or None if it already says ``wanted``; None wanted: nothing of ours."""
-    fields = _fields(current, wanted, kind, controller_name, now)
+    fields = (
+        _withdrawn(current, kind, controller_name, now)
+        if wanted is None
+        else _fields(current, wanted, controller_name, now)
+    )
     return None if all(_same(current.get(name), value) for name, value in fields.items()) else fields
 
 
@@ -42,11 +48,13 @@ def has_entries(kind: str) -> bool:
     return bool(_entries_field(kind))
 
 
-def _fields(current: Object, wanted: Status | None, kind: str, controller_name: str, now: str) -> Object:
+def _withdrawn(current: Object, kind: str, controller_name: str, now: str) -> Object:
+    name = _entries_field(kind)
+    return {} if not name or name not in current else _entries(current, name, [], controller_name, now)
+
+
+def _fields(current: Object, wanted: Status, controller_name: str, now: str) -> Object:
     match wanted:
-        case None:
-            name = _entries_field(kind)
-            return {} if not name or name not in current else _entries(current, name, [], controller_name, now)
         case GatewayClassStatus():
             plain = _plain(wanted)
             conditions = _conditions(current.get("conditions"), plain["conditions"], now)
@@ -62,8 +70,16 @@ def _fields(current: Object, wanted: Status | None, kind: str, controller_name: 
             return _entries(current, "parents", _plain(wanted)["parents"], controller_name, now)
         case PolicyStatus():
             return _entries(current, "ancestors", _plain(wanted)["ancestors"], controller_name, now)
+        case IngressStatus():
+            return _addresses(current, _plain(wanted)["loadBalancer"]["ingress"])
         case _:
             assert_never(wanted)
+
+
+def _addresses(current: Object, ingress: list[Object]) -> Object:
+    """Of an Ingress; the API keeps no empty list, so none is asked for where there is none."""
+    present = _mapping(current.get("loadBalancer")).get("ingress")
+    return {"loadBalancer": {"ingress": ingress or None}} if ingress or present else {}
 
 
 def _plain(status: Status) -> Object:

@@ -162,6 +162,8 @@ class StatusWriter:
                 entry.busy = False
                 self._busy -= 1
                 self._wake.set()
+            # Where nothing has to be written nothing is waited for, and a new leader looks at thousands.
+            await asyncio.sleep(0)
             if wait:
                 self._postpone(key, wait)
 

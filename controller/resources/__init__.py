@@ -69,11 +69,31 @@ from controller.resources.http_route import (
     HTTPRouteSpec,
     HTTPRouteTimeouts,
 )
+from controller.resources.ingress import (
+    INGRESS_GROUP,
+    HTTPIngressPath,
+    HTTPIngressRuleValue,
+    Ingress,
+    IngressBackend,
+    IngressRule,
+    IngressServiceBackend,
+    IngressSpec,
+    IngressTLS,
+    ServiceBackendPort,
+    TypedLocalObjectReference,
+)
+from controller.resources.ingress_class import IngressClass, IngressClassParametersReference, IngressClassSpec
 from controller.resources.listener_set import ListenerSet, ListenerSetSpec, ParentGatewayReference
 from controller.resources.metadata import NO_TIME, ObjectMeta, Resource
 from controller.resources.namespace import Namespace
 from controller.resources.parse import DEFAULT_NAMESPACE, ParseResult, parse
 from controller.resources.problem import Problem
+from controller.resources.provisioning import (
+    AutoscalingParameters,
+    DeploymentParameters,
+    PodDisruptionBudgetParameters,
+    ServiceParameters,
+)
 from controller.resources.reference_grant import (
     ReferenceGrant,
     ReferenceGrantFrom,
@@ -135,6 +155,7 @@ __all__ = [
     "DEFAULT_NAMESPACE",
     "EXPERIMENTAL_GROUP",
     "GATEWAY_GROUP",
+    "INGRESS_GROUP",
     "KINDS",
     "NO_TIME",
     "REGISTRY",
@@ -142,6 +163,7 @@ __all__ = [
     "SERVICE_NAME_LABEL",
     "AllowedListeners",
     "AllowedRoutes",
+    "AutoscalingParameters",
     "BackendObjectReference",
     "BackendPort",
     "BackendRef",
@@ -152,6 +174,7 @@ __all__ = [
     "BackendTLSPolicyValidation",
     "ConfigMap",
     "CookieConfig",
+    "DeploymentParameters",
     "Endpoint",
     "EndpointConditions",
     "EndpointPort",
@@ -189,6 +212,8 @@ __all__ = [
     "HTTPHeader",
     "HTTPHeaderFilter",
     "HTTPHeaderMatch",
+    "HTTPIngressPath",
+    "HTTPIngressRuleValue",
     "HTTPPathMatch",
     "HTTPPathModifier",
     "HTTPQueryParamMatch",
@@ -202,6 +227,15 @@ __all__ = [
     "HTTPRouteSpec",
     "HTTPRouteTimeouts",
     "HTTPURLRewriteFilter",
+    "Ingress",
+    "IngressBackend",
+    "IngressClass",
+    "IngressClassParametersReference",
+    "IngressClassSpec",
+    "IngressRule",
+    "IngressServiceBackend",
+    "IngressSpec",
+    "IngressTLS",
     "LabelSelector",
     "LabelSelectorRequirement",
     "Listener",
@@ -219,6 +253,7 @@ __all__ = [
     "ParentGatewayReference",
     "ParentReference",
     "ParseResult",
+    "PodDisruptionBudgetParameters",
     "Problem",
     "ReferenceGrant",
     "ReferenceGrantFrom",
@@ -230,6 +265,8 @@ __all__ = [
     "Secret",
     "SecretObjectReference",
     "Service",
+    "ServiceBackendPort",
+    "ServiceParameters",
     "ServicePort",
     "ServiceSpec",
     "SessionPersistence",
@@ -241,6 +278,7 @@ __all__ = [
     "TLSPortConfig",
     "TLSRoute",
     "TLSRouteSpec",
+    "TypedLocalObjectReference",
     "UDPRoute",
     "XBackend",
     "duration_ms",

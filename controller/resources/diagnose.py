@@ -120,6 +120,8 @@ class _Walk:
                 self._base64(value, path)
             case inspect.DateTimeType():
                 self._time(value, path)
+            case inspect.AnyType():
+                return
             case _:
                 raise TypeError(f"a field of type {type_!r} cannot be checked at {path}")
 
@@ -164,7 +166,8 @@ class _Walk:
         members = [member for member in type_.types if not isinstance(member, inspect.NoneType)]
         if len(members) == 1:
             return self.value(value, members[0], path, description)
-        if isinstance(value, bool) or not isinstance(value, int | str):
+        fractions = any(isinstance(member, inspect.FloatType) for member in members)
+        if isinstance(value, bool) or not isinstance(value, int | float | str if fractions else int | str):
             self._wrong_type(value, "a number or a name", path)
         return value
 

@@ -11,6 +11,12 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from controller.resources.metadata import Resource
+from controller.resources.provisioning import (
+    AutoscalingParameters,
+    DeploymentParameters,
+    PodDisruptionBudgetParameters,
+    ServiceParameters,
+)
 from controller.resources.schema import Duration, Struct
 
 SEKISHO_GROUP = "sekisho.dev"
@@ -40,11 +46,18 @@ class GatewayLimits(Struct, frozen=True, kw_only=True):
 
 
 class GatewayParametersSpec(Struct, frozen=True, kw_only=True):
-    """``trusted_hops``: proxies in front whose forwarding headers are believed."""
+    """``trusted_hops``: proxies in front whose forwarding headers are believed.
+
+    The fields from ``deployment`` on are for clusters, where each Gateway has pods of its own.
+    """
 
     trusted_hops: Annotated[int, Meta(ge=0, le=100)] | None = None
     access_log: bool | None = None
     limits: GatewayLimits = GatewayLimits()
+    deployment: DeploymentParameters = DeploymentParameters()
+    service: ServiceParameters = ServiceParameters()
+    pod_disruption_budget: PodDisruptionBudgetParameters | None = None
+    autoscaling: AutoscalingParameters | None = None
 
 
 class GatewayParameters(Resource, frozen=True, kw_only=True):

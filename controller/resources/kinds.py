@@ -10,8 +10,6 @@ from controller.resources.problem import Problem, Severity
 from controller.resources.registry import BY_KIND, api_versions
 
 _NOT_SERVED = {
-    "Ingress": "write an HTTPRoute instead",
-    "IngressClass": "write a GatewayClass instead",
     "XListenerSet": "write a ListenerSet instead",
     "XBackendTrafficPolicy": "set retry and timeouts on the route's rules",
     "XMesh": "remove it",

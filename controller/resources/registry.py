@@ -13,6 +13,8 @@ from controller.resources.gateway_class import GatewayClass
 from controller.resources.gateway_parameters import GatewayParameters
 from controller.resources.grpc_route import GRPCRoute
 from controller.resources.http_route import HTTPRoute
+from controller.resources.ingress import Ingress
+from controller.resources.ingress_class import IngressClass
 from controller.resources.listener_set import ListenerSet
 from controller.resources.metadata import Resource
 from controller.resources.namespace import Namespace
@@ -40,6 +42,8 @@ KINDS: tuple[type[Resource], ...] = (
     ConfigMap,
     Namespace,
     GatewayParameters,
+    IngressClass,
+    Ingress,
 )
 
 

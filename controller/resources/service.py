@@ -1,9 +1,9 @@
-"""Service (Kubernetes ``core/v1``): the fields routing depends on."""
+"""Service (Kubernetes ``core/v1``): the fields routing depends on, and the addresses a load balancer gave it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -72,12 +72,48 @@ class ServiceSpec(Struct, frozen=True, kw_only=True):
             numbers.add((port.port, port.protocol))
 
 
+class LoadBalancerIngress(Struct, frozen=True, kw_only=True):
+    """Where a load balancer takes connections: one of the two."""
+
+    ip: str = ""
+    hostname: str = ""
+
+
+class LoadBalancerStatus(Struct, frozen=True, kw_only=True):
+    """What a load balancer gave."""
+
+    ingress: tuple[LoadBalancerIngress, ...] = ()
+
+
+class ServiceStatus(Struct, frozen=True, kw_only=True):
+    """Written by the cluster."""
+
+    load_balancer: LoadBalancerStatus = LoadBalancerStatus()
+
+
 class Service(Resource, frozen=True, kw_only=True):
     """A backend made of ports and the endpoints behind them."""
 
+    ignored: ClassVar[frozenset[str]] = frozenset({"apiVersion", "kind"})
     versions: ClassVar[tuple[str, ...]] = ("v1",)
     kind: ClassVar[str] = "Service"
     name_pattern: ClassVar[str] = DNS_LABEL_PATTERN
     name_length: ClassVar[int] = 63
 
     spec: ServiceSpec = ServiceSpec()
+    status: ServiceStatus = ServiceStatus()
+
+    @classmethod
+    def prepare(cls, document: dict[str, Any]) -> dict[str, Any]:
+        """Of the status, the addresses alone: no person wrote it, so nothing else in it is a person's mistake."""
+        if "status" not in document:
+            return document
+        return {**document, "status": {"loadBalancer": {"ingress": list(_ingress(document["status"]))}}}
+
+
+def _ingress(status: object) -> Iterator[dict[str, str]]:
+    balancer = status.get("loadBalancer") if isinstance(status, dict) else None
+    ingress = balancer.get("ingress") if isinstance(balancer, dict) else None
+    for item in ingress if isinstance(ingress, list) else ():
+        if isinstance(item, dict):
+            yield {name: item[name] for name in ("ip", "hostname") if isinstance(item.get(name), str)}

@@ -118,6 +118,18 @@ class KubernetesSource:
         """The kinds that have not been read yet."""
         return tuple(informer.name for informer in self._informers() if not informer.synced)
 
+    def absent(self) -> tuple[str, ...]:
+        """The kinds that the cluster does not have."""
+        return tuple(kind for kind, informers in self._by_kind.items() if all(one.absent for one in informers))
+
+    def failure(self) -> str:
+        """Why a kind that has not been read yet could not be, as far as one is known; empty otherwise."""
+        return next((one.failure for one in self._informers() if not one.synced and one.failure), "")
+
+    def objects(self) -> dict[str, int]:
+        """How many objects there are, by kind."""
+        return {kind: sum(len(one.cache) for one in informers) for kind, informers in self._by_kind.items()}
+
     def seen(self, key: Key) -> Seen | None:
         """The object as the API server last told it."""
         for informer in self._by_kind.get(key.kind, ()):

@@ -6,6 +6,7 @@ translation decides (``Accepted``, ``ResolvedRefs``), nor write anything.
 
 from __future__ import annotations
 
+from controller.status.answers import Answers, Programmed
 from controller.status.applied import answered, with_applied
 
-__all__ = ["answered", "with_applied"]
+__all__ = ["Answers", "Programmed", "answered", "with_applied"]

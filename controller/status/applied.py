@@ -18,6 +18,8 @@ from controller.translate.conditions import Condition, ConditionReason, Conditio
 from controller.translate.names import gateway_of, listener_of, object_name
 from gateway.routing_table.model import Applied, Listener, ListenerState, Resources
 
+ADDRESS_REASONS = frozenset({ConditionReason.ADDRESS_NOT_ASSIGNED, ConditionReason.ADDRESS_NOT_USABLE})
+"""Of ``Programmed`` False: in a cluster translation finds by itself that a Gateway has not its addresses."""
 _PROGRAMMED = "the data plane serves it"
 _STAYS = "the previous version, if there was one, keeps serving"
 
@@ -38,7 +40,7 @@ def answered(statuses: Mapping[Key, Status], table: Resources, applied: Applied)
         key = gateway_of(gateway.key)
         status = statuses.get(key)
         if isinstance(status, GatewayStatus):
-            answer = _GatewayAnswer(key, table, applied)
+            answer = GatewayAnswer(key, table, applied)
             changed[key] = answer.apply(status)
             for owner in answer.listener_sets():
                 set_status = statuses.get(owner)
@@ -48,7 +50,7 @@ def answered(statuses: Mapping[Key, Status], table: Resources, applied: Applied)
     return {key: status for key, status in changed.items() if statuses.get(key) != status}
 
 
-class _GatewayAnswer:
+class GatewayAnswer:
     """What an answer says about one Gateway."""
 
     def __init__(self, key: Key, table: Resources, applied: Applied) -> None:
@@ -64,6 +66,12 @@ class _GatewayAnswer:
         self._refused = {(item.kind, item.key): item.reason for item in applied.rejected}
         self._gateway_refusal = self._refused.get(("gateways", f"{key.namespace}/{key.name}"), "")
 
+    def take(self, key: Key, status: GatewayStatus | ListenerSetStatus) -> GatewayStatus | ListenerSetStatus:
+        """The status of the Gateway or of one of its ListenerSets with the answer taken in."""
+        if isinstance(status, GatewayStatus):
+            return self.apply(status)
+        return self.apply_to_set(key, status)
+
     def apply(self, status: GatewayStatus) -> GatewayStatus:
         """The status with the answer taken in."""
         listeners = tuple(self._with_listener(self._key, listener) for listener in status.listeners)
@@ -71,6 +79,8 @@ class _GatewayAnswer:
         dead = {address: error for address in sorted(addresses) if (error := self._address_error(address)) is not None}
         generation = status.conditions[0].observed_generation
         condition = self._gateway_condition(listeners, dead, generation)
+        if condition is not None and condition.status == "True" and _without_address(status):
+            condition = None
         return msgspec.structs.replace(
             status,
             addresses=tuple(address for address in status.addresses if address.value not in dead),
@@ -196,9 +206,18 @@ def _blames_address(error: str) -> bool:
     return any(words in error.lower() for words in ("assign requested address", "not an address", "address family"))
 
 
+def _without_address(status: GatewayStatus) -> bool:
+    """Whether clients cannot reach the Gateway, well as the data plane serves it."""
+    return any(
+        condition.type == ConditionType.PROGRAMMED and condition.reason in ADDRESS_REASONS
+        for condition in status.conditions
+    )
+
+
 def _programmed(listener: ListenerStatus) -> Condition:
     return next(condition for condition in listener.conditions if condition.type == ConditionType.PROGRAMMED)
 
 
 def _replaced(conditions: tuple[Condition, ...], condition: Condition) -> tuple[Condition, ...]:
-    return tuple(condition if one.type == condition.type else one for one in conditions)
+    """With the data plane's word, where translation had none: a Gateway without an address stays unprogrammed."""
+    return tuple(condition if one.type == condition.type and one.status == "Unknown" else one for one in conditions)

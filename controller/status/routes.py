@@ -10,8 +10,9 @@ from collections.abc import Container, Iterator, Mapping
 
 import msgspec
 
+from controller.status.ingresses import failing_listeners, ingress_with_refusal
 from controller.store import Key
-from controller.translate import RouteParentStatus, RouteStatus, Status
+from controller.translate import IngressStatus, RouteParentStatus, RouteStatus, Status
 from controller.translate.conditions import Condition, ConditionReason, ConditionType, fails
 from controller.translate.names import gateway_of, listener_of, route_of
 from gateway.routing_table.model import Applied, RequestMirror, Resources, Route
@@ -21,20 +22,44 @@ _STAYS = "what was served before stays"
 
 def routes_with_refusals(
     statuses: Mapping[Key, Status], table: Resources, applied: Applied
-) -> Iterator[tuple[Key, RouteStatus]]:
-    """Statuses of the routes that refusals touch."""
-    if not applied.rejected:
+) -> Iterator[tuple[Key, RouteStatus | IngressStatus]]:
+    """Statuses of the routes and Ingresses that refusals touch."""
+    messages = refused_routes(table, applied)
+    if not messages:
         return
-    refusals: dict[Key, list[str]] = {}
-    for key, text in _refusals(table, applied):
-        refusals.setdefault(key, []).append(text)
-    parents = {gateway_of(gateway.key) for gateway in table.gateways}
-    parents |= {listener_of(listener.key)[0] for listener in table.listeners}
-    for key, texts in refusals.items():
+    parents = parents_in(table)
+    for key, message in messages.items():
         status = statuses.get(key)
         if isinstance(status, RouteStatus):
-            message = f"the data plane refused {'; '.join(dict.fromkeys(texts))}; {_STAYS}"
-            yield key, _with_message(key, status, parents, message)
+            yield key, with_refusal(key, status, parents, message)
+        elif isinstance(status, IngressStatus):
+            yield key, ingress_with_refusal(status, message)
+
+
+def refused_routes(table: Resources, applied: Applied) -> dict[Key, str]:
+    """What the data plane refused of each route, and what of it an Ingress feels."""
+    refusals: dict[Key, list[str]] = {}
+    for key, text in _refusals(table, applied) if applied.rejected else ():
+        refusals.setdefault(key, []).append(text)
+    messages = {
+        key: f"the data plane refused {'; '.join(dict.fromkeys(texts))}; {_STAYS}" for key, texts in refusals.items()
+    }
+    for key, text in dict.fromkeys(failing_listeners(table, applied)):
+        messages[key] = f"{messages[key]}; {text}" if key in messages else text
+    return messages
+
+
+def parents_in(table: Resources) -> frozenset[Key]:
+    """The Gateways and ListenerSets that a table serves."""
+    gateways = {gateway_of(gateway.key) for gateway in table.gateways}
+    return frozenset(gateways | {listener_of(listener.key)[0] for listener in table.listeners})
+
+
+def with_refusal(key: Key, status: RouteStatus, parents: Container[Key], message: str) -> RouteStatus:
+    """The status of a route with a refusal by those of its ``parents`` that accepted it."""
+    return msgspec.structs.replace(
+        status, parents=tuple(_parent(key, parent, parents, message) for parent in status.parents)
+    )
 
 
 def _refusals(table: Resources, applied: Applied) -> Iterator[tuple[Key, str]]:
@@ -72,12 +97,6 @@ def _backends_of(route: Route) -> Iterator[str]:
                 yield filter_.backend
     for backend in route.backends:
         yield backend.backend
-
-
-def _with_message(key: Key, status: RouteStatus, parents: Container[Key], message: str) -> RouteStatus:
-    return msgspec.structs.replace(
-        status, parents=tuple(_parent(key, parent, parents, message) for parent in status.parents)
-    )
 
 
 def _parent(key: Key, parent: RouteParentStatus, parents: Container[Key], message: str) -> RouteParentStatus:

@@ -133,7 +133,7 @@ def _routes(writer: Writer, started: Started) -> None:
         writer.block(grid([row[:columns] for row in rows], whole={2} if widest <= _WHOLE_TARGET else ()))
     for route in () if writer.styled else shown:
         target = "; ".join(describe.backends(route)) or _answer(route)
-        matches = " or ".join(describe.match(match) for match in route.matches)
+        matches = " or ".join(_matches(route))
         source = started.sources.get(object_of_route(route.key), "")
         writer.line(f"route {', '.join(_hosts(route))} {matches} -> {target} ({f'{route.key} {source}'.strip()})")
     hidden = len(started.table.routes) - len(shown)
@@ -160,10 +160,15 @@ def _route_row(route: Route, host: str, source: str) -> list[Text]:
     targets = describe.backends(route) or (_answer(route),)
     return [
         text((host, "title")),
-        text("\n".join(describe.match(match) for match in route.matches[:4])),
+        text("\n".join(_matches(route)[:4])),
         text(("→ ", "soft"), ("\n→ ".join(targets), "bad" if broken else "")),
         text((source, "where")),
     ]
+
+
+def _matches(route: Route) -> tuple[str, ...]:
+    """What a route takes; a route of connections or datagrams takes each that its listener has."""
+    return tuple(describe.match(match) for match in route.matches) or ("everything",)
 
 
 def _answer(route: Route) -> str:

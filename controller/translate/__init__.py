@@ -7,6 +7,7 @@ clock, no logging, no file or network. One module for each kind or step.
 from __future__ import annotations
 
 from controller.translate.conditions import Condition, ConditionReason, ConditionType
+from controller.translate.infrastructure import Infrastructure, Port
 from controller.translate.options import CLASS_NAME, CONTROLLER_NAME, STANDALONE_TABLE, Options
 from controller.translate.statuses import (
     BackendAncestorStatus,
@@ -14,6 +15,7 @@ from controller.translate.statuses import (
     GatewayClassStatus,
     GatewayStatus,
     GatewayStatusAddress,
+    IngressStatus,
     ListenerSetStatus,
     ListenerStatus,
     PolicyAncestorStatus,
@@ -39,11 +41,14 @@ __all__ = [
     "GatewayClassStatus",
     "GatewayStatus",
     "GatewayStatusAddress",
+    "Infrastructure",
+    "IngressStatus",
     "ListenerSetStatus",
     "ListenerStatus",
     "Options",
     "PolicyAncestorStatus",
     "PolicyStatus",
+    "Port",
     "RouteParentStatus",
     "RouteStatus",
     "Status",

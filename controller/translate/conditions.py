@@ -45,6 +45,7 @@ class ConditionReason(StrEnum):
     SUPPORTED_VERSION = "SupportedVersion"
     UNSUPPORTED_ADDRESS = "UnsupportedAddress"
     ADDRESS_NOT_USABLE = "AddressNotUsable"
+    ADDRESS_NOT_ASSIGNED = "AddressNotAssigned"
     LISTENERS_NOT_VALID = "ListenersNotValid"
     LISTENERS_NOT_RESOLVED = "ListenersNotResolved"
     HOSTNAME_CONFLICT = "HostnameConflict"
@@ -77,6 +78,8 @@ class ConditionReason(StrEnum):
     NOT_ALLOWED = "NotAllowed"
     PARENT_NOT_ACCEPTED = "ParentNotAccepted"
     PARENT_NOT_PROGRAMMED = "ParentNotProgrammed"
+    PROVISIONING_FAILED = "ProvisioningFailed"
+    """Ours: an object that the Gateway needs in the cluster cannot be made."""
     REJECTED = "Rejected"
     """Ours: the data plane refused the object."""
 

@@ -57,5 +57,16 @@ _NAMES = (
     "UDPRoute",
 )
 
-SUPPORTED_FEATURES = tuple(SupportedFeature(name=name) for name in sorted(_NAMES))
-"""In ascending order, as the API asks for."""
+_IN_CLUSTERS = ("GatewayInfrastructure",)
+"""What only a Gateway with a Deployment and a Service of its own can have."""
+
+
+def _features(names: tuple[str, ...]) -> tuple[SupportedFeature, ...]:
+    """In ascending order, as the API asks for."""
+    return tuple(SupportedFeature(name=name) for name in sorted(names))
+
+
+SUPPORTED_FEATURES = _features(_NAMES)
+"""Of every Gateway."""
+CLUSTER_FEATURES = _features(_NAMES + _IN_CLUSTERS)
+"""Of Gateways that are provisioned."""

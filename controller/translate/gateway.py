@@ -14,13 +14,14 @@ from typing import Literal
 
 import msgspec
 
-from controller.resources import GATEWAY_GROUP, Gateway
+from controller.resources import GATEWAY_GROUP, Gateway, GatewayParametersSpec
 from controller.store import Key
-from controller.translate.addresses import bound_addresses
+from controller.translate.addresses import address_problem, bound_addresses
 from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.frontend_tls import ClientValidations
 from controller.translate.gateway_class import GATEWAY_CLASS
 from controller.translate.graph import NOTHING, Published, Reads, Stage, TableResource
+from controller.translate.implied_gateway import implied_gateway
 from controller.translate.listener_conflicts import with_conflicts
 from controller.translate.listener_set import allowed_sets
 from controller.translate.listeners import ParsedListener, parse_listeners
@@ -50,6 +51,8 @@ class ParsedGateway(msgspec.Struct, frozen=True):
 
     age: Age
     settings: model.Gateway
+    layers: tuple[GatewayParametersSpec, ...]
+    """Parameters of the class, then of the Gateway."""
     addresses: tuple[str, ...]
     listeners: tuple[ParsedListener, ...]
     """The Gateway's own."""
@@ -92,7 +95,7 @@ class ServedGateway(msgspec.Struct, frozen=True):
 
 
 def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
-    gateway = reads.get(Gateway, key.namespace, key.name)
+    gateway = reads.get(Gateway, key.namespace, key.name) or implied_gateway(reads, key)
     if gateway is None:
         return None
     gateway_class = reads.result(GATEWAY_CLASS, gateway.spec.gateway_class_name)
@@ -110,7 +113,7 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
             problem = problem or found
         else:
             layers.append(found)
-    addresses = bound_addresses(gateway.spec.addresses, reads.options.address)
+    addresses = _addresses(gateway, reads.options)
     if isinstance(addresses, Problem):
         problem = problem or addresses
         addresses = ()
@@ -122,6 +125,7 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
     return ParsedGateway(
         age=(gateway.metadata.creation_timestamp, object_name(key)),
         settings=gateway_settings(object_name(key), layers),
+        layers=tuple(layers),
         addresses=addresses,
         listeners=own,
         sets=tuple((owner, listeners) for (owner, _), listeners in zip(sets, others, strict=True)),
@@ -129,6 +133,12 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
         client_certificate=client if isinstance(client, model.Certificate) else None,
         client_problem=client if isinstance(client, Problem) else None,
     )
+
+
+def _addresses(gateway: Gateway, options: Options) -> tuple[str, ...] | Problem:
+    if not options.provision:
+        return bound_addresses(gateway.spec.addresses, options.address)
+    return address_problem(gateway.spec.addresses) or (options.address,)
 
 
 def _client_certificate(reads: Reads, key: Key, gateway: Gateway) -> model.Certificate | Problem | None:

@@ -10,7 +10,7 @@ import msgspec
 from controller.resources import GatewayClass, GatewayParametersSpec
 from controller.store import Key
 from controller.translate.conditions import ConditionReason, ConditionType, Problem, fails, holds
-from controller.translate.features import SUPPORTED_FEATURES
+from controller.translate.features import CLUSTER_FEATURES, SUPPORTED_FEATURES
 from controller.translate.graph import NOTHING, Published, Reads, Stage
 from controller.translate.options import CLASS_NAME
 from controller.translate.parameters import find_parameters
@@ -66,7 +66,8 @@ def _status(key: Key, reads: Reads) -> GatewayClassStatus | None:
         f"Gateway API {_VERSION} is supported",
         generation,
     )
-    return GatewayClassStatus(conditions=(accepted, version), supported_features=SUPPORTED_FEATURES)
+    features = CLUSTER_FEATURES if reads.options.provision else SUPPORTED_FEATURES
+    return GatewayClassStatus(conditions=(accepted, version), supported_features=features)
 
 
 def _publish(key: Key, status: GatewayClassStatus | None) -> Published:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from controller.resources import Gateway
 from controller.store import Key
+from controller.translate.addresses import IP_ADDRESS, Assigned, assigned_addresses
 from controller.translate.conditions import (
     Condition,
     ConditionReason,
@@ -20,7 +21,9 @@ from controller.translate.frontend_tls import falls_back, validates
 from controller.translate.gateway import GATEWAY, ServedGateway
 from controller.translate.gateway_class import GATEWAY_CLASS
 from controller.translate.graph import Published, Reads, Stage
+from controller.translate.infrastructure_names import reserved
 from controller.translate.listener_status import WAITING, listener_statuses
+from controller.translate.listeners import unused_options
 from controller.translate.stages import Rank
 from controller.translate.statuses import GatewayStatus, GatewayStatusAddress
 
@@ -36,17 +39,22 @@ def _status(key: Key, reads: Reads) -> Published:
             return Published()
         return Published(notices=((key, f"GatewayClass {gateway_class} does not exist, so nothing serves it"),))
     generation = gateway.metadata.generation
+    assigned = _assigned(key, reads, gateway, served)
     status = GatewayStatus(
-        addresses=tuple(
-            GatewayStatusAddress(type="IPAddress", value=address)
-            for address in served.parsed.addresses
-            if served.problem is None
-        ),
-        conditions=_gateway_conditions(gateway, served, generation),
+        addresses=assigned.addresses,
+        conditions=_gateway_conditions(gateway, served, assigned, generation),
         listeners=listener_statuses(reads, served, served.listeners, generation),
         attached_listener_sets=_attached_sets(gateway, served),
     )
     return Published(status=(key, status), notices=tuple((key, notice) for notice in _notices(gateway)))
+
+
+def _assigned(key: Key, reads: Reads, gateway: Gateway, served: ServedGateway) -> Assigned:
+    if served.problem is not None:
+        return Assigned()
+    if reads.options.provision:
+        return assigned_addresses(reads, key, gateway.spec.gateway_class_name, gateway.spec.addresses)
+    return Assigned(tuple(GatewayStatusAddress(type=IP_ADDRESS, value=value) for value in served.parsed.addresses))
 
 
 def _attached_sets(gateway: Gateway, served: ServedGateway) -> int | None:
@@ -55,8 +63,11 @@ def _attached_sets(gateway: Gateway, served: ServedGateway) -> int | None:
     return sum(any(listener.keys for listener in listeners) for listeners in served.sets.values())
 
 
-def _gateway_conditions(gateway: Gateway, served: ServedGateway, generation: int) -> tuple[Condition, ...]:
-    conditions = _accepted(served, generation), _programmed(served, generation), _resolved(served, generation)
+def _gateway_conditions(
+    gateway: Gateway, served: ServedGateway, assigned: Assigned, generation: int
+) -> tuple[Condition, ...]:
+    programmed = _programmed(served, assigned, generation)
+    conditions = _accepted(served, generation), programmed, _resolved(served, generation)
     if not falls_back(gateway):
         return conditions
     message = "spec.tls.frontend lets clients in although they present no valid certificate (AllowInsecureFallback)"
@@ -75,8 +86,10 @@ def _accepted(served: ServedGateway, generation: int) -> Condition:
     return holds(ConditionType.ACCEPTED, ConditionReason.ACCEPTED, "all listeners are accepted", generation)
 
 
-def _programmed(served: ServedGateway, generation: int) -> Condition:
+def _programmed(served: ServedGateway, assigned: Assigned, generation: int) -> Condition:
     if any(listener.keys for listener in served.every_listener()):
+        if assigned.problem is not None:
+            return fails(ConditionType.PROGRAMMED, assigned.problem.reason, assigned.problem.message, generation)
         return pending(WAITING, generation)
     message = served.problem.message if served.problem else "no listener can be served: see the listeners' conditions"
     return fails(ConditionType.PROGRAMMED, ConditionReason.INVALID, message, generation)
@@ -98,7 +111,7 @@ def _notices(gateway: Gateway) -> list[str]:
     notices = [
         f"listener {listener.name}: tls.options are not used by this release"
         for listener in gateway.spec.listeners
-        if listener.tls and listener.tls.options
+        if unused_options(listener)
     ]
     if validates(gateway):
         notices += [
@@ -107,6 +120,9 @@ def _notices(gateway: Gateway) -> list[str]:
             for listener in gateway.spec.listeners
             if listener.protocol == "TLS" and listener.tls and listener.tls.mode == "Terminate"
         ]
+    if gateway.spec.infrastructure:
+        labels = reserved(gateway.spec.infrastructure.labels)
+        notices += [f"spec.infrastructure.labels: {label} is Sekisho's own and stays as it is" for label in labels]
     if gateway.spec.default_scope not in (None, "", "None"):
         notices.append("defaultScope is not supported in this release: routes attach by parentRefs alone")
     return notices

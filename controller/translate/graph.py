@@ -52,6 +52,8 @@ class Published(msgspec.Struct, frozen=True):
     """Table, field of :class:`~gateway.routing_table.model.Resources`, resource."""
     status: tuple[Key, Status] | None = None
     notices: tuple[tuple[Key, str], ...] = ()
+    infrastructure: tuple[Key, Any] | None = None
+    """By Gateway, an :class:`~controller.translate.infrastructure.Infrastructure`."""
 
 
 NOTHING = Published()

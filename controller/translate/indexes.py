@@ -12,6 +12,7 @@ from controller.resources import (
     SERVICE_NAME_LABEL,
     BackendTLSPolicy,
     EndpointSlice,
+    IngressClass,
     ListenerSet,
     ReferenceGrant,
     Resource,
@@ -27,6 +28,9 @@ GRANTS = "grants"
 
 SETS = "sets"
 """ListenerSets by the Gateway (namespace, name) they belong to."""
+
+INGRESS_CLASSES = "ingress-classes"
+"""All IngressClasses, under the empty key."""
 
 Entry = tuple[str, Hashable]
 
@@ -46,6 +50,8 @@ def entries_of(resource: Resource) -> Iterator[Entry]:
         case ListenerSet():
             parent = resource.spec.parent_ref
             yield SETS, (parent.namespace or namespace, parent.name)
+        case IngressClass():
+            yield INGRESS_CLASSES, ""
         case ReferenceGrant():
             yield GRANTS, namespace
         case _:

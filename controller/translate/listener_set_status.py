@@ -13,6 +13,7 @@ from controller.translate.gateway import GATEWAY, ServedGateway, ServedListener
 from controller.translate.graph import Published, Reads, Stage
 from controller.translate.listener_set import parent_of
 from controller.translate.listener_status import WAITING, listener_statuses
+from controller.translate.listeners import unused_options
 from controller.translate.stages import Rank
 from controller.translate.statuses import ListenerSetStatus
 
@@ -73,7 +74,7 @@ def _notices(listener_set: ListenerSet) -> list[str]:
     return [
         f"listener {listener.name}: tls.options are not used by this release"
         for listener in listener_set.spec.listeners
-        if listener.tls and listener.tls.options
+        if unused_options(listener)
     ]
 
 

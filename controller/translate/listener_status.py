@@ -67,6 +67,9 @@ def _listener_conditions(served: ServedGateway, listener: ServedListener, genera
 def _listener_programmed(served: ServedGateway, listener: ServedListener, generation: int) -> Condition:
     if listener.keys:
         return pending(WAITING, generation)
+    if served.problem is None and listener.problem is None and not listener.parsed.ref_problems:
+        message = "hosts of Ingresses are served on its port, each with the certificate of its Ingress"
+        return holds(ConditionType.PROGRAMMED, ConditionReason.PROGRAMMED, message, generation)
     problem = listener.parsed.conflict or _invalid(served, listener)
     return fails(ConditionType.PROGRAMMED, problem.reason, problem.message, generation)
 

@@ -29,6 +29,10 @@ ROUTE_KINDS: dict[str, tuple[str, ...]] = {
     "UDP": ("UDPRoute",),
 }
 """Kinds of route that may attach, by the protocols that are supported."""
+RESERVED_PORTS = {15021: "health and metrics", 9901: "administration"}
+"""TCP ports that every gateway in a cluster listens on itself, and what for."""
+CERTIFICATES_OPTION, CERTIFICATES_OF_INGRESSES = "sekisho.dev/certificates", "Ingress"
+"""Key and value in ``tls.options``: what an API server asks for where there are no certificateRefs."""
 _WITHOUT_HOSTNAME = ("TCP", "UDP")
 _MODES = ("Terminate", "Passthrough")
 _FROM = ("All", "Same", "Selector", "None")
@@ -102,6 +106,7 @@ def _parse_listener(reads: Reads, owner: Key, listener: Listener) -> ParsedListe
         namespaces=listener.allowed_routes.namespaces,
         problem=_protocol_problem(listener)
         or _port_problem(listener.port, bind_port)
+        or _reserved_problem(reads, listener)
         or _hostname_problem(hostname)
         or _tls_problem(listener)
         or _namespaces_problem(listener.allowed_routes.namespaces),
@@ -127,6 +132,13 @@ def _port_problem(port: int, bind_port: int) -> Problem | None:
         ConditionReason.PORT_UNAVAILABLE,
         f"port {port} with the port offset {bind_port - port} is {bind_port}, beyond {_MAX_PORT}: choose a smaller one",
     )
+
+
+def _reserved_problem(reads: Reads, listener: Listener) -> Problem | None:
+    if not reads.options.provision or listener.protocol == "UDP" or listener.port not in RESERVED_PORTS:
+        return None
+    message = f"port {listener.port} is the gateway's own, for its {RESERVED_PORTS[listener.port]}: choose another one"
+    return Problem(ConditionReason.PORT_UNAVAILABLE, message)
 
 
 def _hostname_problem(hostname: str) -> Problem | None:
@@ -191,6 +203,19 @@ def _kinds(listener: Listener) -> tuple[tuple[RouteGroupKind, ...], tuple[Proble
     return kinds, problems
 
 
+def has_certificates_of_ingresses(listener: Listener) -> bool:
+    """Whether an HTTPS listener without certificate opens its port for hosts of Ingresses, which have their own."""
+    options = listener.tls.options if listener.tls else {}
+    return listener.protocol == "HTTPS" and options.get(CERTIFICATES_OPTION) == CERTIFICATES_OF_INGRESSES
+
+
+def unused_options(listener: Listener) -> list[str]:
+    """Keys of ``tls.options`` that nothing reads."""
+    options = listener.tls.options if listener.tls else {}
+    used = {CERTIFICATES_OPTION} if has_certificates_of_ingresses(listener) else set()
+    return sorted(options.keys() - used)
+
+
 def _certificates(
     reads: Reads, owner: Key, listener: Listener
 ) -> tuple[tuple[model.Certificate, ...], tuple[Problem, ...]]:
@@ -198,6 +223,8 @@ def _certificates(
         return (), ()
     references = listener.tls.certificate_refs if listener.tls else ()
     if not references:
+        if has_certificates_of_ingresses(listener):
+            return (), ()
         message = "a listener that terminates TLS needs a certificate: name a Secret in tls.certificateRefs"
         return (), (Problem(ConditionReason.INVALID_CERTIFICATE_REF, message),)
     resolved = [

@@ -53,7 +53,7 @@ def grpc_matches(rule: Rule, matches: Sequence[GRPCRouteMatch]) -> tuple[model.M
 def _path(rule: Rule, path: HTTPPathMatch) -> model.PathMatch | None:
     match path.type:
         case "Exact" | "PathPrefix" as literal:
-            problem = _path_problem(path.value)
+            problem = path_problem(path.value)
             if problem:
                 rule.drop(f"the path {path.value!r} {problem}")
             return model.PathMatch(type=literal, value=path.value)
@@ -65,7 +65,8 @@ def _path(rule: Rule, path: HTTPPathMatch) -> model.PathMatch | None:
             return None
 
 
-def _path_problem(path: str) -> str:
+def path_problem(path: str) -> str:
+    """Why a literal path can match no request, or empty."""
     if not path.startswith("/"):
         return "does not start with '/'"
     part = next((part for part in _FORBIDDEN_IN_PATHS if part in path), "")

@@ -13,7 +13,9 @@ from __future__ import annotations
 from controller.store import Key
 
 _VARIANT = "@"
+_INGRESS = "Ingress"
 _GATEWAY_NAMES = 2
+_INGRESS_NAMES = 3
 
 
 def object_name(key: Key) -> str:
@@ -26,6 +28,12 @@ def listener_key(gateway: Key, owner: Key, listener: str, address: str = "") -> 
     suffix = _VARIANT + address if address else ""
     owned = "" if owner == gateway else f"{object_name(owner)}/"
     return f"{object_name(gateway)}/{owned}{listener}{suffix}"
+
+
+def ingress_listener_key(gateway: Key, host: str, address: str = "") -> str:
+    """What Ingresses have a Gateway listen for; ``host`` empty: every host, ``address`` as for other listeners."""
+    suffix = _VARIANT + address if address else ""
+    return f"{object_name(gateway)}/{_INGRESS}/{host or '*'}{suffix}"
 
 
 def route_key(route: Key, rule: int, variant: str) -> str:
@@ -54,6 +62,8 @@ def route_of(key: str) -> tuple[Key, int]:
 def listener_of(key: str) -> tuple[Key, str]:
     """The Gateway or ListenerSet, and its listener, that a listener of the table stands for."""
     *names, listener = key.partition(_VARIANT)[0].split("/")
+    if len(names) == _INGRESS_NAMES:
+        return Key("Gateway", names[0], names[1]), f"{_INGRESS}/{listener}"
     kind = "Gateway" if len(names) == _GATEWAY_NAMES else "ListenerSet"
     return Key(kind, names[-2], names[-1]), listener
 

@@ -6,19 +6,28 @@ and laying the Gateway's over the class's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
+import msgspec
+
 from controller.resources import (
     SEKISHO_GROUP,
+    DeploymentParameters,
     GatewayLimits,
     GatewayParameters,
     GatewayParametersSpec,
     LocalParametersReference,
     ParametersReference,
+    ServiceParameters,
     duration_ms,
 )
 from controller.store import Key
 from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.graph import Reads
 from gateway.routing_table import model
+
+Part = TypeVar("Part", DeploymentParameters, ServiceParameters)
 
 MAX_TRUSTED_HOPS = 64
 
@@ -45,6 +54,24 @@ def find_parameters(
 
 def _invalid(message: str) -> Problem:
     return Problem(ConditionReason.INVALID_PARAMETERS, message)
+
+
+def layered(layers: Sequence[GatewayParametersSpec]) -> GatewayParametersSpec:
+    """What is provisioned by: of each field of ``deployment`` and ``service``, and of the rest as a whole, the last."""
+    merged = GatewayParametersSpec()
+    for layer in layers:
+        merged = GatewayParametersSpec(
+            deployment=_over(merged.deployment, layer.deployment),
+            service=_over(merged.service, layer.service),
+            pod_disruption_budget=layer.pod_disruption_budget or merged.pod_disruption_budget,
+            autoscaling=layer.autoscaling or merged.autoscaling,
+        )
+    return merged
+
+
+def _over(below: Part, above: Part) -> Part:
+    fields = {field: getattr(above, field) for field in above.__struct_fields__}
+    return msgspec.structs.replace(below, **{field: value for field, value in fields.items() if value is not None})
 
 
 def gateway_settings(key: str, layers: list[GatewayParametersSpec]) -> model.Gateway:

@@ -105,4 +105,26 @@ class BackendStatus(_Status, frozen=True, kw_only=True):
     ancestors: tuple[BackendAncestorStatus, ...] = msgspec.field(name="parents")
 
 
-Status = GatewayClassStatus | GatewayStatus | ListenerSetStatus | RouteStatus | PolicyStatus | BackendStatus
+class IngressLoadBalancerIngress(_Status, frozen=True, kw_only=True, omit_defaults=True):
+    """An address that an Ingress answers at: one of the two."""
+
+    ip: str = ""
+    hostname: str = ""
+
+
+class IngressLoadBalancerStatus(_Status, frozen=True, kw_only=True):
+    """The addresses that an Ingress answers at."""
+
+    ingress: tuple[IngressLoadBalancerIngress, ...] = ()
+
+
+class IngressStatus(_Status, frozen=True, kw_only=True):
+    """Status of an Ingress. The API has no ``conditions`` for it: they are for reports and Events, and not written."""
+
+    load_balancer: IngressLoadBalancerStatus
+    conditions: tuple[Condition, ...]
+
+
+Status = (
+    GatewayClassStatus | GatewayStatus | ListenerSetStatus | RouteStatus | PolicyStatus | BackendStatus | IngressStatus
+)

@@ -9,6 +9,7 @@ that did.
 from __future__ import annotations
 
 import bisect
+import operator
 from collections.abc import Iterable, Mapping
 from typing import cast
 
@@ -140,8 +141,8 @@ class Tables:
 def diff(old: Resources, new: Resources) -> Change:
     """What turns ``old`` into ``new``.
 
-    Kinds and resources that are the same object in both are passed over without a look inside, so
-    tables of one translator cost little more than what differs between them.
+    Resources that are the same object in both are passed over without a look inside, so tables of one
+    translator cost little more than what differs between them.
     """
     upserts: dict[str, tuple[TableResource, ...]] = {}
     removals: dict[str, tuple[str, ...]] = {}
@@ -150,9 +151,24 @@ def diff(old: Resources, new: Resources) -> Change:
         after = cast(tuple[TableResource, ...], getattr(new, kind))
         if before is after:
             continue
+        before, after = _between_the_same(before, after)
         shared = set(map(id, before)) & set(map(id, after))
         left = {resource.key: resource for resource in before if id(resource) not in shared}
         arrived = {resource.key: resource for resource in after if id(resource) not in shared}
         upserts[kind] = tuple(resource for key, resource in arrived.items() if left.get(key) != resource)
         removals[kind] = tuple(key for key in left if key not in arrived)
     return Change(Resources(**upserts), Removed(**removals))  # type: ignore[arg-type]
+
+
+def _between_the_same(
+    before: tuple[TableResource, ...], after: tuple[TableResource, ...]
+) -> tuple[tuple[TableResource, ...], tuple[TableResource, ...]]:
+    """Both without the objects that they begin and end with alike."""
+    shorter = min(len(before), len(after))
+    start = bytes(map(operator.is_, before, after)).find(0)
+    if start < 0:
+        return before[shorter:], after[shorter:]
+    end = bytes(map(operator.is_, before[:start:-1], after[:start:-1])).find(0)
+    if end < 0:
+        end = shorter - start - 1
+    return before[start : len(before) - end], after[start : len(after) - end]

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from controller.resources import BackendTLSPolicy, Gateway, GatewayClass, ListenerSet, XBackend
+from controller.resources import BackendTLSPolicy, Gateway, GatewayClass, Ingress, ListenerSet, XBackend
 from controller.store import Key, Snapshot
 from controller.translate.backend_tls_policy import TLS_POLICY, TLS_POLICY_STATUS
 from controller.translate.backends import BACKEND, PLACEMENT, PLACEMENTS
@@ -22,7 +22,15 @@ from controller.translate.gateway import GATEWAY, PARSED_GATEWAY, PORT, TABLES
 from controller.translate.gateway_class import GATEWAY_CLASS, GATEWAY_CLASS_STATUS
 from controller.translate.gateway_status import GATEWAY_STATUS
 from controller.translate.graph import CellId, Graph, Published, Stage
+from controller.translate.implied_gateway import WANTED
 from controller.translate.indexes import Indexes
+from controller.translate.infrastructure import INFRASTRUCTURE, Infrastructure
+from controller.translate.ingress import PARSED_INGRESS
+from controller.translate.ingress_class import INGRESS_CLASS
+from controller.translate.ingress_gateway import INGRESS_GATEWAY, WANTED_GATEWAY
+from controller.translate.ingress_outcome import INGRESS
+from controller.translate.ingress_status import INGRESS_STATUS
+from controller.translate.ingress_tls import INGRESS_TLS, TLS_HOSTS
 from controller.translate.listener_set import LISTENER_SET
 from controller.translate.listener_set_status import LISTENER_SET_STATUS
 from controller.translate.options import STANDALONE_TABLE, Options
@@ -37,31 +45,46 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     CERTIFICATE,
     TRUST_BUNDLE,
     GATEWAY_CLASS,
+    INGRESS_CLASS,
+    PARSED_INGRESS,
     LISTENER_SET,
     PARSED_GATEWAY,
+    WANTED_GATEWAY,
     PORT,
     GATEWAY,
     PARENT,
+    INGRESS_GATEWAY,
+    INGRESS_TLS,
     TLS_POLICY,
     ENDPOINTS,
     BACKEND,
     ROUTE,
+    INGRESS,
     PLACEMENT,
     GATEWAY_STATUS,
     LISTENER_SET_STATUS,
+    INGRESS_STATUS,
     TLS_POLICY_STATUS,
     XBACKEND_STATUS,
     GATEWAY_CLASS_STATUS,
+    INFRASTRUCTURE,
 )
 _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     GatewayClass.kind: (GATEWAY_CLASS_STATUS,),
-    Gateway.kind: (PARSED_GATEWAY, GATEWAY_STATUS),
+    Gateway.kind: (PARSED_GATEWAY, GATEWAY_STATUS, INFRASTRUCTURE),
     ListenerSet.kind: (LISTENER_SET_STATUS,),
     **{type_.kind: (ROUTE,) for type_ in ROUTES},
     BackendTLSPolicy.kind: (TLS_POLICY_STATUS,),
     XBackend.kind: (XBACKEND_STATUS,),
+    Ingress.kind: (PARSED_INGRESS, INGRESS, INGRESS_STATUS),
 }
 """Stages that every object of a kind goes through."""
+_ROOTING: dict[str, Stage[Any, Any]] = {
+    PLACEMENTS: PLACEMENT,
+    WANTED: WANTED_GATEWAY,
+    TLS_HOSTS: INGRESS_TLS,
+}
+"""Collections whose members go through a stage."""
 
 
 class Translation(msgspec.Struct, frozen=True):
@@ -74,6 +97,8 @@ class Translation(msgspec.Struct, frozen=True):
     tables: Mapping[str, Resources]
     statuses: Mapping[Key, Status]
     notices: Mapping[Key, tuple[str, ...]]
+    infrastructure: Mapping[Key, Infrastructure] = MappingProxyType({})
+    """What is to be provisioned, by Gateway; nothing unless the options ask for it."""
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -84,6 +109,8 @@ class Update(msgspec.Struct, frozen=True):
     """By table; a table that is not here is as it was."""
     changed_statuses: frozenset[Key]
     """Keys whose status is new, different or gone."""
+    changed_infrastructure: frozenset[Key] = frozenset()
+    """Gateways whose infrastructure is new, different or gone."""
 
 
 class Translator:
@@ -92,7 +119,7 @@ class Translator:
     def __init__(self, options: Options) -> None:
         self._indexes = Indexes()
         self._outputs = _Outputs()
-        self._graph = Graph(options, _STAGES, self._indexes.referring, {PLACEMENTS: PLACEMENT}, self._outputs)
+        self._graph = Graph(options, _STAGES, self._indexes.referring, _ROOTING, self._outputs)
         self._options = options
 
     def update(self, snapshot: Snapshot, changed: Iterable[Key]) -> Update:
@@ -121,7 +148,9 @@ class _Outputs:
         self._tables = Tables()
         self._statuses: dict[Key, Status] = {}
         self._notices: dict[Key, dict[CellId, tuple[str, ...]]] = {}
+        self._infrastructure: dict[Key, Infrastructure] = {}
         self._changed: dict[Key, Status | None] = {}
+        self._changed_infrastructure: dict[Key, Infrastructure | None] = {}
         self._noticed: set[Key] = set()
         self._last = Translation({}, MappingProxyType({}), MappingProxyType({}))
 
@@ -132,6 +161,11 @@ class _Outputs:
                 self._set_status(old.status[0], None)
             if new.status is not None:
                 self._set_status(*new.status)
+        if old.infrastructure != new.infrastructure:
+            if old.infrastructure is not None:
+                self._set_infrastructure(old.infrastructure[0], None)
+            if new.infrastructure is not None:
+                self._set_infrastructure(*new.infrastructure)
         if old.notices != new.notices:
             for key, _ in old.notices:
                 self._notices.get(key, {}).pop(cell, None)
@@ -148,17 +182,27 @@ class _Outputs:
         else:
             self._statuses[key] = status
 
+    def _set_infrastructure(self, key: Key, infrastructure: Infrastructure | None) -> None:
+        self._changed_infrastructure.setdefault(key, self._infrastructure.get(key))
+        if infrastructure is None:
+            self._infrastructure.pop(key, None)
+        else:
+            self._infrastructure[key] = infrastructure
+
     def settle(self, tables: list[str]) -> Update:
         changes = self._tables.settle()
         self._tables.set_names(tables)
-        changed = frozenset(key for key, before in self._changed.items() if self._statuses.get(key) != before)
+        changed = _different(self._changed, self._statuses)
+        provisioned = _different(self._changed_infrastructure, self._infrastructure)
         self._last = Translation(
             tables=MappingProxyType(self._tables.resources()),
             statuses=MappingProxyType(self._statuses.copy()) if changed else self._last.statuses,
             notices=self._settled_notices() if self._noticed else self._last.notices,
+            infrastructure=MappingProxyType(self._infrastructure.copy()) if provisioned else self._last.infrastructure,
         )
         self._changed.clear()
-        return Update(self._last, MappingProxyType(changes), changed)
+        self._changed_infrastructure.clear()
+        return Update(self._last, MappingProxyType(changes), changed, provisioned)
 
     def _settled_notices(self) -> Mapping[Key, tuple[str, ...]]:
         for key in self._noticed:
@@ -171,6 +215,10 @@ class _Outputs:
                 for key, texts in sorted(self._notices.items())
             }
         )
+
+
+def _different(before: Mapping[Key, object], now: Mapping[Key, object]) -> frozenset[Key]:
+    return frozenset(key for key, value in before.items() if now.get(key) != value)
 
 
 def _rank(cell: CellId) -> int:

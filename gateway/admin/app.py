@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -14,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway import __version__
 from gateway.admin import page
 from gateway.admin.explain import (
     MAX_QUESTION_BYTES,
@@ -27,6 +24,7 @@ from gateway.admin.explain import (
 )
 from gateway.admin.guard import HostGuard
 from gateway.admin.page_data import Reading, page_data
+from gateway.admin.probes import Probes, json_response
 from gateway.admin.redaction import redacted
 from gateway.admin.sources import AdminSources
 from gateway.routing_table.wire import KINDS
@@ -35,15 +33,15 @@ from gateway.telemetry.sampler import Sampler
 
 def admin_app(sources: AdminSources, allowed_hosts: Iterable[str] = ()) -> Starlette:
     """The ASGI application. ``allowed_hosts``: names besides loopback by which it may be reached."""
-    endpoints = _Endpoints(sources)
+    endpoints, probes = _Endpoints(sources), Probes(sources)
     get = ["GET"]
     return Starlette(
         routes=[
             Route("/", endpoints.page, methods=get),
             Route("/page-data", endpoints.page_data, methods=get),
-            Route("/healthz/live", endpoints.live, methods=get),
-            Route("/healthz/ready", endpoints.ready, methods=get),
-            Route("/metrics", endpoints.metrics, methods=get),
+            Route("/healthz/live", probes.live, methods=get),
+            Route("/healthz/ready", probes.ready, methods=get),
+            Route("/metrics", probes.metrics, methods=get),
             Route("/config", endpoints.config, methods=get),
             Route("/explain", endpoints.explain, methods=["GET", "POST"]),
             Route("/status", endpoints.status, methods=get),
@@ -51,10 +49,6 @@ def admin_app(sources: AdminSources, allowed_hosts: Iterable[str] = ()) -> Starl
         middleware=[Middleware(HostGuard, allowed=tuple(allowed_hosts))],
         exception_handlers={404: _not_found},
     )
-
-
-def _json(document: object, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(document), status, media_type="application/json")
 
 
 def _refused(message: str, status: int = 400) -> JSONResponse:
@@ -89,30 +83,7 @@ class _Endpoints:
             status=sources.status(),
             certificate_ends=sources.certificate_ends(),
         )
-        return _json(page_data(reading, request.query_params.get("search", "")))
-
-    async def live(self, _request: Request) -> Response:
-        """The process runs and its event loop turns."""
-        return _json({"live": True, "version": __version__})
-
-    async def ready(self, _request: Request) -> Response:
-        """A table is loaded, every listener is bound or reported, and no drain has begun."""
-        state = self._sources.state()
-        draining = self._sources.draining()
-        answer = {
-            "ready": state.ready and not draining,
-            "version": state.version,
-            "draining": draining,
-            "restored": state.restored,
-            "unbound": {listener.key: listener.error for listener in state.unbound},
-        }
-        return _json(answer, 200 if answer["ready"] else 503)
-
-    async def metrics(self, request: Request) -> Response:
-        """Prometheus or OpenMetrics text, as asked for."""
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        text = await run_in_threadpool(encode, self._sources.registry)
-        return Response(text, headers={"content-type": content_type})
+        return json_response(page_data(reading, request.query_params.get("search", "")))
 
     async def config(self, request: Request) -> Response:
         """The table in force without its secrets; narrowed by ``?kind=`` and ``?key=``."""
@@ -129,7 +100,7 @@ class _Endpoints:
         if key and not resources:
             return _refused(f"the table holds no {kind or 'resource'} with key {key!r}", 404)
         state = self._sources.state()
-        return _json(
+        return json_response(
             {
                 "version": state.version,
                 "applied_at": state.applied_at,
@@ -147,11 +118,11 @@ class _Endpoints:
             return _refused(str(error))
         answer = await run_in_threadpool(self._sources.explain, encode_question(question))
         objects = {item.key: item.source for item in self._sources.status().objects}
-        return _json(with_sources(answer, objects))
+        return json_response(with_sources(answer, objects))
 
     async def status(self, _request: Request) -> Response:
         """Objects, conditions, problems and versions."""
-        return _json(self._sources.status())
+        return json_response(self._sources.status())
 
 
 async def _question(request: Request) -> Question:

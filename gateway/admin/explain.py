@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 MAX_QUESTION_BYTES: Final = 64 * 1024
+_HTTP: Final = frozenset({"http", "https"})
+_CARRIED: Final = frozenset({"tcp", "tls", "udp"})
+"""Schemes of what is carried and not read; none has a port of its own."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,8 +83,13 @@ def checked(question: Question) -> Question:
         port = parts.port
     except ValueError as error:
         raise QuestionError(f"URL {question.url!r}: {error}") from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        raise QuestionError(f"URL {question.url!r} is not of the form http://host/path or https://host:port/path")
+    if parts.scheme in _CARRIED and (port is None or parts.path.strip("/") or parts.query):
+        raise QuestionError(f"URL {question.url!r} is not of the form {parts.scheme}://host:port")
+    if parts.scheme not in _HTTP | _CARRIED or not parts.hostname or port == 0:
+        raise QuestionError(
+            f"URL {question.url!r} is not of the form http://host/path, https://host:port/path or tcp://host:port"
+            " (also tls and udp)"
+        )
     if not question.method or not question.method.isascii() or not question.method.isalpha():
         raise QuestionError(f"method {question.method!r} is not an HTTP method")
     return question

@@ -27,11 +27,11 @@ class AdminAddress:
     port: int
 
     @classmethod
-    def parse(cls, text: str) -> AdminAddress:
+    def parse(cls, text: str, option: str = "--admin") -> AdminAddress:
         """From the command line; ``[::1]:9901`` for IPv6."""
         host, colon, port = text.rpartition(":")
         if not colon or not host or not port.isdecimal() or int(port) > 65_535:
-            raise SettingsError(f"admin address {text!r} is not of the form HOST:PORT", "for example 127.0.0.1:9901")
+            raise SettingsError(f"{option} {text!r} is not of the form HOST:PORT", "for example 127.0.0.1:9901")
         return cls(host.removeprefix("[").removesuffix("]"), int(port))
 
     def __str__(self) -> str:
@@ -54,8 +54,9 @@ class AdminAddress:
 class AdminServer:
     """One bound socket, and later the application on it."""
 
-    def __init__(self, address: AdminAddress) -> None:
-        self._socket = _bind(address)
+    def __init__(self, address: AdminAddress, option: str = "--admin") -> None:
+        """``option``: what a person can set where the address cannot be bound."""
+        self._socket = _bind(address, option)
         self.address = AdminAddress(address.host, self._socket.getsockname()[1])
 
     async def run(self, app: Starlette, stop: asyncio.Event) -> None:
@@ -73,14 +74,14 @@ class AdminServer:
         self._socket.close()
 
 
-def _bind(address: AdminAddress) -> socket.socket:
+def _bind(address: AdminAddress, option: str) -> socket.socket:
     try:
         family, kind, protocol, _, sockaddr = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         bound = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise AdminAddressError(f"admin address {address} cannot be used: {error.strerror}", "set --admin") from error
+        raise AdminAddressError(f"{option} {address} cannot be used: {error.strerror}", f"set {option}") from error
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(sockaddr)
@@ -88,11 +89,10 @@ def _bind(address: AdminAddress) -> socket.socket:
         bound.setblocking(False)
     except OSError as error:
         bound.close()
-        raise AdminAddressError(f"admin address {address} cannot be bound: {_cause(error)}", _REMEDY) from error
+        raise AdminAddressError(
+            f"{option} {address} cannot be bound: {_cause(error)}", f"choose another with {option} HOST:PORT"
+        ) from error
     return bound
-
-
-_REMEDY = "choose another with --admin HOST:PORT"
 
 
 def _cause(error: OSError) -> str:

@@ -262,6 +262,9 @@ class Attachment(Struct):
 class Route(Struct, kw_only=True):
     """One rule of a route object. ``key``: ``Kind/namespace/name/index``.
 
+    ``rank`` 0 goes before 1 and so on, whatever else they match, where hostname and path (or gRPC method) are
+    equally specific: for routes that must give way to others.
+
     ``created`` (seconds since the epoch), ``object`` (``namespace/name``) and ``rule`` break ties
     between equally specific matches, in that order.
 
@@ -273,6 +276,7 @@ class Route(Struct, kw_only=True):
     kind: Literal["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"]
     object: str
     rule: int
+    rank: int = 0
     created: int = 0
     name: str = ""
     attachments: tuple[Attachment, ...]

@@ -153,6 +153,8 @@ def test_explain_as_json_is_the_engine_s_answer_with_sources(
     ("arguments", "message"),
     [
         (("explain", "-f", "shop.yaml", "GET", "shop.example.com"), "is not of the form http://host/path"),
+        (("explain", "-f", "shop.yaml", "GET", "tcp://db.example.com"), "is not of the form tcp://host:port"),
+        (("explain", "-f", "shop.yaml", "GET", "udp://127.0.0.1:53/path"), "is not of the form udp://host:port"),
         (("explain", "-f", "shop.yaml", "GET", "http://a/", "-H", "nothing"), "'name: value'"),
         (("explain", "-f", "shop.yaml", "--admin", "x:1", "GET", "http://a/"), "exclude each other"),
         (("up", "-f", "shop.yaml", "--admin", "nowhere"), "HOST:PORT"),
@@ -198,3 +200,25 @@ def test_every_command_has_help_with_examples(command: str, capsys: pytest.Captu
         cli.main([command, "--help"])
     assert ended.value.code == 0
     assert f"  sekisho {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "the controller's namespace is not known"),
+        (["--namespace", "x", "--health", "here"], "--health 'here' is not of the form HOST:PORT"),
+        (["--namespace", "x", "--kubeconfig", "/nowhere"], "/nowhere cannot be read as a kubeconfig file"),
+        (["--namespace", "x"], "this process does not run in a pod"),
+    ],
+)
+def test_a_controller_says_what_it_lacks(
+    options: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("POD_NAMESPACE", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    free = [item for name in ("--discovery", "--admin") for item in (name, "127.0.0.1:0")]
+    if "--health" not in options:
+        free += ["--health", "127.0.0.1:0"]
+    status, _, errors = run(capsys, "controller", "--gateway-image", "x", *free, *options)
+    assert status == 2
+    assert words in errors

@@ -116,6 +116,16 @@ def test_a_port_that_cannot_be_bound_suggests_the_offset_once(folder: Folder) ->
     assert "--port-offset" in problem.remedy
 
 
+def test_an_address_of_another_machine_is_not_answered_with_an_offset(folder: Folder) -> None:
+    folder.write(SHOP)
+    (listener,) = folder.pipeline.table.listeners
+    error = "192.0.2.1 is not an address of this machine"
+    elsewhere = ListenerState(key=listener.key, bound=False, error=error)
+    (problem,) = folder.pipeline.answer(acknowledged(folder, listeners=(elsewhere,))).problems
+    assert error in problem.message
+    assert problem.remedy.startswith("ask for an address of this machine")
+
+
 def test_a_port_that_an_older_gateway_has_is_not_answered_with_an_offset(folder: Folder) -> None:
     folder.write(SHOP)
     younger = SHOP.partition("---")[0].replace("name: edge", "name: second")

@@ -41,6 +41,8 @@ class FakeApiServer:
         """Method and path with query of everything that was asked."""
         self.tokens: set[str] = set()
         """If any, the only bearer tokens that are taken."""
+        self.accounts: dict[str, str] = {}
+        """Of service-account tokens, the user (``system:serviceaccount:…``) that a TokenReview answers."""
         self.missing: set[str] = set()
         """Plurals that answer 404, as before their CRD is installed."""
         self.forbidden: set[str] = set()
@@ -267,9 +269,17 @@ class FakeApiServer:
             self._remove(key)
             return web.json_response({"kind": "Status", "status": "Success"})
         body = json.loads(await request.read())
+        if key[0] == "authentication.k8s.io/tokenreviews":
+            return web.json_response({**body, "status": self._reviewed(body["spec"])}, status=201)
         if request.method == "POST":
             return self._create((key[0], key[1], body["metadata"]["name"]), body)
         return self._change(request, key, body, subresource)
+
+    def _reviewed(self, spec: Object) -> Object:
+        user = self.accounts.get(spec["token"])
+        if user is None:
+            return {"authenticated": False}
+        return {"authenticated": True, "audiences": spec["audiences"], "user": {"username": user}}
 
     def _create(self, key: Name, body: Object) -> web.StreamResponse:
         if key in self.objects:

@@ -25,3 +25,21 @@ def free_port() -> int:
                 continue
             return port
     raise RuntimeError(f"no free port between {FIRST} and {LAST}")
+
+
+def free_offset(*ports: int) -> int:
+    """An offset for `--port-offset` with which nobody listens on any of these ports."""
+    for _ in range(LAST - FIRST):
+        offset = free_port() - ports[0]
+        if all(_is_free(port + offset) for port in ports):
+            return offset
+    raise RuntimeError(f"no offset leaves the ports {ports} free")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -6,7 +6,8 @@ An input may begin with a document that is no object::
     applied: {listeners: [...], rejected: [...]}  # an answer of the data plane to take into the statuses
 
 Text of the form ``<name.crt>`` is replaced by the file of that name in ``testdata/pem``. In outputs,
-certificates stand by their digest and private keys not at all.
+certificates stand by their digest and private keys not at all. With ``options: {provision: true}`` the objects that
+are provisioned stand in the output too.
 
 ``python -m tests.translation.golden --write`` writes the outputs anew: read the difference.
 """
@@ -24,17 +25,19 @@ from typing import Any
 import msgspec
 import yaml
 
+from controller.provision import ProvisionSettings, provisioned
 from controller.resources import Resource
 from controller.resources.parse import parse
 from controller.resources.registry import REGISTRY
 from controller.status import with_applied
 from controller.store import Snapshot
-from controller.translate import Options, Translation, translate
+from controller.translate import Infrastructure, Options, Translation, translate
 from gateway.routing_table.model import Applied, Certificate, Resources, TrustBundle
 
 DIRECTORY = Path(__file__).parent / "testdata"
 _PEM = re.compile(r"<([a-z0-9-]+\.(?:crt|key))>")
 _MAX_REGEX = 200
+PROVISION = ProvisionSettings(image="registry.example/sekisho:1", bundle_pem="<bundle>")
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -111,9 +114,18 @@ def render(translation: Translation) -> str:
         "tables": {name: _table(resources) for name, resources in sorted(translation.tables.items())},
         "statuses": {str(key): _plain(status) for key, status in sorted(translation.statuses.items())},
     }
+    if translation.infrastructure:
+        document["provisioned"] = {str(key): _objects(one) for key, one in sorted(translation.infrastructure.items())}
     if translation.notices:
         document["notices"] = {str(key): list(texts) for key, texts in translation.notices.items()}
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=100_000, allow_unicode=True)
+
+
+def _objects(infrastructure: Infrastructure) -> Any:
+    """The manifests of a Gateway; where it is not known what it needs, why."""
+    if infrastructure.problem is not None:
+        return f"as it stands: {infrastructure.problem.message}"
+    return [_plain(manifest) for manifest in provisioned(infrastructure, PROVISION)]
 
 
 def expected(name: str) -> str:

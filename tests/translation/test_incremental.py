@@ -52,6 +52,7 @@ options = st.builds(
     Options,
     regex_problem=st.just(golden.regex_problem),
     merge=st.booleans(),
+    provision=st.booleans(),
     implicit_class=st.booleans(),
     implicit_namespaces=st.booleans(),
 )
@@ -76,7 +77,8 @@ def test_changes_come_to_the_same_as_a_fresh_translation(settings_: Options, sto
         after = update.translation
         assert after == translate(snapshot, settings_)
         _check_changes(before, after, update.changes)
-        assert update.changed_statuses == _different(before, after)
+        assert update.changed_statuses == _different(before.statuses, after.statuses)
+        assert update.changed_infrastructure == _different(before.infrastructure, after.infrastructure)
         before = after
 
 
@@ -110,6 +112,5 @@ def _patched(table: Resources, change: Change) -> Resources:
     return Resources(**patched)
 
 
-def _different(before: Translation, after: Translation) -> set[Key]:
-    keys = before.statuses.keys() | after.statuses.keys()
-    return {key for key in keys if before.statuses.get(key) != after.statuses.get(key)}
+def _different(before: Mapping[Key, object], after: Mapping[Key, object]) -> set[Key]:
+    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}

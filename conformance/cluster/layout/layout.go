@@ -16,12 +16,17 @@ const (
 	ServiceRange = "10.96.0.0/16"
 	// APIServiceAddress is the first of ServiceRange: the API server gives it to the Service "kubernetes".
 	APIServiceAddress = "10.96.0.1"
-	PodRange          = "10.244.0.0/16"
+	APIServicePort    = 443
+	// DNSAddress is where the cluster's names are resolved. The API server hands out addresses that low only when asked.
+	DNSAddress = "10.96.0.10"
+	DNSDomain  = "cluster.local"
+	PodRange   = "10.244.0.0/16"
 	// BridgeAddress is the node's own address: pods reach the node by it, and nothing else.
 	BridgeAddress = "10.244.0.1"
 	BridgeName    = "cni0"
 	NodeName      = "one-machine"
-	// GatewayRange is local to the node, for a data plane that runs outside pods and binds addresses of its own.
+	// GatewayRange is local to the node. Load balancers get addresses of its first half, and any that a Service asks
+	// for; a data plane outside pods may bind others.
 	GatewayRange = "10.250.0.0/16"
 )
 
@@ -42,4 +47,6 @@ func (f Files) Pods() string                   { return f.path("pods") }
 func (f Files) PodLogs(parts ...string) string {
 	return f.path(append([]string{"pod-logs"}, parts...)...)
 }
-func (f Files) ReadyMark() string { return f.path("ready") }
+func (f Files) NameServer() string    { return f.path("name-server.conf") }
+func (f Files) Resolver() string      { return f.path("resolv.conf") }
+func (f Files) ControlSocket() string { return f.path("control") }

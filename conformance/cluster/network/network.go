@@ -44,6 +44,7 @@ func Prepare() error {
 		{"link", "add", layout.BridgeName, "type", "bridge"},
 		{"address", "add", layout.BridgeAddress + "/16", "dev", layout.BridgeName},
 		{"link", "set", layout.BridgeName, "up"},
+		{"route", "add", "local", layout.ServiceRange, "dev", "lo"},
 		{"route", "add", "local", layout.GatewayRange, "dev", "lo"},
 	} {
 		if err := ip(step...); err != nil {

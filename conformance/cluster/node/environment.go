@@ -21,8 +21,8 @@ func (r *podRunner) environment(ctx context.Context, image Image, wanted *corev1
 		"PATH":                    defaultPath,
 		"HOME":                    "/",
 		"HOSTNAME":                pod.Name,
-		"KUBERNETES_SERVICE_HOST": layout.BridgeAddress,
-		"KUBERNETES_SERVICE_PORT": fmt.Sprint(layout.APIServerPort),
+		"KUBERNETES_SERVICE_HOST": layout.APIServiceAddress,
+		"KUBERNETES_SERVICE_PORT": fmt.Sprint(layout.APIServicePort),
 	}
 	for name, value := range image.Environment {
 		values[name] = value

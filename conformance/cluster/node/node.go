@@ -24,12 +24,14 @@ import (
 
 	"sekisho.dev/conformance/cluster/layout"
 	"sekisho.dev/conformance/cluster/network"
+	"sekisho.dev/conformance/cluster/services"
 )
 
 const (
 	requestsPerSecond = 500
 	resync            = 30 * time.Second
 	stopLimit         = 40 * time.Second
+	shortGrace        = 3 * time.Second
 )
 
 // Node is the stand-in. Its pods are keyed by UID: a pod deleted and made again under one name is another pod.
@@ -43,6 +45,8 @@ type Node struct {
 	lock    sync.Mutex
 	runners map[types.UID]*podRunner
 	waiting sync.WaitGroup
+	// ending tells that the whole cluster ends: nobody is left for whom a pod would take its time.
+	ending chan struct{}
 }
 
 // New connects to the API server by the kubeconfig of the state folder. `podinit` is the path of that program.
@@ -58,13 +62,16 @@ func New(files layout.Files, images Images, podinit string) (*Node, error) {
 	}
 	return &Node{
 		client: client, files: files, images: images, podinit: podinit,
-		network: &network.Pods{}, runners: map[types.UID]*podRunner{},
+		network: &network.Pods{}, runners: map[types.UID]*podRunner{}, ending: make(chan struct{}),
 	}, nil
 }
 
 // Run serves until the context ends, and then ends every container.
 func (n *Node) Run(ctx context.Context) error {
 	if err := n.register(ctx); err != nil {
+		return err
+	}
+	if err := n.offerAPIServer(ctx); err != nil {
 		return err
 	}
 	server, err := n.logServer()
@@ -77,16 +84,15 @@ func (n *Node) Run(ctx context.Context) error {
 	}()
 	factory := informers.NewSharedInformerFactory(n.client, resync)
 	pods := factory.Core().V1().Pods().Informer()
-	services := factory.Core().V1().Services().Informer()
-	balancer := &balancer{client: n.client, pods: pods.GetStore(), services: services.GetStore(), wake: make(chan struct{}, 1)}
-	if err := watch(pods, func(object any, gone bool) { n.observe(ctx, object.(*corev1.Pod), gone); balancer.poke() }); err != nil {
+	if err := watch(pods, func(object any, gone bool) { n.observe(ctx, object.(*corev1.Pod), gone) }); err != nil {
 		return err
 	}
-	if err := watch(services, func(any, bool) { balancer.poke() }); err != nil {
-		return err
+	proxy, err := services.New(n.client, factory)
+	if err != nil {
+		return fmt.Errorf("prepare the services: %w", err)
 	}
 	factory.Start(ctx.Done())
-	go balancer.run(ctx)
+	n.inBackground(func() { proxy.Run(ctx) })
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
@@ -206,6 +212,7 @@ func (n *Node) forget(pod *corev1.Pod) {
 }
 
 func (n *Node) stopAll() {
+	close(n.ending)
 	n.lock.Lock()
 	for _, runner := range n.runners {
 		runner.stop()

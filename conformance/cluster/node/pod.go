@@ -34,6 +34,8 @@ type podRunner struct {
 	lock       sync.Mutex
 	started    metav1.Time
 	containers map[string]*containerState
+	// initialised counts the init containers that have ended well.
+	initialised int
 }
 
 type containerState struct {
@@ -73,13 +75,7 @@ func (r *podRunner) run(outer context.Context) {
 		case <-ctx.Done():
 		}
 	}()
-	if len(r.pod.Spec.InitContainers) > 0 {
-		log.Printf("pod %s: init containers are not run by this stand-in", r.name())
-		r.fail(ctx, "init containers are not run by this stand-in")
-		<-ctx.Done()
-		return
-	}
-	attachment, err := r.node.network.Attach()
+	attachment, err := r.attach()
 	if err != nil {
 		log.Printf("pod %s: network: %v", r.name(), err)
 		r.fail(ctx, err.Error())
@@ -87,13 +83,14 @@ func (r *podRunner) run(outer context.Context) {
 		return
 	}
 	r.attachment = attachment
+	r.initialise(ctx)
 	var running sync.WaitGroup
 	for index := range r.pod.Spec.Containers {
 		running.Add(1)
 		go func() { defer running.Done(); r.keepRunning(ctx, &r.pod.Spec.Containers[index]) }()
 	}
 	running.Wait()
-	if err := r.node.network.Detach(attachment); err != nil {
+	if err := r.detach(); err != nil {
 		log.Printf("pod %s: network: %v", r.name(), err)
 	}
 	if err := os.RemoveAll(r.folder); err != nil {
@@ -118,7 +115,7 @@ func (r *podRunner) keepRunning(ctx context.Context, wanted *corev1.Container) {
 		})
 		probing, stopProbing := context.WithCancel(ctx)
 		go r.probe(probing, wanted, process)
-		code := process.wait(ctx, r.grace())
+		code := process.wait(ctx, r.grace(), r.node.ending)
 		stopProbing()
 		if ctx.Err() != nil {
 			return

@@ -83,7 +83,9 @@ func (r *podRunner) specification(ctx context.Context, wanted *corev1.Container)
 		NetworkNamespace: r.attachment.Path(),
 		Scratch:          scratch,
 		HostName:         r.pod.Name,
+		Sysctls:          r.sysctls(),
 		Hosts:            fmt.Sprintf("127.0.0.1 localhost\n::1 localhost\n%s %s\n", r.attachment.Address, r.pod.Name),
+		Resolver:         r.resolver(),
 		Programs:         append([]string{image.Entrypoint[0]}, image.Programs...),
 		Mounts:           mounts,
 	}
@@ -101,9 +103,11 @@ func applySecurity(spec *container.Spec, pod *corev1.PodSecurityContext, own *co
 	if pod != nil {
 		take(&spec.User, pod.RunAsUser)
 		take(&spec.Group, pod.RunAsGroup)
-		take(&spec.Group, pod.FSGroup)
 		for _, group := range pod.SupplementalGroups {
 			spec.Groups = append(spec.Groups, int(group))
+		}
+		if pod.FSGroup != nil {
+			spec.Groups = append(spec.Groups, int(*pod.FSGroup))
 		}
 	}
 	if own != nil {
@@ -120,18 +124,26 @@ func take(target *int, value *int64) {
 	}
 }
 
-// wait returns the exit code. When the pod ends first, the process is asked to end, and ended after the grace period.
-func (p *process) wait(ctx context.Context, grace time.Duration) int {
+// wait returns the exit code. When the pod ends first, the process is asked to end, and ended after the grace period, or
+// soon after everything ends.
+func (p *process) wait(ctx context.Context, grace time.Duration, ending <-chan struct{}) int {
 	select {
 	case <-p.ended:
 	case <-ctx.Done():
 		p.signal(syscall.SIGTERM)
+		limit := time.After(grace)
 		select {
 		case <-p.ended:
-		case <-time.After(grace):
-			p.signal(syscall.SIGKILL)
-			<-p.ended
+		case <-limit:
+		case <-ending:
+			select {
+			case <-p.ended:
+			case <-limit:
+			case <-time.After(shortGrace):
+			}
 		}
+		p.signal(syscall.SIGKILL)
+		<-p.ended
 	}
 	return p.command.ProcessState.ExitCode()
 }

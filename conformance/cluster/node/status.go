@@ -35,7 +35,7 @@ func (r *podRunner) status(before []corev1.PodCondition) corev1.PodStatus {
 		})
 	}
 	for kind, value := range map[corev1.PodConditionType]bool{
-		corev1.PodScheduled: true, corev1.PodInitialized: true, corev1.ContainersReady: ready, corev1.PodReady: ready,
+		corev1.PodScheduled: true, corev1.PodInitialized: r.initialised == len(r.pod.Spec.InitContainers), corev1.ContainersReady: ready, corev1.PodReady: ready,
 	} {
 		status.Conditions = append(status.Conditions, condition(kind, value, before))
 	}

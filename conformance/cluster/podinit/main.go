@@ -5,10 +5,13 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -34,7 +37,7 @@ func become(path string) error {
 	if err := json.Unmarshal(encoded, &spec); err != nil {
 		return fmt.Errorf("decode %s: %w", path, err)
 	}
-	if err := enterNetwork(spec.NetworkNamespace); err != nil {
+	if err := enterNetwork(&spec); err != nil {
 		return err
 	}
 	root, err := buildRoot(&spec)
@@ -63,8 +66,11 @@ func become(path string) error {
 	return nil
 }
 
-func enterNetwork(path string) error {
-	namespace, err := os.Open(path)
+func enterNetwork(spec *container.Spec) error {
+	if spec.NetworkNamespace == "" {
+		return nil
+	}
+	namespace, err := os.Open(spec.NetworkNamespace)
 	if err != nil {
 		return fmt.Errorf("open the pod's network namespace: %w", err)
 	}
@@ -72,9 +78,11 @@ func enterNetwork(path string) error {
 	if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("enter the pod's network namespace: %w", err)
 	}
-	// Container runtimes let every user of a pod bind low ports, as the namespace is the pod's own.
-	if err := os.WriteFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", []byte("0"), 0o644); err != nil {
-		return fmt.Errorf("open low ports to every user: %w", err)
+	for name, value := range spec.Sysctls {
+		path := filepath.Join("/proc/sys", strings.ReplaceAll(name, ".", "/"))
+		if err := os.WriteFile(path, []byte(value), 0o644); err != nil {
+			return fmt.Errorf("set sysctl %s: %w", name, err)
+		}
 	}
 	return nil
 }
@@ -139,20 +147,58 @@ func openSources(spec *container.Spec) ([]source, error) {
 
 // fillRoot runs inside the new root: a link such as /var/run would otherwise lead out of it, onto the machine.
 func fillRoot(spec *container.Spec, sources []source) error {
-	if err := os.WriteFile("/etc/hosts", []byte(spec.Hosts), 0o644); err != nil {
-		return fmt.Errorf("write /etc/hosts: %w", err)
-	}
-	if err := os.WriteFile("/etc/hostname", []byte(spec.HostName+"\n"), 0o644); err != nil {
-		return fmt.Errorf("write /etc/hostname: %w", err)
+	for path, content := range map[string]string{
+		"/etc/hosts": spec.Hosts, "/etc/hostname": spec.HostName + "\n", "/etc/resolv.conf": spec.Resolver,
+	} {
+		// The machine's own file may be a link to somewhere else.
+		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("replace %s: %w", path, err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			return fmt.Errorf("write %s: %w", path, err)
+		}
 	}
 	for _, source := range sources {
 		if err := bind(source); err != nil {
 			return err
 		}
 	}
+	for _, program := range spec.Programs {
+		if err := openWay(program); err != nil {
+			return err
+		}
+	}
 	if spec.ReadOnlyRoot {
-		if err := unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
-			return fmt.Errorf("make the root filesystem read-only: %w", err)
+		return closeRoot(spec)
+	}
+	return nil
+}
+
+// openWay lets the container's user through to a program that lies in a folder of root's own. Only the overlay is
+// changed, not the machine.
+func openWay(program string) error {
+	for folder := filepath.Dir(program); folder != "/"; folder = filepath.Dir(folder) {
+		information, err := os.Stat(folder)
+		if err != nil {
+			return fmt.Errorf("find the way to %s: %w", program, err)
+		}
+		if mode := information.Mode().Perm(); mode&0o011 != 0o011 {
+			if err := os.Chmod(folder, mode|0o011); err != nil && !errors.Is(err, unix.EROFS) {
+				return fmt.Errorf("open the way to %s: %w", program, err)
+			}
+		}
+	}
+	return nil
+}
+
+func closeRoot(spec *container.Spec) error {
+	roots := []string{"/"}
+	if !slices.ContainsFunc(spec.Mounts, func(mount container.Mount) bool { return filepath.Clean(mount.Target) == "/tmp" }) {
+		roots = append(roots, "/tmp")
+	}
+	for _, root := range roots {
+		if err := unix.Mount("", root, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+			return fmt.Errorf("make %s read-only: %w", root, err)
 		}
 	}
 	return nil

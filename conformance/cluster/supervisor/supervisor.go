@@ -5,16 +5,15 @@ package supervisor
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,14 +26,15 @@ import (
 const (
 	readyLimit  = 120 * time.Second
 	readyPeriod = 100 * time.Millisecond
-	endLimit    = 45 * time.Second
 )
 
 // Options is what `cluster up` is told.
 type Options struct {
-	Files     layout.Files
-	Images    string
-	Podinit   string
+	Files   layout.Files
+	Images  string
+	Podinit string
+	// DNS is the CoreDNS program; without it the cluster's names are not resolved.
+	DNS       string
 	Manifests []string
 	Command   []string
 }
@@ -75,17 +75,13 @@ func Enter(arguments []string) (int, error) {
 	return inner.ProcessState.ExitCode(), nil
 }
 
-type member struct {
-	name    string
-	command *exec.Cmd
-	ended   chan struct{}
-}
-
 type cluster struct {
 	options Options
 	begun   time.Time
-	members []*member
 	failed  chan string
+
+	lock    sync.Mutex
+	members []*member
 }
 
 // Run is the inside of Enter. It returns the command's exit code.
@@ -115,13 +111,16 @@ func (c *cluster) start(ctx context.Context) error {
 	if err := credentials.Write(files); err != nil {
 		return err
 	}
+	if err := prepareNames(files); err != nil {
+		return err
+	}
 	c.say("network and credentials are made")
 	for _, part := range []string{"etcd", "apiserver"} {
 		if err := c.launch(part); err != nil {
 			return err
 		}
 	}
-	if err := c.waitReady(ctx); err != nil {
+	if err := c.waitReady(ctx, c.failed); err != nil {
 		return err
 	}
 	c.say("the API server is ready")
@@ -132,68 +131,17 @@ func (c *cluster) start(ctx context.Context) error {
 		}
 		c.say("%d objects of %s are applied and served", count, filepath.Base(folder))
 	}
-	for _, part := range []string{"controllers", "node"} {
+	parts := []string{"controllers", "node"}
+	if c.options.DNS != "" {
+		parts = append(parts, "dns")
+	}
+	for _, part := range parts {
 		if err := c.launch(part); err != nil {
 			return err
 		}
 	}
-	c.say("the controllers and the node are started")
-	return nil
-}
-
-// launch starts a part as a process of its own, so that a test can stop and start it alone.
-func (c *cluster) launch(part string) error {
-	path := c.options.Files.Log(part)
-	output, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	command := exec.Command("/proc/self/exe", part,
-		"--state", string(c.options.Files), "--images", c.options.Images, "--podinit", c.options.Podinit)
-	command.Stdout, command.Stderr = output, output
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := command.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", part, err)
-	}
-	started := &member{name: part, command: command, ended: make(chan struct{})}
-	c.members = append(c.members, started)
-	go func() {
-		_ = command.Wait() // Told by ProcessState below.
-		_ = output.Close()
-		close(started.ended)
-		c.failed <- fmt.Sprintf("%s ended (%s), see %s", part, command.ProcessState, path)
-	}()
-	return nil
-}
-
-func (c *cluster) waitReady(ctx context.Context) error {
-	authority, err := os.ReadFile(c.options.Files.Certificate("ca"))
-	if err != nil {
-		return err
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(authority)
-	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
-	defer client.CloseIdleConnections()
-	limit := time.After(readyLimit)
-	for {
-		answer, err := client.Get(layout.APIServerURL + "/readyz")
-		if err == nil {
-			_ = answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case problem := <-c.failed:
-			return errors.New(problem)
-		case <-limit:
-			return fmt.Errorf("the API server is not ready after %s, see %s", readyLimit, c.options.Files.Log("apiserver"))
-		case <-time.After(readyPeriod):
-		}
-	}
+	c.say("started: %s", strings.Join(parts, ", "))
+	return c.listen(ctx)
 }
 
 func (c *cluster) execute(ctx context.Context) (int, error) {
@@ -229,20 +177,4 @@ func (c *cluster) execute(ctx context.Context) (int, error) {
 			return 1, errors.New("interrupted")
 		}
 	}
-}
-
-// stop ends the parts in the reverse order: the node first, so that its pods end while the API server is there.
-func (c *cluster) stop() {
-	for index := len(c.members) - 1; index >= 0; index-- {
-		part := c.members[index]
-		_ = part.command.Process.Signal(syscall.SIGTERM) // It may have ended already.
-		select {
-		case <-part.ended:
-		case <-time.After(endLimit):
-			c.say("%s does not end and is killed", part.name)
-			_ = part.command.Process.Kill()
-			<-part.ended
-		}
-	}
-	c.say("everything has ended")
 }

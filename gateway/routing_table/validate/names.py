@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 Problems = Iterator[str]
 Item = TypeVar("Item")
 
+MAX_UNSIGNED_8: Final = 2**8 - 1
 MAX_UNSIGNED_16: Final = 2**16 - 1
 MAX_UNSIGNED_32: Final = 2**32 - 1
 _MAX_KEY_BYTES: Final = 1024

@@ -17,6 +17,7 @@ from gateway.routing_table.model import (
 )
 from gateway.routing_table.validate.filters import filters
 from gateway.routing_table.validate.names import (
+    MAX_UNSIGNED_8,
     MAX_UNSIGNED_32,
     Problems,
     at,
@@ -48,6 +49,7 @@ _MAX_PATTERN_BYTES: Final = 1024
 def route(it: Route) -> Problems:
     """One rule."""
     yield from at("rule", within(it.rule, 0, MAX_UNSIGNED_32))
+    yield from at("rank", within(it.rank, 0, MAX_UNSIGNED_8))
     yield from at("attachments", bounded(len(it.attachments), _MAX_ATTACHMENTS, "attachments"))
     yield from each("attachments", it.attachments, _attachment)
     yield from _matches(it)

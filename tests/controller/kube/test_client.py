@@ -133,10 +133,11 @@ def test_the_plural_of_every_kind() -> None:
         "configmaps",
         "namespaces",
         "gatewayparameters",
-    ]
-    assert [plural(kind) for kind in ("Ingress", "IngressClass", "ListenerSet", "TLSRoute")] == [
-        "ingresses",
         "ingressclasses",
+        "ingresses",
+    ]
+    assert [plural(kind) for kind in ("Endpoints", "ListenerSet", "TLSRoute")] == [
+        "endpoints",
         "listenersets",
         "tlsroutes",
     ]

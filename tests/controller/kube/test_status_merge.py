@@ -11,6 +11,9 @@ from controller.translate.statuses import (
     GatewayClassStatus,
     GatewayStatus,
     GatewayStatusAddress,
+    IngressLoadBalancerIngress,
+    IngressLoadBalancerStatus,
+    IngressStatus,
     ListenerSetStatus,
     ListenerStatus,
     PolicyAncestorStatus,
@@ -187,3 +190,21 @@ def test_a_listener_set_keeps_the_times_of_its_listeners() -> None:
     assert current is not None
     assert current["listeners"][0]["conditions"][0]["lastTransitionTime"] == EARLIER
     assert merge(current, wanted, "ListenerSet", controller_name=OURS, now=NOW) is None
+
+
+def ingress_status(*addresses: str) -> IngressStatus:
+    entries = tuple(IngressLoadBalancerIngress(ip=address) for address in addresses)
+    return IngressStatus(load_balancer=IngressLoadBalancerStatus(ingress=entries), conditions=(REFUSED,))
+
+
+def test_of_an_ingress_the_addresses_are_written_and_no_conditions() -> None:
+    fields = merged({"loadBalancer": {}}, ingress_status("10.0.0.1"), kind="Ingress")
+    assert fields == {"loadBalancer": {"ingress": [{"ip": "10.0.0.1"}]}}
+    assert merged(fields, ingress_status("10.0.0.1"), kind="Ingress") is None
+
+
+def test_an_ingress_that_is_no_longer_served_has_no_addresses() -> None:
+    current = {"loadBalancer": {"ingress": [{"ip": "10.0.0.1"}]}}
+    assert merged(current, ingress_status(), kind="Ingress") == {"loadBalancer": {"ingress": None}}
+    assert merged({"loadBalancer": {}}, ingress_status(), kind="Ingress") is None
+    assert merged(current, None, kind="Ingress") is None

@@ -129,6 +129,8 @@ def test_every_served_version_is_read(type_: type[Resource]) -> None:
         "ConfigMap": object_of("ConfigMap"),
         "Namespace": object_of("Namespace"),
         "GatewayParameters": object_of("GatewayParameters", {"trustedHops": 1, "limits": {"drainTimeout": "5s"}}),
+        "IngressClass": object_of("IngressClass", {"controller": "sekisho.dev/ingress-controller"}),
+        "Ingress": object_of("Ingress", {"defaultBackend": {"service": {"name": "api", "port": {"name": "http"}}}}),
     }
     read = set()
     for version in api_versions(type_):
@@ -236,7 +238,7 @@ def test_a_known_kind_of_another_version_is_an_error_that_names_the_versions() -
     [
         ("example.com/v1/HttpRoutes", "is unknown", "did you mean HTTPRoute? known kinds: BackendTLSPolicy, "),
         (f"{GATEWAY_API}/Teapot", "is unknown", "known kinds: BackendTLSPolicy, "),
-        ("networking.k8s.io/v1/Ingress", "is not served yet", "write an HTTPRoute instead"),
+        ("networking.istio.io/v1/VirtualService", "is not served yet", "write an HTTPRoute instead"),
     ],
 )
 def test_kinds_that_one_expects_to_be_served_and_are_not_are_a_warning(kind: str, message: str, remedy: str) -> None:

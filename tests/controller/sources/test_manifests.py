@@ -249,7 +249,7 @@ def test_when_the_first_of_two_goes_the_second_takes_its_place(folder: Folder) -
 
 
 def test_problems_name_file_and_line_of_each_object(folder: Folder) -> None:
-    text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Teapot\n- apiVersion: v1\n  kind: Ingress\n"
+    text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Teapot\n- apiVersion: v1\n  kind: Endpoints\n"
     folder.write("a.yaml", "\n" + text)
     problems = folder.source().load().problems
     assert [problem.place.removeprefix(f"{folder.root}/") for problem in problems] == ["a.yaml:5", "a.yaml:7"]

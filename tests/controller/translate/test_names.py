@@ -6,6 +6,7 @@ from controller.store import Key
 from controller.translate.names import (
     backend_key,
     gateway_of,
+    ingress_listener_key,
     listener_key,
     listener_of,
     object_name,
@@ -22,6 +23,7 @@ ROUTE = Key("HTTPRoute", "shop", "cart.v1")
 def test_a_listener_is_found_again_from_its_key(address: str) -> None:
     assert listener_of(listener_key(GATEWAY, GATEWAY, "https.main", address)) == (GATEWAY, "https.main")
     assert listener_of(listener_key(GATEWAY, SET, "https.main", address)) == (SET, "https.main")
+    assert listener_of(ingress_listener_key(GATEWAY, "*.example.com", address)) == (GATEWAY, "Ingress/*.example.com")
 
 
 @pytest.mark.parametrize("variant", ["", object_name(GATEWAY)])

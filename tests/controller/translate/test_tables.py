@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,3 +87,19 @@ def test_a_difference_covers_every_kind() -> None:
     certificate = Certificate(key="Secret/a/b", chain="x", private_key="y")
     before, after = Resources(endpoints=(endpoints("a"),)), Resources(certificates=(certificate,))
     assert diff(before, after) == Change(Resources(certificates=(certificate,)), Removed(endpoints=("a",)))
+
+
+def test_the_difference_turns_any_table_into_any_other() -> None:
+    chance = random.Random(7)
+    pool = {name: Endpoints(key=name) for name in "abcdefghijkl"}
+    for _ in range(2_000):
+        before = {name: pool[name] for name in sorted(pool) if chance.random() < 0.7}
+        after = {name: one for name, one in before.items() if chance.random() < 0.9}
+        after |= {name: Endpoints(key=name) for name in pool if chance.random() < 0.1}
+        edited = (Endpoint(address="10.0.0.1", port=80),)
+        after |= {name: Endpoints(key=name, endpoints=edited) for name in pool if chance.random() < 0.05}
+        after = dict(sorted(after.items()))
+        change = diff(Resources(endpoints=tuple(before.values())), Resources(endpoints=tuple(after.values())))
+        kept = {name: one for name, one in before.items() if name not in change.remove.endpoints}
+        assert dict(sorted((kept | {one.key: one for one in change.upsert.endpoints}).items())) == after
+        assert all(before.get(one.key) != one for one in change.upsert.endpoints)

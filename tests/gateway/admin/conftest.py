@@ -29,12 +29,12 @@ class Admin:
     def __post_init__(self) -> None:
         self.agent = Agent(self.engine, None, lambda: 1_000.0)
 
-    def app(self, *allowed_hosts: str) -> Starlette:
+    def sources(self) -> AdminSources:
         registry = CollectorRegistry()
         registry.register(
             GatewayCollector(lambda: decode_statistics(self.engine.statistics()), lambda: self.agent.state, dict)
         )
-        sources = AdminSources(
+        return AdminSources(
             state=lambda: self.agent.state,
             table=lambda: self.agent.table,
             statistics=lambda: decode_statistics(self.engine.statistics()),
@@ -45,7 +45,9 @@ class Admin:
             draining=lambda: self.draining,
             monotonic=lambda: self.now,
         )
-        return admin_app(sources, allowed_hosts)
+
+    def app(self, *allowed_hosts: str) -> Starlette:
+        return admin_app(self.sources(), allowed_hosts)
 
     def client(self, *allowed_hosts: str, base_url: str = "http://127.0.0.1:9901") -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app(*allowed_hosts)), base_url=base_url)

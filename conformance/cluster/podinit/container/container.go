@@ -6,11 +6,16 @@ type Spec struct {
 	Command          []string
 	Environment      []string
 	WorkingDirectory string
+	// NetworkNamespace is empty for a pod in the node's own.
 	NetworkNamespace string
+	// Sysctls are settings of the network namespace, by their dotted names.
+	Sysctls map[string]string
 	// Scratch is an empty folder that becomes the place of the root filesystem.
 	Scratch  string
 	HostName string
 	Hosts    string
+	// Resolver is the content of /etc/resolv.conf.
+	Resolver string
 	// Programs are files or folders of the machine that must be visible at their own path.
 	Programs        []string
 	Mounts          []Mount

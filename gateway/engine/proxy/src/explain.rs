@@ -42,7 +42,8 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
     let tls = match uri.scheme_str() {
         Some("http" | "ws") => false,
         Some("https" | "wss") => true,
-        _ => return Err(format!("{}: the URL must start with http:// or https://", question.url)),
+        Some("tcp" | "tls" | "udp") if uri.port().is_some() => return answer(&Explanation::no_listener()),
+        _ => return Err(format!("{}: not a URL of HTTP, TCP, TLS or UDP, such as http://host/path", question.url)),
     };
     let authority = uri.authority().ok_or_else(|| format!("{}: the URL has no host", question.url))?.as_str();
     let headers = headers(&question.headers)?;

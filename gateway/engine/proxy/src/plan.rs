@@ -156,6 +156,7 @@ mod tests {
             kind: RouteKind::Http,
             object: "default/shop".into(),
             rule: 0,
+            rank: 0,
             created: 0,
             name: String::new(),
             attachments: Vec::new(),

@@ -23,6 +23,8 @@ type Specificity = [(Class, Reverse<usize>); 2];
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub struct Precedence<'a> {
     target: Specificity,
+    /// What the table puts after everything else of the same hostname and target.
+    rank: u8,
     has_method: Reverse<bool>,
     headers: Reverse<usize>,
     query: Reverse<usize>,
@@ -44,6 +46,7 @@ impl<'a> Precedence<'a> {
                 }
                 RouteKind::Grpc => grpc(found),
             },
+            rank: route.rank,
             has_method: Reverse(!found.method.is_empty()),
             headers: Reverse(found.headers.len()),
             query: Reverse(found.query.len()),

@@ -99,6 +99,7 @@ fn random_route(rng: &mut Rng, index: usize, listeners: &[Value], hostnames: &[&
     let object = pick(rng, &["a", "b"]);
     let mut made = route(&format!("{kind}/n/{object}/{index}"), "l", &["*"], json!(matches));
     made["created"] = json!(rng.i64(0..2));
+    made["rank"] = json!(rng.u8(..2));
     // Several rules of one object may have the same number here: then the key decides.
     made["rule"] = json!(rng.u8(..3));
     let attachments: Vec<Value> = (0..rng.usize(1..3))
@@ -257,7 +258,7 @@ mod reference {
                 PathMatchType::PathPrefix => (2, -(length as i64)),
             };
             let rest = (it.method.is_empty(), Reverse(it.headers.len()), Reverse(it.query.len()));
-            (*hostname, path, rest, age(route, *index))
+            (*hostname, path, route.rank, rest, age(route, *index))
         });
         best.map(|(_, route, index)| format!("{}#{index}", route.key))
     }
@@ -274,7 +275,7 @@ mod reference {
                     (false, ValueMatchType::RegularExpression) => (1, -(name.len() as i64)),
                 })
             });
-            (*hostname, names, Reverse(it.headers.len()), age(route, *index))
+            (*hostname, names, route.rank, Reverse(it.headers.len()), age(route, *index))
         });
         best.map(|(_, route, index)| format!("{}#{index}", route.key))
     }

@@ -150,6 +150,25 @@ fn ties_go_to_the_oldest_route_then_the_name_then_the_first_rule_and_match() {
 }
 
 #[test]
+fn a_lower_rank_goes_before_whatever_else_the_matches_are() {
+    let made = |key: &str, rank: u8, matches: Value| {
+        let mut made = route(key, "l", &["*"], matches);
+        made["rank"] = json!(rank);
+        made["created"] = json!(100 - i64::from(rank));
+        made
+    };
+    let with_method = || json!([{"path": {"type": "PathPrefix", "value": "/x"}, "method": "GET"}]);
+    let first = || made("HTTPRoute/n/first/0", 0, json!([prefix("/x")]));
+    for (other, expected) in [
+        (made("HTTPRoute/n/other/0", 1, with_method()), "HTTPRoute/n/first/0#0"),
+        (made("HTTPRoute/n/other/0", 0, with_method()), "HTTPRoute/n/other/0#0"),
+        (made("HTTPRoute/n/other/0", 1, json!([exact("/x")])), "HTTPRoute/n/other/0#0"),
+    ] {
+        assert_eq!(decide(&router(vec![first(), other]), &Request::get("h", "/x")), expected);
+    }
+}
+
+#[test]
 fn the_hostname_comes_before_everything_else() {
     let routes = || {
         vec![

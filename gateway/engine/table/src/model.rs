@@ -361,6 +361,8 @@ pub struct Route {
     pub object: String,
     pub rule: u32,
     #[serde(default)]
+    pub rank: u8,
+    #[serde(default)]
     pub created: i64,
     #[serde(default)]
     pub name: String,

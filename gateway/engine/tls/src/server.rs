@@ -1,7 +1,8 @@
 //! The downstream side: server name to listener, listener to certificate, handshake.
 //!
 //! The `ClientHello` is read before a configuration is chosen, so that a name nobody serves is
-//! refused with `unrecognized_name` (RFC 6066, section 3) instead of with another host's certificate.
+//! refused with `unrecognized_name` (RFC 6066, section 3) instead of with another host's certificate. A socket
+//! that has TLS listeners alone closes without an alert: what it carries may not be its own to speak for.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -27,6 +28,14 @@ pub struct ServerTls {
     /// By listener.
     services: Vec<Service>,
     problems: Vec<(String, String)>,
+    refusal: Refusal,
+}
+
+/// How a name that nobody serves is refused.
+#[derive(Clone, Copy)]
+enum Refusal {
+    Alert,
+    Close,
 }
 
 /// What becomes of a connection for one of a listener's names.
@@ -63,7 +72,9 @@ impl ServerTls {
             let reasons: Vec<_> = problems.iter().map(|(key, reason)| format!("{key}: {reason}")).collect();
             return Err(format!("no listener has a usable certificate: {}", reasons.join("; ")));
         }
-        Ok(Self { names, services, problems })
+        let carries = listeners.iter().all(|listener| listener.protocol == ListenerProtocol::Tls);
+        let refusal = if carries { Refusal::Close } else { Refusal::Alert };
+        Ok(Self { names, services, problems, refusal })
     }
 
     /// Listener keys with what is wrong with one of their certificates.
@@ -76,7 +87,7 @@ impl ServerTls {
         let hello = hello::read(stream).await?;
         let sni = hello.accepted.client_hello().server_name().map(normalize);
         let Some(listener) = self.names.find(sni.as_deref()) else {
-            return Err(refuse(hello.stream, sni.as_deref()).await);
+            return Err(self.refusal.refuse(hello.stream, sni.as_deref()).await);
         };
         let (transport, unread) = match &self.services[listener] {
             Service::Terminate(config) => {
@@ -86,7 +97,7 @@ impl ServerTls {
                 (Transport::Server(Box::new(stream)), BytesMut::new())
             }
             Service::Passthrough => (Transport::Tcp(hello.stream), hello.bytes),
-            Service::Refuse => return Err(refuse(hello.stream, sni.as_deref()).await),
+            Service::Refuse => return Err(self.refusal.refuse(hello.stream, sni.as_deref()).await),
         };
         let alpn_h2 = match &transport {
             Transport::Server(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
@@ -123,16 +134,22 @@ impl fmt::Debug for ServerTls {
 /// A fatal `unrecognized_name` alert in a record of its own (RFC 8446, sections 5.1 and 6).
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
-async fn refuse(mut stream: TcpStream, sni: Option<&str>) -> TlsError {
-    // The handshake has failed whether or not the alert can still be delivered.
-    if stream.write_all(&UNRECOGNIZED_NAME).await.is_ok() {
-        stream.shutdown().await.ok();
+impl Refusal {
+    async fn refuse(self, mut stream: TcpStream, sni: Option<&str>) -> TlsError {
+        // The handshake has failed whether or not this can still be delivered.
+        let told = match self {
+            Self::Alert => stream.write_all(&UNRECOGNIZED_NAME).await.is_ok(),
+            Self::Close => true,
+        };
+        if told {
+            stream.shutdown().await.ok();
+        }
+        let message = match sni {
+            Some(name) => format!("no listener of this port serves the server name {name:?}"),
+            None => "the client sent no server name (SNI) and every listener of this port has a hostname".to_owned(),
+        };
+        TlsError::new(TlsErrorKind::UnrecognizedName, message)
     }
-    let message = match sni {
-        Some(name) => format!("no listener of this port serves the server name {name:?}"),
-        None => "the client sent no server name (SNI) and every listener of this port has a hostname".to_owned(),
-    };
-    TlsError::new(TlsErrorKind::UnrecognizedName, message)
 }
 
 type Problems = Vec<(String, String)>;

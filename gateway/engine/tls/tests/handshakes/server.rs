@@ -210,6 +210,18 @@ async fn an_unknown_or_missing_server_name_is_refused_where_every_listener_has_a
 }
 
 #[tokio::test]
+async fn a_socket_of_tls_listeners_alone_closes_without_an_alert() {
+    let (mut listeners, table) = three_listeners();
+    for listener in &mut listeners {
+        listener.protocol = ListenerProtocol::Tls;
+    }
+    let mut served = serve(build(&listeners[1..], &table)).await;
+    let error = Client::new().shown(served.address, "elsewhere.test").await.expect_err("refused");
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+    assert_eq!(served.refused().await.kind, TlsErrorKind::UnrecognizedName);
+}
+
+#[tokio::test]
 async fn among_several_certificates_the_one_that_covers_the_name_is_shown() {
     let root = Authority::new("root");
     let mut table = Table::default();

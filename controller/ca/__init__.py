@@ -1,0 +1,1 @@
+"""The authority of the mesh: identities and the certificates that prove them."""

@@ -1,0 +1,43 @@
+"""`sekisho controller` as a process: its log, its signals, its memory."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+from typing import Final
+
+from controller.app import run_until_done
+from controller.cluster.app import ClusterController
+from controller.config import ClusterSettings, ProcessIdentity
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def run_controller(settings: ClusterSettings) -> int:
+    """Runs `sekisho controller` to its end; the exit status."""
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    logging.getLogger("sekisho.admin").setLevel(logging.WARNING)
+    return run_until_done(lambda: _run(settings))
+
+
+async def _run(settings: ClusterSettings) -> int:
+    controller = ClusterController(settings, ProcessIdentity.of())
+    for number in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, controller.stop)
+    freezing = asyncio.create_task(_freeze_after(controller.read))
+    try:
+        await controller.run()
+    finally:
+        freezing.cancel()
+    return 0
+
+
+async def _freeze_after(read: asyncio.Event) -> None:
+    """What was made until then mostly stays: the collector need not look at it again, which takes long."""
+    await read.wait()
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,267 @@
+"""The gateway's side of discovery: subscribes, has the agent apply what comes, and answers.
+
+The protocol is ``gateway/routing_table/discovery.py``'s. Owns the stream and its reconnection; it never decides
+about a table, and traffic does not depend on it: without a controller the last table is served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+import httpx
+import msgspec
+
+from gateway.agent.agent import Agent
+from gateway.agent.backoff import Backoff
+from gateway.identity.credentials import IdentityError
+from gateway.identity.identity import refusal, why
+from gateway.routing_table import wire
+from gateway.routing_table.discovery import (
+    MAX_UPDATE_BYTES,
+    SILENCE_SECONDS,
+    STREAM_PATH,
+    Heartbeat,
+    Hello,
+    Welcome,
+)
+from gateway.routing_table.model import Applied
+
+_CONNECT_SECONDS: Final = 10.0
+_ANSWER_SECONDS: Final = 15.0
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 10.0
+_STEADY_SECONDS: Final = 10.0
+"""A stream that lived for so long was a success: the next pause is short again."""
+_LOOK_SECONDS: Final = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Identity(Protocol):
+    """What is used of ``gateway.identity``."""
+
+    renewed: asyncio.Event
+
+    async def context(self) -> ssl.SSLContext:
+        """TLS to the controller, with a certificate that is good now."""
+        ...
+
+
+@dataclass(frozen=True)
+class DiscoveryState:
+    """What is told of the stream; replaced as a whole."""
+
+    connected: bool = False
+    since: float = 0.0
+    """Seconds since the epoch, of the last change of ``connected``."""
+    controller: str = ""
+    """The replica that answers."""
+    last_error: str = ""
+    connections: int = 0
+    """How many streams were opened since the start."""
+
+
+class _StreamEnded(Exception):  # noqa: N818 - not always an error
+    """The stream is over; the text says why."""
+
+
+class Discovery:
+    """One gateway's subscription."""
+
+    def __init__(
+        self, controller: str, gateway: str, agent: Agent, identity: Identity, chance: Callable[[], float]
+    ) -> None:
+        """``controller``: ``https://HOST:PORT``. ``gateway``: the name of this process."""
+        self._controller = controller
+        self._gateway = gateway
+        self._agent = agent
+        self._identity = identity
+        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
+        self._state = DiscoveryState(since=time.time())
+        self._told: Applied | None = None
+        self._refused_whole = ""
+        """Why the last update of this stream was refused as a whole."""
+        self._applying: asyncio.Task[Applied] | None = None
+        self._heard = 0.0
+
+    @property
+    def state(self) -> DiscoveryState:
+        """What holds now."""
+        return self._state
+
+    async def run(self) -> None:
+        """Stays subscribed, for ever."""
+        while True:
+            began = time.monotonic()
+            try:
+                await self._subscribe()
+            except _StreamEnded as ended:
+                self._disconnected(str(ended))
+            except IdentityError as error:
+                self._disconnected(str(error))
+            except (httpx.HTTPError, ssl.SSLError, OSError) as error:
+                self._disconnected(f"the controller {self._controller} cannot be reached: {why(error)}")
+            except Exception as error:
+                # Traffic goes on without a controller, and so does the search for one.
+                logger.exception("discovery broke")
+                self._disconnected(f"discovery broke: {error!r}")
+            if time.monotonic() - began >= _STEADY_SECONDS:
+                self._backoff.reset()
+            await asyncio.sleep(self._backoff.next())
+
+    def _disconnected(self, reason: str) -> None:
+        if reason != self._state.last_error or self._state.connected:
+            logger.warning("discovery: %s", reason)
+        since = time.time() if self._state.connected else self._state.since
+        self._state = replace(self._state, connected=False, since=since, last_error=reason)
+
+    # --- one stream -----------------------------------------------------------------------------
+
+    async def _subscribe(self) -> None:
+        self._identity.renewed.clear()
+        context = await self._identity.context()
+        self._identity.renewed.clear()
+        timeout = httpx.Timeout(_CONNECT_SECONDS, read=SILENCE_SECONDS)
+        async with httpx.AsyncClient(
+            base_url=self._controller, http1=False, http2=True, verify=context, trust_env=False, timeout=timeout
+        ) as client:
+            if self._applying is not None:
+                await asyncio.wait({self._applying})
+            hello = Hello(gateway=self._gateway, holds=self._resumed())
+            async with client.stream("POST", STREAM_PATH, content=msgspec.json.encode(hello)) as response:
+                if response.status_code != 200:
+                    await response.aread()
+                    raise _StreamEnded(f"the controller refuses this gateway: {refusal(response)}")
+                await self._follow(client, self._lines(response))
+
+    def _resumed(self) -> Applied | None:
+        """What this gateway holds of an earlier stream.
+
+        A table from the disk is not enough: what was refused of it is not written there.
+        """
+        state = self._agent.state
+        self._refused_whole = ""
+        return None if state.restored or not state.loaded else self._holds()
+
+    def _holds(self) -> Applied:
+        state = self._agent.state
+        return Applied(
+            version=state.version, rejected=state.rejected, listeners=state.listeners, error=self._refused_whole
+        )
+
+    async def _follow(self, client: httpx.AsyncClient, lines: AsyncIterator[bytes]) -> None:
+        welcome = await _welcome(lines)
+        self._told = None
+        count = self._state.connections + 1
+        self._state = DiscoveryState(
+            connected=True, since=time.time(), controller=welcome.controller, connections=count
+        )
+        logger.info("discovery: subscribed at %s", welcome.controller)
+        address = f"{STREAM_PATH}/{welcome.stream}/answer"
+        await _first(
+            self._read(client, address, lines),
+            self._renewed(),
+            self._tell_changes(client, address),
+            self._silence(welcome.silence_seconds),
+        )
+
+    async def _read(self, client: httpx.AsyncClient, address: str, lines: AsyncIterator[bytes]) -> None:
+        async for line in lines:
+            if not _is_heartbeat(line):
+                await self._update(line)
+            await self._answer(client, address)
+        raise _StreamEnded("the controller ended the stream")
+
+    async def _update(self, line: bytes) -> None:
+        try:
+            update, rejected = wire.decode_update(line)
+        except wire.WireError as error:
+            self._refused_whole = str(error)
+            return
+        # An update that has begun is finished, whatever becomes of the stream.
+        self._applying = asyncio.create_task(self._agent.apply(update, rejected))
+        self._refused_whole = (await asyncio.shield(self._applying)).error
+
+    async def _lines(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        pending = bytearray()
+        async for piece in response.aiter_raw():
+            self._heard = time.monotonic()
+            searched = len(pending)
+            pending += piece
+            while (end := pending.find(b"\n", searched)) >= 0:
+                yield bytes(pending[:end])
+                del pending[: end + 1]
+                searched = 0
+            if len(pending) > MAX_UPDATE_BYTES:
+                raise _StreamEnded(f"the controller sent an update of more than {MAX_UPDATE_BYTES} bytes")
+
+    async def _silence(self, seconds: float) -> None:
+        """A connection over which nothing comes, not even heartbeats, is dead, though nobody may have said so."""
+        self._heard = time.monotonic()
+        while (left := self._heard + seconds - time.monotonic()) > 0:  # noqa: ASYNC110 - it is time that is waited for
+            await asyncio.sleep(left)
+        raise _StreamEnded(f"the controller {self._controller} said nothing for {seconds:g} s")
+
+    async def _answer(self, client: httpx.AsyncClient, address: str) -> None:
+        """Says what this gateway holds; where nothing changed, that it lives."""
+        holds = self._holds()
+        content = b"" if holds == self._told else wire.encode(holds)
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            response = await client.post(address, content=content)
+        if response.status_code != 204:
+            raise _StreamEnded(f"the controller does not take the answer: {refusal(response)}")
+        self._told = holds
+
+    async def _tell_changes(self, client: httpx.AsyncClient, address: str) -> None:
+        """Listeners get bound, or lose their port, without an update."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            told, holds = self._told, self._holds()
+            if told is not None and told.version == holds.version and told != holds:
+                await self._answer(client, address)
+
+    async def _renewed(self) -> None:
+        """A new certificate counts from the next connection on, and going on costs nothing."""
+        await self._identity.renewed.wait()
+        self._backoff.reset()
+        raise _StreamEnded("the certificate was renewed")
+
+
+async def _welcome(lines: AsyncIterator[bytes]) -> Welcome:
+    async for line in lines:
+        try:
+            return msgspec.json.decode(line, type=Welcome)
+        except msgspec.DecodeError as error:
+            raise _StreamEnded(f"the controller speaks another protocol: {error}") from error
+    raise _StreamEnded("the controller ended the stream")
+
+
+def _is_heartbeat(line: bytes) -> bool:
+    if len(line) > 200:
+        return False
+    try:
+        msgspec.json.decode(line, type=Heartbeat)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+async def _first(*programs: Coroutine[Any, Any, None]) -> None:
+    """Runs all until one ends, which is how it ends."""
+    tasks = [asyncio.create_task(program) for program in programs]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)

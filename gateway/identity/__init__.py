@@ -1,0 +1,1 @@
+"""What this gateway is to others: its key, its certificate, and whom it believes."""

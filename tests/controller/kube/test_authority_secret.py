@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+
+import pytest
+
+from controller.ca.authority import Authority, AuthorityError
+from controller.kube.authority_secret import SECRET_NAME, load_or_create
+from controller.kube.client import Api, ApiError
+from tests.support.fake_apiserver import FakeApiServer
+
+NAMESPACE = "sekisho-system"
+
+
+async def test_the_first_replica_makes_it_and_the_others_read_it(server: FakeApiServer, api: Api) -> None:
+    replicas = await asyncio.gather(*(load_or_create(api, NAMESPACE) for _ in range(4)))
+    assert len({authority.bundle_pem for authority in replicas}) == 1
+    secret = server.get("Secret", SECRET_NAME, NAMESPACE)
+    assert base64.b64decode(secret["data"]["ca.crt"]).decode() == replicas[0].bundle_pem
+    again = await load_or_create(api, NAMESPACE)
+    assert again.private_key_pem == replicas[0].private_key_pem
+
+
+async def test_who_is_second_at_the_last_moment_takes_the_first_one(
+    server: FakeApiServer, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = Authority.create
+
+    def create_while_another_does(*_: object) -> Authority:
+        put(server, create())
+        return create()
+
+    monkeypatch.setattr(Authority, "create", create_while_another_does)
+    authority = await load_or_create(api, NAMESPACE)
+
+    kept = server.get("Secret", SECRET_NAME, NAMESPACE)["data"]["ca.crt"]
+    assert base64.b64decode(kept).decode() == authority.bundle_pem
+
+
+def put(server: FakeApiServer, authority: Authority) -> None:
+    data = {"ca.crt": authority.bundle_pem, "ca.key": authority.private_key_pem}
+    put_data(server, {name: base64.b64encode(text.encode()).decode() for name, text in data.items()})
+
+
+def put_data(server: FakeApiServer, data: dict[str, str]) -> None:
+    metadata = {"name": SECRET_NAME, "namespace": NAMESPACE}
+    server.put({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({}, "has no ca.crt"),
+        ({"ca.crt": "AAAA", "ca.key": "!"}, "does not hold PEM"),
+        ({"ca.crt": "AAAA", "ca.key": "AAAA"}, "is not PEM"),
+    ],
+)
+async def test_a_secret_that_is_none_says_what_to_do(
+    server: FakeApiServer, api: Api, data: dict[str, str], text: str
+) -> None:
+    put_data(server, data)
+    with pytest.raises(AuthorityError, match=f"Secret {NAMESPACE}/{SECRET_NAME}.*{text}.*delete it"):
+        await load_or_create(api, NAMESPACE)
+
+
+async def test_what_the_api_server_does_not_allow_is_an_error(server: FakeApiServer, api: Api) -> None:
+    server.forbidden = {"secrets"}
+    with pytest.raises(ApiError):
+        await load_or_create(api, NAMESPACE)

@@ -5,5 +5,6 @@ mod client;
 mod hostile;
 mod malformed;
 mod messages;
+mod random;
 mod support;
 mod windows;

@@ -70,43 +70,73 @@ const fn build() -> Tables {
 
 /// Appends what `input` stands for.
 pub fn decode(input: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> {
-    // The low `have` bits of `bits` are still to be read.
-    let (mut bits, mut have) = (0u64, 0u32);
-    for byte in input {
-        bits = (bits << 8) | u64::from(*byte);
-        have += 8;
-        while have >= SHORT {
-            let (symbol, length) = TABLES.short[(bits >> (have - SHORT)) as usize & 0xff];
+    out.reserve(input.len() * 8 / 5 + 1);
+    let mut rest = Bits::default();
+    let (words, bytes) = input.as_chunks::<4>();
+    for word in words {
+        rest.push(u32::from_be_bytes(*word), 32);
+        rest.take_whole(out)?;
+    }
+    for byte in bytes {
+        rest.push(u32::from(*byte), 8);
+        rest.take_whole(out)?;
+    }
+    rest.finish(out)
+}
+
+/// What of the input has not become symbols yet: the low `have` bits.
+#[derive(Default)]
+struct Bits {
+    bits: u64,
+    have: u32,
+}
+
+impl Bits {
+    /// At most 29 bits are left from before: no code is longer.
+    #[inline]
+    fn push(&mut self, bits: u32, count: u32) {
+        self.bits = (self.bits << count) | u64::from(bits);
+        self.have += count;
+    }
+
+    #[inline]
+    fn take_whole(&mut self, out: &mut Vec<u8>) -> Result<(), HpackError> {
+        while self.have >= SHORT {
+            let (symbol, length) = TABLES.short[(self.bits >> (self.have - SHORT)) as usize & 0xff];
             if length != 0 {
                 out.push(symbol);
-                have -= u32::from(length);
+                self.have -= u32::from(length);
                 continue;
             }
-            match long(bits, have) {
+            match long(self.bits, self.have) {
                 Some((256, _)) => return Err(HpackError("a string holds the symbol for its end")),
                 Some((symbol, length)) => {
                     out.push(symbol as u8);
-                    have -= length;
+                    self.have -= length;
                 }
-                None => break,
+                None => return Ok(()),
             }
         }
+        Ok(())
     }
-    // Fewer than eight bits: whole codes, and then the first bits of EOS.
-    while (5..SHORT).contains(&have) {
-        let padded = (bits << (SHORT - have)) as usize & 0xff | ((1 << (SHORT - have)) - 1);
-        let (symbol, length) = TABLES.short[padded];
-        if length == 0 || u32::from(length) > have {
-            break;
+
+    /// Fewer than eight bits: whole codes, and then the first bits of EOS.
+    fn finish(mut self, out: &mut Vec<u8>) -> Result<(), HpackError> {
+        while (5..SHORT).contains(&self.have) {
+            let padded = (self.bits << (SHORT - self.have)) as usize & 0xff | ((1 << (SHORT - self.have)) - 1);
+            let (symbol, length) = TABLES.short[padded];
+            if length == 0 || u32::from(length) > self.have {
+                break;
+            }
+            out.push(symbol);
+            self.have -= u32::from(length);
         }
-        out.push(symbol);
-        have -= u32::from(length);
+        let padding = (1u64 << self.have) - 1;
+        if self.have >= SHORT || self.bits & padding != padding {
+            return Err(HpackError("the padding of a string is wrong"));
+        }
+        Ok(())
     }
-    let padding = (1u64 << have) - 1;
-    if have >= SHORT || bits & padding != padding {
-        return Err(HpackError("the padding of a string is wrong"));
-    }
-    Ok(())
 }
 
 /// The symbol at the top of `have` bits whose code is longer than [`SHORT`], with its length.

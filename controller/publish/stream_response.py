@@ -92,18 +92,19 @@ class StreamResponse(Response):
         await self._line(send, msgspec.json.encode(self._welcome))
         loop = asyncio.get_running_loop()
         moved = loop.time()
-        while not self._stream.ended:
-            if not self._allowed():
-                break
+        while self._goes_on():
             if loop.time() > max(self._stream.heard, moved) + self._pace.silence:
                 raise _StalledError(f"it said nothing for {self._pace.silence:g} s")
             message = await self._stream.next(self._pace.heartbeat)
-            if message is not None and not self._allowed():
+            if not self._goes_on():
                 break
             await self._line(send, message.data if message is not None else _HEARTBEAT)
             moved = loop.time() if message is not None else moved
         await self._within(send({"type": "http.response.body", "body": b"", "more_body": False}))
         return "the controller ended it" if self._stream.ended else "it has no right to its table any more"
+
+    def _goes_on(self) -> bool:
+        return not self._stream.ended and self._allowed()
 
     async def _line(self, send: Send, line: bytes) -> None:
         view = memoryview(line)

@@ -31,7 +31,7 @@ from gateway.routing_table.discovery import (
     Hello,
     Welcome,
 )
-from gateway.routing_table.model import Applied
+from gateway.routing_table.model import Applied, Snapshot
 
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 15.0
@@ -72,6 +72,10 @@ class _StreamEnded(Exception):  # noqa: N818 - not always an error
     """The stream is over; the text says why."""
 
 
+class _RenewedError(Exception):
+    """There is a new certificate to subscribe with."""
+
+
 class Discovery:
     """One gateway's subscription."""
 
@@ -102,6 +106,9 @@ class Discovery:
             began = time.monotonic()
             try:
                 await self._subscribe()
+            except _RenewedError:
+                logger.info("discovery: subscribing anew with the new certificate")
+                continue
             except _StreamEnded as ended:
                 self._disconnected(str(ended))
             except IdentityError as error:
@@ -187,7 +194,15 @@ class Discovery:
             return
         # An update that has begun is finished, whatever becomes of the stream.
         self._applying = asyncio.create_task(self._agent.apply(update, rejected))
-        self._refused_whole = (await asyncio.shield(self._applying)).error
+        applied = await asyncio.shield(self._applying)
+        self._refused_whole = applied.error
+        if applied.error:
+            logger.warning("table %s is refused as a whole: %s", update.version, applied.error)
+            return
+        for rejection in applied.rejected:
+            logger.warning("refused: %s %s: %s", rejection.kind, rejection.key, rejection.reason)
+        level = logging.INFO if isinstance(update, Snapshot) else logging.DEBUG
+        logger.log(level, "table %s is in force", applied.version)
 
     async def _lines(self, response: httpx.Response) -> AsyncIterator[bytes]:
         pending = bytearray()
@@ -230,8 +245,7 @@ class Discovery:
     async def _renewed(self) -> None:
         """A new certificate counts from the next connection on, and going on costs nothing."""
         await self._identity.renewed.wait()
-        self._backoff.reset()
-        raise _StreamEnded("the certificate was renewed")
+        raise _RenewedError
 
 
 async def _welcome(lines: AsyncIterator[bytes]) -> Welcome:

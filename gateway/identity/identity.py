@@ -138,6 +138,8 @@ def why(error: Exception) -> str:
     text = str(error) or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return f"{text}: maybe the mounted trust bundle is not the controller's"
+    if isinstance(error, httpx.RemoteProtocolError) and "ConnectionTerminated" in text:
+        return "it ended the connection"
     if isinstance(error, httpx.ConnectTimeout):
         return "no connection in time: maybe a NetworkPolicy blocks the controller's port"
     return text

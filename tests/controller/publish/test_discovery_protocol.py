@@ -190,6 +190,37 @@ async def test_a_hello_that_is_not_understood_is_refused() -> None:
             assert (answer.status_code, text in answer.json()["error"]) == (400, True)
 
 
+async def test_a_gateway_that_answers_nothing_is_given_up() -> None:
+    async with (
+        ControllerHalf(pace=Pace(heartbeat=0.1, silence=0.5)) as controller,
+        client(controller, controller.authority.issue(EDGE)) as mute,
+        mute.stream("POST", STREAM_PATH, content=HELLO) as response,
+    ):
+        said: list[str] = []
+        with pytest.raises(httpx.HTTPError):
+            await _read_into(said, response)
+        assert '"welcome"' in said[0]
+        assert len(said) > 3
+        assert controller.subscriptions.gateways() == ()
+
+
+async def _read_into(said: list[str], response: httpx.Response) -> None:
+    async for line in response.aiter_lines():
+        said += [line]
+
+
+async def test_a_stream_ends_with_the_certificate_it_was_opened_with() -> None:
+    async with ControllerHalf(pace=Pace(heartbeat=0.1, silence=30.0)) as controller:
+        short = signed_by(controller.authority, EDGE.uri("cluster.local"), ends_in=2.0)
+        async with client(controller, short) as edge, edge.stream("POST", STREAM_PATH, content=HELLO) as response:
+            assert response.status_code == 200
+            async with asyncio.timeout(20):
+                lines = [line async for line in response.aiter_lines()]
+            assert '"heartbeat"' in lines[-1]
+            late = await edge.post(STREAM_PATH, content=HELLO)
+            assert (late.status_code, "expired" in late.text) == (401, True)
+
+
 async def test_a_gateway_that_reads_nothing_is_given_up_and_costs_the_others_nothing(tmp_path: Path) -> None:
     routes = tuple(tables.route(f"r{n}", f"/{n}/" + "x" * 900) for n in range(8_000))
     big = tables.resources(*routes)

@@ -135,7 +135,7 @@ async def _for_ever(program: Callable[[], Awaitable[None]]) -> None:
 def run_edge(settings: ClusterSettings) -> int:
     """Runs `sekisho gateway` to its end; the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("httpx", "httpcore", "hpack", "h2"):
+    for chatty in ("httpx", "httpcore", "hpack", "h2", "sekisho.admin"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_main(settings))

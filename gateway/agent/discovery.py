@@ -11,7 +11,7 @@ import contextlib
 import logging
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -20,17 +20,11 @@ import msgspec
 
 from gateway.agent.agent import Agent
 from gateway.agent.backoff import Backoff
+from gateway.agent.stream import ControllerStream, StreamEndedError
 from gateway.identity.credentials import IdentityError
 from gateway.identity.identity import refusal, why
 from gateway.routing_table import wire
-from gateway.routing_table.discovery import (
-    MAX_UPDATE_BYTES,
-    SILENCE_SECONDS,
-    STREAM_PATH,
-    Heartbeat,
-    Hello,
-    Welcome,
-)
+from gateway.routing_table.discovery import SILENCE_SECONDS, STREAM_PATH, Hello
 from gateway.routing_table.model import Applied, Snapshot
 
 _CONNECT_SECONDS: Final = 10.0
@@ -68,10 +62,6 @@ class DiscoveryState:
     """How many streams were opened since the start."""
 
 
-class _StreamEnded(Exception):  # noqa: N818 - not always an error
-    """The stream is over; the text says why."""
-
-
 class _RenewedError(Exception):
     """There is a new certificate to subscribe with."""
 
@@ -93,7 +83,6 @@ class Discovery:
         self._refused_whole = ""
         """Why the last update of this stream was refused as a whole."""
         self._applying: asyncio.Task[Applied] | None = None
-        self._heard = 0.0
 
     @property
     def state(self) -> DiscoveryState:
@@ -109,7 +98,7 @@ class Discovery:
             except _RenewedError:
                 logger.info("discovery: subscribing anew with the new certificate")
                 continue
-            except _StreamEnded as ended:
+            except StreamEndedError as ended:
                 self._disconnected(str(ended))
             except IdentityError as error:
                 self._disconnected(str(error))
@@ -145,8 +134,8 @@ class Discovery:
             async with client.stream("POST", STREAM_PATH, content=msgspec.json.encode(hello)) as response:
                 if response.status_code != 200:
                     await response.aread()
-                    raise _StreamEnded(f"the controller refuses this gateway: {refusal(response)}")
-                await self._follow(client, self._lines(response))
+                    raise StreamEndedError(f"the controller refuses this gateway: {refusal(response)}")
+                await self._follow(client, ControllerStream(response))
 
     def _resumed(self) -> Applied | None:
         """What this gateway holds of an earlier stream.
@@ -163,8 +152,8 @@ class Discovery:
             version=state.version, rejected=state.rejected, listeners=state.listeners, error=self._refused_whole
         )
 
-    async def _follow(self, client: httpx.AsyncClient, lines: AsyncIterator[bytes]) -> None:
-        welcome = await _welcome(lines)
+    async def _follow(self, client: httpx.AsyncClient, stream: ControllerStream) -> None:
+        welcome = await stream.welcome()
         self._told = None
         count = self._state.connections + 1
         self._state = DiscoveryState(
@@ -173,18 +162,18 @@ class Discovery:
         logger.info("discovery: subscribed at %s", welcome.controller)
         address = f"{STREAM_PATH}/{welcome.stream}/answer"
         await _first(
-            self._read(client, address, lines),
+            self._read(client, address, stream),
             self._renewed(),
             self._tell_changes(client, address),
-            self._silence(welcome.silence_seconds),
+            stream.silence(welcome.silence_seconds),
         )
 
-    async def _read(self, client: httpx.AsyncClient, address: str, lines: AsyncIterator[bytes]) -> None:
-        async for line in lines:
-            if not _is_heartbeat(line):
-                await self._update(line)
+    async def _read(self, client: httpx.AsyncClient, address: str, stream: ControllerStream) -> None:
+        async for update in stream.updates():
+            if update is not None:
+                await self._update(update)
             await self._answer(client, address)
-        raise _StreamEnded("the controller ended the stream")
+        raise StreamEndedError("the controller ended the stream")
 
     async def _update(self, line: bytes) -> None:
         try:
@@ -204,26 +193,6 @@ class Discovery:
         level = logging.INFO if isinstance(update, Snapshot) else logging.DEBUG
         logger.log(level, "table %s is in force", applied.version)
 
-    async def _lines(self, response: httpx.Response) -> AsyncIterator[bytes]:
-        pending = bytearray()
-        async for piece in response.aiter_raw():
-            self._heard = time.monotonic()
-            searched = len(pending)
-            pending += piece
-            while (end := pending.find(b"\n", searched)) >= 0:
-                yield bytes(pending[:end])
-                del pending[: end + 1]
-                searched = 0
-            if len(pending) > MAX_UPDATE_BYTES:
-                raise _StreamEnded(f"the controller sent an update of more than {MAX_UPDATE_BYTES} bytes")
-
-    async def _silence(self, seconds: float) -> None:
-        """A connection over which nothing comes, not even heartbeats, is dead, though nobody may have said so."""
-        self._heard = time.monotonic()
-        while (left := self._heard + seconds - time.monotonic()) > 0:  # noqa: ASYNC110 - it is time that is waited for
-            await asyncio.sleep(left)
-        raise _StreamEnded(f"the controller {self._controller} said nothing for {seconds:g} s")
-
     async def _answer(self, client: httpx.AsyncClient, address: str) -> None:
         """Says what this gateway holds; where nothing changed, that it lives."""
         holds = self._holds()
@@ -231,7 +200,7 @@ class Discovery:
         async with asyncio.timeout(_ANSWER_SECONDS):
             response = await client.post(address, content=content)
         if response.status_code != 204:
-            raise _StreamEnded(f"the controller does not take the answer: {refusal(response)}")
+            raise StreamEndedError(f"the controller does not take the answer: {refusal(response)}")
         self._told = holds
 
     async def _tell_changes(self, client: httpx.AsyncClient, address: str) -> None:
@@ -246,25 +215,6 @@ class Discovery:
         """A new certificate counts from the next connection on, and going on costs nothing."""
         await self._identity.renewed.wait()
         raise _RenewedError
-
-
-async def _welcome(lines: AsyncIterator[bytes]) -> Welcome:
-    async for line in lines:
-        try:
-            return msgspec.json.decode(line, type=Welcome)
-        except msgspec.DecodeError as error:
-            raise _StreamEnded(f"the controller speaks another protocol: {error}") from error
-    raise _StreamEnded("the controller ended the stream")
-
-
-def _is_heartbeat(line: bytes) -> bool:
-    if len(line) > 200:
-        return False
-    try:
-        msgspec.json.decode(line, type=Heartbeat)
-    except msgspec.DecodeError:
-        return False
-    return True
 
 
 async def _first(*programs: Coroutine[Any, Any, None]) -> None:

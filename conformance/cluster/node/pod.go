@@ -34,6 +34,10 @@ type podRunner struct {
 	lock       sync.Mutex
 	started    metav1.Time
 	containers map[string]*containerState
+	// volumeLock is held while files of a volume are written.
+	volumeLock sync.Mutex
+	tokenLock  sync.Mutex
+	tokens     map[string]issued
 	// initialised counts the init containers that have ended well.
 	initialised int
 }
@@ -49,6 +53,7 @@ func newPodRunner(node *Node, pod *corev1.Pod) *podRunner {
 	runner := &podRunner{
 		node: node, pod: pod.DeepCopy(), folder: node.files.Pods() + "/" + string(pod.UID),
 		stopping: make(chan struct{}), started: metav1.Now(), containers: map[string]*containerState{},
+		tokens: map[string]issued{},
 	}
 	for _, wanted := range pod.Spec.Containers {
 		runner.containers[wanted.Name] = &containerState{state: waitingState("ContainerCreating", "")}
@@ -85,6 +90,8 @@ func (r *podRunner) run(outer context.Context) {
 	r.attachment = attachment
 	r.initialise(ctx)
 	var running sync.WaitGroup
+	running.Add(1)
+	go func() { defer running.Done(); r.keepVolumes(ctx) }()
 	for index := range r.pod.Spec.Containers {
 		running.Add(1)
 		go func() { defer running.Done(); r.keepRunning(ctx, &r.pod.Spec.Containers[index]) }()

@@ -19,9 +19,6 @@ const (
 	tokenLifetime        = int64(24 * 3600)
 )
 
-// contents is what a volume of files holds: relative paths to bytes.
-type contents map[string][]byte
-
 // writeVolume makes the folder of one volume, and returns it. A Secret or ConfigMap that does not exist yet is an
 // error that the caller retries: the suite creates Secrets after the Deployments that mount them.
 func (r *podRunner) writeVolume(ctx context.Context, volume *corev1.Volume) (string, error) {
@@ -33,28 +30,13 @@ func (r *podRunner) writeVolume(ctx context.Context, volume *corev1.Volume) (str
 		// The umask must not keep the container's user out of its own folder.
 		return folder, os.Chmod(folder, 0o777)
 	}
+	r.volumeLock.Lock()
+	defer r.volumeLock.Unlock()
 	files, err := r.volumeContents(ctx, volume)
 	if err != nil {
 		return "", fmt.Errorf("volume %s: %w", volume.Name, err)
 	}
 	return folder, files.write(folder)
-}
-
-func (c contents) write(folder string) error {
-	for name, data := range c {
-		path := filepath.Join(folder, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		// A rename keeps a reader from ever seeing half of a file.
-		if err := os.WriteFile(path+".new", data, 0o644); err != nil {
-			return err
-		}
-		if err := os.Rename(path+".new", path); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (r *podRunner) volumeContents(ctx context.Context, volume *corev1.Volume) (contents, error) {
@@ -85,7 +67,7 @@ func (r *podRunner) projected(ctx context.Context, sources []corev1.VolumeProjec
 			part, err = r.downward(source.DownwardAPI.Items)
 		case source.ServiceAccountToken != nil:
 			var token []byte
-			token, err = r.token(ctx, source.ServiceAccountToken.Audience)
+			token, err = r.tokenOf(ctx, source.ServiceAccountToken.Audience, source.ServiceAccountToken.ExpirationSeconds)
 			part = contents{source.ServiceAccountToken.Path: token}
 		default:
 			err = fmt.Errorf("this kind of projected source is not known")
@@ -144,23 +126,7 @@ func (r *podRunner) downward(items []corev1.DownwardAPIVolumeFile) (contents, er
 	return files, nil
 }
 
-func choose(data map[string][]byte, items []corev1.KeyToPath) (contents, error) {
-	if len(items) == 0 {
-		return data, nil
-	}
-	files := contents{}
-	for _, item := range items {
-		value, present := data[item.Key]
-		if !present {
-			return nil, fmt.Errorf("key %s is missing", item.Key)
-		}
-		files[item.Path] = value
-	}
-	return files, nil
-}
-
-func (r *podRunner) token(ctx context.Context, audience string) ([]byte, error) {
-	lifetime := tokenLifetime
+func (r *podRunner) token(ctx context.Context, audience string, lifetime int64) ([]byte, error) {
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
 		ExpirationSeconds: &lifetime,
 		BoundObjectRef:    &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: r.pod.Name, UID: r.pod.UID},
@@ -183,7 +149,7 @@ func (r *podRunner) serviceAccountMount(ctx context.Context) ([]container.Mount,
 	if r.pod.Spec.ServiceAccountName == "" || (automount != nil && !*automount) {
 		return nil, nil
 	}
-	token, err := r.token(ctx, "")
+	token, err := r.tokenOf(ctx, "", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -196,6 +162,8 @@ func (r *podRunner) serviceAccountMount(ctx context.Context) ([]container.Mount,
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
+	r.volumeLock.Lock()
+	defer r.volumeLock.Unlock()
 	if err := files.write(folder); err != nil {
 		return nil, err
 	}

@@ -53,10 +53,8 @@ func summarise(path string, partial bool) (int, error) {
 	}
 	show("all profiles", "core", count{passed: core.passed, failed: core.failed, skipped: core.skipped})
 	show("all profiles", "extended", count{passed: more.passed, failed: more.failed, skipped: more.skipped})
-	if core.failed+more.failed > 0 || core.passed == 0 || len(report.ProfileReports) < len(profiles) && !partial {
-		return 1, nil
-	}
-	if !partial && (core.skipped+more.skipped > 0 || len(more.unclaimed) > 0) {
+	whole := len(report.ProfileReports) == len(profiles) && core.passed > 0 && core.skipped+more.skipped == 0 && len(more.unclaimed) == 0
+	if core.failed+more.failed > 0 || !whole && !partial {
 		return 1, nil
 	}
 	return 0, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	v1 "sigs.k8s.io/gateway-api/conformance/apis/v1"
@@ -39,6 +40,7 @@ func summarise(path string, partial bool) (int, error) {
 		return 1, fmt.Errorf("decode %s: %w", path, err)
 	}
 	fmt.Printf("\n%s %s, Gateway API %s (%s)\n", report.Project, report.Version, report.GatewayAPIVersion, report.GatewayAPIChannel)
+	slices.SortFunc(report.ProfileReports, func(one, other v1.ProfileReport) int { return strings.Compare(one.Name, other.Name) })
 	var core, more count
 	for _, profile := range report.ProfileReports {
 		own := counted(profile.Core)

@@ -109,7 +109,9 @@ impl Connection {
                 return if stream.send_done { Handed::All } else { Handed::Failed(failure) };
             }
             let Some(front) = stream.waiting.front_mut() else { break };
-            let shared = self.send_window.room().min(self.limits.max_send_buffer.saturating_sub(self.out.len()));
+            // A whole frame or none: what is left of the backlog's room is not worth a small one.
+            let full = self.out.len() >= self.limits.max_send_buffer;
+            let shared = if full { 0 } else { self.send_window.room() };
             let own = stream.send_window.room();
             if own == 0 || shared == 0 {
                 if shared == 0 && !self.blocked.contains(&key) {

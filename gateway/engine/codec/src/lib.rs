@@ -9,10 +9,12 @@
 pub mod authority;
 pub mod content;
 pub mod fields;
+mod headers;
 pub mod http1;
 pub mod http2;
 pub mod message;
 pub mod target;
 
 pub use content::BodyKind;
-pub use message::{Headers, Piece, RequestHead, ResponseHead, Scheme};
+pub use headers::{Headers, Prepared};
+pub use message::{Piece, RequestHead, ResponseHead, Scheme};

@@ -22,6 +22,8 @@ pub(crate) fn give_back(mut buffer: BytesMut) {
         return;
     }
     buffer.clear();
+    // Where nobody else holds a part of it, its next user begins where this one did, in memory that is still cached.
+    let _ = buffer.try_reclaim(buffer.capacity() + 1);
     SPARE.with_borrow_mut(|spare| {
         if spare.len() < MOST {
             spare.push(buffer);

@@ -40,12 +40,12 @@ pub(super) fn response(
     let bodiless = head.status.is_informational() || head.status == StatusCode::NO_CONTENT;
     block(place, encoder, out, |encoder, out| {
         encoder.status(head.status, out);
-        match (kind, head.headers.get(&CONTENT_LENGTH)) {
+        match (kind, head.headers.value(&CONTENT_LENGTH)) {
             _ if bodiless => {}
             (BodyKind::Length(length), _) if head.status != StatusCode::NOT_MODIFIED => {
                 encoder.content_length(length, out);
             }
-            (_, Some(length)) if describes => encoder.described_length(length.as_bytes(), out),
+            (_, Some(length)) if describes => encoder.described_length(length, out),
             _ => {}
         }
         fields(&head.headers, encoder, out);
@@ -65,8 +65,8 @@ fn block(place: Place, encoder: &mut Encoder, out: &mut BytesMut, write: impl Fn
 }
 
 fn fields(headers: &Headers, encoder: &mut Encoder, out: &mut BytesMut) {
-    for (name, value) in headers.iter() {
-        encoder.field(name.as_str().as_bytes(), value.as_bytes(), value.is_sensitive(), out);
+    for (name, value, sensitive) in headers.fields() {
+        encoder.field(name, value, sensitive, out);
     }
 }
 

@@ -156,8 +156,7 @@ pub struct Line<'a> {
     pub remote: &'a str,
     /// From [`connection_fields`].
     pub connection: &'a [u8],
-    /// From [`place_fields`].
-    pub place: &'a [u8],
+    pub place: PlaceFields<'a>,
     pub upstream_host: &'a str,
     pub upstream_failure: &'a str,
 }
@@ -208,7 +207,9 @@ impl Line<'_> {
         out.extend_from_slice(b"\",\"downstream_remote_address\":\"");
         out.extend_from_slice(self.remote.as_bytes());
         out.extend_from_slice(self.connection);
-        out.extend_from_slice(self.place);
+        out.extend_from_slice(self.place.listener);
+        out.extend_from_slice(self.place.route);
+        out.extend_from_slice(self.place.backend);
         out.extend_from_slice(b",\"upstream_host\":");
         named(self.upstream_host, out);
         out.extend_from_slice(b",\"upstream_transport_failure_reason\":");
@@ -232,28 +233,38 @@ pub fn connection_fields(local: &str, server_name: Option<&str>) -> Box<[u8]> {
     out.into()
 }
 
-/// Where a request went, by the names of the table. Empty names are absent.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PlaceNames<'a> {
-    pub gateway: &'a str,
-    pub listener: &'a str,
-    pub route: &'a str,
-    pub rule: &'a str,
-    pub backend: &'a str,
+/// Where a request went, in the parts that requests share: each is written once.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaceFields<'a> {
+    /// From [`listener_fields`].
+    pub listener: &'a [u8],
+    /// From [`route_fields`].
+    pub route: &'a [u8],
+    /// From [`backend_fields`].
+    pub backend: &'a [u8],
 }
 
-/// What every line of one place in the table says.
-pub fn place_fields(names: &PlaceNames<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b",\"gateway\":");
-    named(names.gateway, out);
+// Empty names are absent.
+pub fn listener_fields(gateway: &str, listener: &str) -> Box<[u8]> {
+    let mut out = b",\"gateway\":".to_vec();
+    named(gateway, &mut out);
     out.extend_from_slice(b",\"listener\":");
-    named(names.listener, out);
-    out.extend_from_slice(b",\"route_name\":");
-    named(names.route, out);
+    named(listener, &mut out);
+    out.into()
+}
+
+pub fn route_fields(route: &str, rule: &str) -> Box<[u8]> {
+    let mut out = b",\"route_name\":".to_vec();
+    named(route, &mut out);
     out.extend_from_slice(b",\"rule_name\":");
-    named(names.rule, out);
-    out.extend_from_slice(b",\"upstream_cluster\":");
-    named(names.backend, out);
+    named(rule, &mut out);
+    out.into()
+}
+
+pub fn backend_fields(backend: &str) -> Box<[u8]> {
+    let mut out = b",\"upstream_cluster\":".to_vec();
+    named(backend, &mut out);
+    out.into()
 }
 
 pub fn protocol(version: Version) -> &'static str {

@@ -1,7 +1,7 @@
 //! One version of the configuration as one worker holds it: with its pools, its counters by position, and the texts
 //! that every request of a place shares.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sekisho_router::{ListenerId, RouteId, SocketId};
 use sekisho_upstream::Backend;
 
-use crate::access_log::{PlaceNames, place_fields};
+use crate::access_log::{PlaceFields, backend_fields, listener_fields, route_fields};
 use crate::config::Compiled;
 use crate::statistics::{Slot, Statistics};
 
@@ -21,7 +21,6 @@ pub struct Place {
     pub backend: Option<u32>,
 }
 
-#[derive(Default)]
 pub struct ActiveConfig {
     version: u64,
     pub compiled: Arc<Compiled>,
@@ -31,14 +30,17 @@ pub struct ActiveConfig {
     /// By socket position: the gateway's place in the statistics.
     gateways: Vec<u32>,
     listener_hits: Vec<Cell<u64>>,
-    routes: Vec<RouteState>,
+    route_hits: Vec<Cell<u64>>,
+    listener_log: Texts,
+    route_log: Texts,
+    backend_log: Texts,
 }
 
-#[derive(Debug, Default)]
-struct RouteState {
-    hits: Cell<u64>,
-    /// What the access log says of requests that took this route, as the last one had it.
-    log_fields: RefCell<Option<(Place, Box<[u8]>)>>,
+/// What a worker has before its first configuration.
+impl Default for ActiveConfig {
+    fn default() -> Self {
+        Self::new(0, Arc::default(), Vec::new(), &mut Statistics::default())
+    }
 }
 
 impl ActiveConfig {
@@ -52,9 +54,19 @@ impl ActiveConfig {
         let gateways = compiled.sockets.iter().map(|socket| statistics.gateway(&socket.gateway.key)).collect();
         statistics.listeners.retain(|key, _| compiled.table.listeners.contains_key(key));
         statistics.routes.retain(|key, _| compiled.table.routes.contains_key(key));
-        let listener_hits = vec![Cell::new(0); compiled.router.listeners().len()];
-        let routes = compiled.router.routes().iter().map(|_| RouteState::default()).collect();
-        ActiveConfig { version, compiled, backends, slots, gateways, listener_hits, routes }
+        let (listeners, routes) = (compiled.router.listeners().len(), compiled.router.routes().len());
+        ActiveConfig {
+            version,
+            slots,
+            gateways,
+            listener_hits: vec![Cell::new(0); listeners],
+            route_hits: vec![Cell::new(0); routes],
+            listener_log: Texts::new(listeners, listener_fields("", "")),
+            route_log: Texts::new(routes, route_fields("", "")),
+            backend_log: Texts::new(backends.len(), backend_fields("")),
+            compiled,
+            backends,
+        }
     }
 
     /// Grows with every configuration that the worker takes over.
@@ -77,8 +89,8 @@ impl ActiveConfig {
     }
 
     pub fn hit_route(&self, route: RouteId) {
-        if let Some(route) = self.routes.get(route.0 as usize) {
-            route.hits.set(route.hits.get() + 1);
+        if let Some(hits) = self.route_hits.get(route.0 as usize) {
+            hits.set(hits.get() + 1);
         }
     }
 
@@ -89,40 +101,49 @@ impl ActiveConfig {
                 *statistics.listeners.entry(listener.key.clone()).or_default() += hits.take();
             }
         }
-        for (route, state) in self.compiled.router.routes().iter().zip(&self.routes) {
-            if state.hits.get() > 0 {
-                *statistics.routes.entry(route.key.clone()).or_default() += state.hits.take();
+        for (route, hits) in self.compiled.router.routes().iter().zip(&self.route_hits) {
+            if hits.get() > 0 {
+                *statistics.routes.entry(route.key.clone()).or_default() += hits.take();
             }
         }
     }
 
-    /// What the access log says about a place; written anew only when a route's last request went elsewhere.
-    pub fn with_log_fields(&self, place: Place, write: impl FnOnce(&[u8])) {
-        let Some(state) = place.route.and_then(|route| self.routes.get(route.0 as usize)) else {
-            return write(&self.log_fields(place));
-        };
-        let mut kept = state.log_fields.borrow_mut();
-        match &*kept {
-            Some((of, fields)) if *of == place => write(fields),
-            _ => write(&kept.insert((place, self.log_fields(place))).1),
+    /// What the access log says about a place.
+    pub fn log_fields(&self, place: Place) -> PlaceFields<'_> {
+        PlaceFields {
+            listener: self.listener_log.of(place.listener.map(|id| id.0), |position| {
+                let listener = &self.compiled.router.listeners()[position];
+                listener_fields(&listener.gateway, &listener.key)
+            }),
+            route: self.route_log.of(place.route.map(|id| id.0), |position| {
+                let route = &self.compiled.router.routes()[position];
+                route_fields(&route.key, &route.name)
+            }),
+            backend: self
+                .backend_log
+                .of(place.backend, |position| backend_fields(self.backends[position].spec().key())),
         }
     }
+}
 
-    fn log_fields(&self, place: Place) -> Box<[u8]> {
-        let router = &self.compiled.router;
-        let listener = place.listener.map(|id| router.listener(id));
-        let route = place.route.map(|id| router.route(id));
-        let backend = place.backend.and_then(|index| self.backends.get(index as usize));
-        let names = PlaceNames {
-            gateway: listener.map_or("", |listener| &listener.gateway),
-            listener: listener.map_or("", |listener| &listener.key),
-            route: route.map_or("", |route| &route.key),
-            rule: route.map_or("", |route| &route.name),
-            backend: backend.map_or("", |backend| backend.spec().key()),
-        };
-        let mut out = Vec::new();
-        place_fields(&names, &mut out);
-        out.into()
+/// Texts by position, each written when a request first needs it; and the one for no position.
+#[derive(Debug)]
+struct Texts {
+    written: Box<[OnceCell<Box<[u8]>>]>,
+    absent: Box<[u8]>,
+}
+
+impl Texts {
+    fn new(positions: usize, absent: Box<[u8]>) -> Self {
+        Self { written: std::iter::repeat_with(OnceCell::new).take(positions).collect(), absent }
+    }
+
+    fn of(&self, position: Option<u32>, write: impl FnOnce(usize) -> Box<[u8]>) -> &[u8] {
+        let position = position.map(|position| position as usize);
+        match position.and_then(|position| Some((position, self.written.get(position)?))) {
+            Some((position, text)) => text.get_or_init(|| write(position)),
+            None => &self.absent,
+        }
     }
 }
 

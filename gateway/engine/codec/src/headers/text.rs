@@ -209,6 +209,7 @@ const MOST_BYTES: usize = 4 * 1024;
 const MOST_LINES: usize = 64;
 
 thread_local! {
+    #[allow(clippy::vec_box, reason = "a text is lent and given back by its pointer")]
     static SPARE: RefCell<Vec<Box<Text>>> = const { RefCell::new(Vec::new()) };
 }
 

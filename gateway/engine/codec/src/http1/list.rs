@@ -58,7 +58,8 @@ impl FieldList {
     /// The fields that go on. Comes last: it takes the head.
     pub fn into_headers(self, mut head: Lent) -> Headers {
         for value in self.naming {
-            for option in elements(&head.bytes()[value].to_vec()) {
+            let options = head.bytes()[value].to_vec();
+            for option in elements(&options) {
                 head.retain_names(|name| !name.eq_ignore_ascii_case(option));
             }
         }
@@ -110,7 +111,9 @@ impl FieldList {
             b"expect" if value.eq_ignore_ascii_case(b"100-continue") => self.expect_continue = true,
             b"keep-alive" | b"proxy-connection" | b"http2-settings" => {}
             // The line reads as it should: its name, a colon, one space, and nothing after its value.
-            _ if place == (name.end + 2..line.end - 2) => head.push(Line::received(line, name_length)),
+            _ if place == (name.end + 2..line.end - 2) && bytes[name.end + 1] == b' ' => {
+                head.push(Line::received(line, name_length))
+            }
             _ => head.push_respelled(name, place),
         }
         Ok(())

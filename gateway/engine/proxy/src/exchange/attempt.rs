@@ -128,7 +128,7 @@ impl<'a> Attempts<'a> {
 
     /// How long to wait for the next attempt; `None` when there is none.
     fn again(&mut self, exchange: &mut Exchange<'_>, upload: &Upload, failed: Failed) -> Option<Duration> {
-        let policy = self.forward.plan.retry.as_ref();
+        let policy = self.forward.plan.retry.as_deref();
         let replayable = upload.replayable();
         let untried = self.backend.endpoints().len() > 1 + self.tries.transparent as usize;
         let Next::Again { after, counted } =

@@ -182,34 +182,32 @@ impl Record {
         };
         // Before the edge has seen to them, they are the client's word.
         let edge_field = |kept, name| if self.trace_id.is_some() { field(kept, name) } else { None };
-        self.config.with_log_fields(self.place, |place| {
-            let line = Line {
-                started: self.started,
-                duration,
-                method: &head.method,
-                path: received.map_or(&head.target, |received| &received.target),
-                version: head.version,
-                authority: received.map_or(&head.authority, |received| &received.authority).as_bytes(),
-                status: self.status,
-                reason: self.reason,
-                grpc_status: self.grpc_status,
-                bytes_received: self.bytes_received,
-                bytes_sent: self.bytes_sent,
-                upstream_duration: self.upstream_duration,
-                retries: self.retries,
-                user_agent: field(|received| &received.user_agent, &USER_AGENT),
-                forwarded_for: edge_field(|received| &received.forwarded_for, &X_FORWARDED_FOR),
-                request_id: edge_field(|received| &received.request_id, &X_REQUEST_ID).unwrap_or_default(),
-                trusts_hops: self.context.trusted_hops > 0,
-                trace_id: self.trace_id.as_ref().map_or("", TraceId::as_str),
-                remote: &self.remote(),
-                connection: &self.context.log_fields,
-                place,
-                upstream_host: self.upstream_host.as_deref().unwrap_or(""),
-                upstream_failure: self.upstream_failure.as_deref().unwrap_or(""),
-            };
-            self.context.worker.write_log(|text| line.write(text));
-        });
+        let line = Line {
+            started: self.started,
+            duration,
+            method: &head.method,
+            path: received.map_or(&head.target, |received| &received.target),
+            version: head.version,
+            authority: received.map_or(&head.authority, |received| &received.authority).as_bytes(),
+            status: self.status,
+            reason: self.reason,
+            grpc_status: self.grpc_status,
+            bytes_received: self.bytes_received,
+            bytes_sent: self.bytes_sent,
+            upstream_duration: self.upstream_duration,
+            retries: self.retries,
+            user_agent: field(|received| &received.user_agent, &USER_AGENT),
+            forwarded_for: edge_field(|received| &received.forwarded_for, &X_FORWARDED_FOR),
+            request_id: edge_field(|received| &received.request_id, &X_REQUEST_ID).unwrap_or_default(),
+            trusts_hops: self.context.trusted_hops > 0,
+            trace_id: self.trace_id.as_ref().map_or("", TraceId::as_str),
+            remote: &self.remote(),
+            connection: &self.context.log_fields,
+            place: self.config.log_fields(self.place),
+            upstream_host: self.upstream_host.as_deref().unwrap_or(""),
+            upstream_failure: self.upstream_failure.as_deref().unwrap_or(""),
+        };
+        self.context.worker.write_log(|text| line.write(text));
     }
 }
 

@@ -215,6 +215,16 @@ impl Headers {
         list.iter().map(|(n, v)| (n.as_str().as_bytes(), v.as_bytes())).chain(text.into_iter().flatten())
     }
 
+    /// Names and values as bytes, and whether they stay out of HPACK's tables (RFC 7541, 7.1.3): never makes a view.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8], bool)> {
+        let (list, text) = match &self.form {
+            Form::Typed(list) => (&list[..], None),
+            Form::Text(text) => (&[][..], Some(text.fields())),
+        };
+        let typed = list.iter().map(|(n, v)| (n.as_str().as_bytes(), v.as_bytes(), v.is_sensitive()));
+        typed.chain(text.into_iter().flatten())
+    }
+
     /// No less than what [`Self::write`] writes.
     pub(crate) fn most_bytes(&self) -> usize {
         match &self.form {

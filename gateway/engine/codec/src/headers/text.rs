@@ -84,6 +84,10 @@ impl Text {
         self.lines.iter().map(|line| (line.name(&self.bytes), &self.bytes[line.value()]))
     }
 
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8], bool)> {
+        self.lines.iter().map(|line| (line.name(&self.bytes), &self.bytes[line.value()], line.never_index))
+    }
+
     /// The first value of `name`.
     pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
         let line = self.lines.iter().find(|line| self.is_of(line, name))?;

@@ -36,7 +36,6 @@ pub async fn serve(context: Rc<ConnectionContext>, connection: Http1<Transport>)
         left: false,
         leave_by: None,
         served: false,
-        refused: 0,
         context,
     };
     poll_fn(|task| connection.poll(task)).await;
@@ -69,12 +68,11 @@ struct Connection {
     leave_by: Option<Instant>,
     /// A first request has come: from here on the connection may idle longer.
     served: bool,
-    /// Requests refused for their heads, as far as they are recorded.
-    refused: u64,
 }
 
 impl Connection {
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        self.connection.begin_turn();
         if self.context.leaving() {
             self.leave();
         }
@@ -118,13 +116,13 @@ impl Connection {
 
     /// Requests that the stream layer answered itself are logged and counted like any other.
     fn record_refused(&mut self) {
-        while self.refused < self.connection.refused() {
-            self.refused += 1;
+        while let Some(status) = self.connection.take_refused() {
             self.served = true;
             let config = self.context.worker.config();
             let now = Instant::now();
             let mut record = Record::begin(&self.context, &config, exchange::unreadable(Version::HTTP_2), now);
-            record.answered(StatusCode::BAD_REQUEST, Reason::RequestMalformed);
+            let too_large = status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            record.answered(status, if too_large { Reason::RequestHeadTooLarge } else { Reason::RequestMalformed });
             record.settle(now);
         }
     }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
-use super::spare;
+use crate::spare;
 
 /// Capacity of a fresh buffer.
 const INITIAL: usize = 16 * 1024;

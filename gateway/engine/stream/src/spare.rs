@@ -13,11 +13,11 @@ thread_local! {
 }
 
 /// An empty buffer, with or without capacity.
-pub(super) fn take() -> BytesMut {
+pub(crate) fn take() -> BytesMut {
     SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 
-pub(super) fn give_back(mut buffer: BytesMut) {
+pub(crate) fn give_back(mut buffer: BytesMut) {
     if buffer.capacity() == 0 || buffer.capacity() > LARGEST {
         return;
     }

@@ -73,6 +73,8 @@ class ClusterSettings:
     trust_domain: str = DEFAULT_TRUST_DOMAIN
     cluster_domain: str = "cluster.local"
     """Of the cluster's DNS."""
+    root_namespace: str = "istio-system"
+    """Policies about security in this namespace apply to every Gateway."""
     controller_url: str = ""
     """Where gateways find this controller; empty: its Service."""
     image_pull_policy: str = "IfNotPresent"

@@ -36,6 +36,7 @@ def cluster_options(settings: ClusterSettings, identity: ProcessIdentity) -> Opt
         regex_problem=regex_problem,
         namespace=settings.namespace,
         cluster_domain=settings.cluster_domain,
+        root_namespace=settings.root_namespace,
         # Pods of one cluster have their first address of one family, and Services by default are of that one.
         address=_WILDCARD_6 if ":" in identity.address else _WILDCARD,
         merge=False,

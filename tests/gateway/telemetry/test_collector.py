@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -8,6 +9,7 @@ from gateway.agent.state import AgentState
 from gateway.routing_table.model import ListenerState, Rejection
 from gateway.telemetry.collector import CONNECTION_LABELS, LABELS, GatewayCollector
 from gateway.telemetry.statistics import (
+    AuthorizationCounters,
     BackendCounters,
     ConnectionLabels,
     Connections,
@@ -202,3 +204,10 @@ def test_registering_asks_the_engine_nothing() -> None:
         raise AssertionError("asked")
 
     CollectorRegistry().register(GatewayCollector(fail, AgentState, dict))
+
+
+def test_what_policies_do_is_counted_by_policy_and_effect() -> None:
+    line = AuthorizationCounters(policy="shop/no-admin", effect="denied", count=3)
+    (sample,) = samples(replace(STATISTICS, authorization=(line,)))["sekisho_authorization_decisions_total"]
+    assert sample.value == 3
+    assert sample.labels == {"policy": "shop/no-admin", "effect": "denied"}

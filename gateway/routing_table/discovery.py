@@ -33,7 +33,9 @@ no table here, 404 the stream is gone, 413 too long, 503 later. All of them may 
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -57,6 +59,7 @@ MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 MAX_RELAYED_BYTES: Final = 64 * 1024 * 1024
 MAX_UPDATE_BYTES: Final = 1024 * 1024 * 1024
 
+_CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
 _MODULUS: Final = 1 << 512
 
 
@@ -132,6 +135,14 @@ def number_of(kind: str, resource: wire.Resource) -> int:
     """A resource's part in the digest."""
     content = kind.encode() + b"\0" + msgspec.json.encode(resource, order="sorted")
     return int.from_bytes(hashlib.sha512(content).digest(), "big")
+
+
+def trust_digest(bundle_pem: str) -> str:
+    """What a trust bundle is called: the same whatever the order of its certificates, and the text around them."""
+    found = {
+        hashlib.sha256(base64.b64decode("".join(body.split()))).digest() for body in _CERTIFICATE.findall(bundle_pem)
+    }
+    return hashlib.sha256(b"".join(sorted(found))).hexdigest()[:20]
 
 
 def version_of(table: Resources) -> str:

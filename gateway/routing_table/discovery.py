@@ -4,22 +4,27 @@ The contract between ``gateway/agent/discovery.py`` and ``controller/publish/dis
 the server proves itself by a certificate of the controller's authority, on every connection.
 
 ``POST /v1/certificate``
-    Needs no client certificate. ``Authorization: Bearer`` a service-account token of audience
-    :data:`AUDIENCE`; the body is a certificate request, PEM. The answer is the chain, PEM, leaf first.
-    The identity is the token's; nothing that the request says about names counts.
+    The body is a certificate request, PEM; the answer is the chain, PEM, leaf first. The identity is that of the
+    proof, and nothing that the request says about names counts. Proof is ``Authorization: Bearer`` a service-account
+    token of audience :data:`AUDIENCE`, or a join token, which is good once; or without it the client certificate of
+    the connection, which is renewed so.
+
+``GET /v1/bundle``
+    The trust bundle, PEM. Needs no proof.
 
 ``POST /v1/stream``
     Needs the certificate, as everything below. The body is a :class:`Hello`. The answer never ends by itself: lines
-    of JSON, first a :class:`Welcome`, then as they come updates (``wire``: Snapshot and Delta, one a line) and
-    a :class:`Heartbeat` whenever nothing else was said for a while. Which table it is follows from the
-    certificate. A new update is sent only after the last one was answered, so nothing queues up: what
-    changed meanwhile is one delta.
+    of JSON, first a :class:`Welcome`, then as they come updates (``wire``: Snapshot and Delta, one a line), a
+    :class:`Trust` whenever the trust bundle has changed, and a :class:`Heartbeat` whenever nothing else was said for a
+    while. Which table it is follows from the certificate. A new update is sent only after the last one was answered,
+    so nothing queues up: what changed meanwhile is one delta.
 
 ``POST /v1/stream/{id}/answer``
     The body is ``Applied``: what this gateway holds *now*, whole: the version, everything that stays refused,
     every listener; ``error`` if the last update was refused as a whole. It answers an update and may be said
     again at any time. An empty body means "as before", and answers a heartbeat: who hears neither for long
-    enough gives the connection up, on both sides.
+    enough gives the connection up, on both sides. Every answer says in :data:`BUNDLE_HEADER` which trust bundle is in
+    force there, and in :data:`ROOT_KEY_HEADER` what root its certificate leads to.
 
 ``POST /v1/answers``
     From the other replicas of the controller: the :class:`Relayed` answers of their gateways.
@@ -46,8 +51,14 @@ from gateway.routing_table.model import FORMAT, Applied, Resources
 
 AUDIENCE: Final = "sekisho-controller"
 CERTIFICATE_PATH: Final = "/v1/certificate"
+BUNDLE_PATH: Final = "/v1/bundle"
 STREAM_PATH: Final = "/v1/stream"
 ANSWERS_PATH: Final = "/v1/answers"
+
+BUNDLE_HEADER: Final = "sekisho-bundle"
+"""The digest (:func:`trust_digest`) of the bundle that the controller is verified by."""
+ROOT_KEY_HEADER: Final = "sekisho-root-key"
+"""The key identifier, hexadecimal, of the root that the client certificate leads to."""
 
 HEARTBEAT_SECONDS: Final = 10.0
 SILENCE_SECONDS: Final = 30.0
@@ -73,6 +84,15 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What it holds of an earlier stream; None asks for a snapshot."""
 
 
+class Trust(msgspec.Struct, frozen=True, tag="trust"):
+    """What the controller, and everybody whom its authority certifies, is to be verified by from now on."""
+
+    bundle: str
+    """Certificates, PEM."""
+    root_key: str = ""
+    """The key identifier of the root that certificates lead to that are signed now: others are renewed soon."""
+
+
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
     """The first line of a stream."""
 
@@ -82,6 +102,8 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
     """The name of the replica."""
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     silence_seconds: float = SILENCE_SECONDS
+    trust: Trust | None = None
+    """As it is now."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
@@ -96,12 +118,17 @@ class GatewayAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     holds: Applied
     refused: str = ""
     """The version that it refused as a whole, where ``holds`` says why."""
+    bundle: str = ""
+    root_key: str = ""
+    """What its answers say of its trust and of its certificate."""
 
 
 class Relayed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All gateways of one replica of the controller; replaces what it said before."""
 
     replica: str
+    bundle: str = ""
+    """The digest of the trust bundle in force there."""
     answers: tuple[GatewayAnswer, ...] = ()
 
 

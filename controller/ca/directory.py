@@ -13,7 +13,6 @@ import datetime
 import fcntl
 import logging
 import os
-import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -30,7 +29,7 @@ from controller.ca.material import (
     PRIVATE_KEY,
     Material,
 )
-from controller.ca.root import AuthorityError, Root
+from controller.ca.root import AuthorityError, Root, split_pem
 
 SIGNING_FILE: Final = "ca.pem"
 """The private key, and the certificates in the order in which an authority reads them."""
@@ -38,7 +37,8 @@ NEXT_FILE: Final = "next.pem"
 PREVIOUS_FILE: Final = PREVIOUS
 DENIED_FILE: Final = DENIED
 _LOCK_FILE: Final = "lock"
-_PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----\s*", re.DOTALL)
+_LIFETIME_FILE: Final = "certificate-lifetime"
+_USUAL_LIFETIME: Final = datetime.timedelta(days=1)
 _MOST_BYTES: Final = 4 * 1024 * 1024
 _LOOK_SECONDS: Final = 1.0
 
@@ -101,6 +101,15 @@ class AuthorityDirectory:
         times = [self._modified(name) for name in (SIGNING_FILE, NEXT_FILE, PREVIOUS_FILE)]
         return datetime.datetime.fromtimestamp(max(times), datetime.UTC)
 
+    def keep_lifetime(self, lifetime: datetime.timedelta) -> None:
+        """For commands that have to know how long certificates are in use."""
+        self.write(_LIFETIME_FILE, f"{lifetime.total_seconds():.0f}\n")
+
+    def lifetime(self) -> datetime.timedelta:
+        """What was kept; a day where nothing was."""
+        text = self.text(_LIFETIME_FILE).strip()
+        return datetime.timedelta(seconds=int(text)) if text.isdecimal() else _USUAL_LIFETIME
+
     async def follow(self, authority: Authority) -> None:
         """For ever: what changes in the directory is taken over by ``authority``."""
         seen = self._seen()
@@ -134,13 +143,11 @@ class AuthorityDirectory:
             raise AuthorityError(f"the directory {self.path} cannot be used: {error.strerror}") from error
 
     def _pair(self, name: str) -> tuple[str, str]:
-        """Certificates, and the first private key."""
-        text = self.text(name)
-        found = _PRIVATE_KEY.search(text)
-        if found is None:
-            return text, ""
-        _check_private(self.path / name)
-        return _PRIVATE_KEY.sub("", text), found.group()
+        """Certificates, and the private key."""
+        certificates, key = split_pem(self.text(name))
+        if key:
+            _check_private(self.path / name)
+        return certificates, key
 
     def text(self, name: str) -> str:
         """A file of the directory; empty where there is none."""

@@ -7,6 +7,7 @@ the text can say so, and not by the first gateway that shows what was signed wit
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -23,6 +24,7 @@ SKEW: Final = datetime.timedelta(minutes=5)
 """Certificates begin a little before now: clocks differ."""
 _MOST_CERTIFICATES: Final = 32
 _SMALLEST_RSA: Final = 2048
+_PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----\s*", re.DOTALL)
 
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -102,6 +104,12 @@ def parse_certificates(text: str) -> list[x509.Certificate]:
     if len(found) > _MOST_CERTIFICATES:
         raise AuthorityError(f"the authority has more than {_MOST_CERTIFICATES} certificates")
     return found
+
+
+def split_pem(text: str) -> tuple[str, str]:
+    """The certificates of a text in PEM, and its first private key; empty where there is none."""
+    found = _PRIVATE_KEY.search(text)
+    return (_PRIVATE_KEY.sub("", text), found.group()) if found is not None else (text, "")
 
 
 def pem(certificate: x509.Certificate) -> str:

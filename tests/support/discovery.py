@@ -133,8 +133,12 @@ class GatewayHalf:
         self.bundle.write_text(bundle or controller.authority.bundle_pem)
         self.engine = FakeEngine()
         self.agent = Agent(self.engine, None, lambda: 1_000.0)
-        proof = {"join_token" if joins else "token": self.token}
-        settings = IdentitySettings(controller=url or controller.url, trust_bundle=self.bundle, **proof)
+        settings = IdentitySettings(
+            controller=url or controller.url,
+            trust_bundle=self.bundle,
+            token=None if joins else self.token,
+            join_token=self.token if joins else None,
+        )
         self.identity = ControllerSource(settings, utc_now, random.random)
         self.discovery = Discovery(controller.url, name, self.agent, self.identity, lambda: 0.0)
         self._tasks: list[asyncio.Task[None]] = []

@@ -30,7 +30,7 @@ _RENEW_TO: Final = 4 / 5
 _SHORTEST_WAIT: Final = datetime.timedelta(seconds=0.5)
 _RETRY_SECONDS: Final = (1.0, 60.0)
 _LOOK_SECONDS: Final = 5.0
-"""How often the mounted bundle is looked at, and how much life is left."""
+"""How often the mounted bundle is looked at, and how much life is left; more often where lives are short."""
 _OTHER_ROOT_SECONDS: Final = 60.0
 """Within so many seconds, or a tenth of a life if that is less, all have certificates of another root."""
 
@@ -77,7 +77,8 @@ class ControllerSource(IdentitySource):
         """Until the next thing to do, or to look at."""
         due = (self._renew_at - self._now()).total_seconds() if self._renew_at is not None else _LOOK_SECONDS
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(max(due, 0.0), _LOOK_SECONDS)):
+            look = min(max(self._life.total_seconds() / 10, 0.5), _LOOK_SECONDS)
+            async with asyncio.timeout(min(max(due, 0.0), look)):
                 await self._look.wait()
         self._look.clear()
 

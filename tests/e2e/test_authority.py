@@ -57,7 +57,7 @@ class Mesh:
 def mesh(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mesh]:
     port, directory = free_port(), tmp_path / "ca"
     manifests = [gateway_class(), gateway(http_listener(free_port()))]
-    options = ["--ca-dir", directory, "--ca", f"127.0.0.1:{port}"]
+    options: list[str | Path] = ["--ca-dir", directory, "--ca", f"127.0.0.1:{port}"]
     options += ["--trust-domain", "example.org", "--certificate-lifetime", request.param]
     with Sekisho(tmp_path / "up", manifests, arguments=options) as sekisho:
         yield Mesh(sekisho, port, directory)

@@ -89,7 +89,8 @@ async def test_a_gateway_that_has_not_said_what_it_trusts_holds_the_change_up(tm
 async def test_the_leader_knows_what_the_gateways_of_others_trust(tmp_path: Path) -> None:
     authority = Authority.create(AuthoritySettings())
     follower, leader = ControllerHalf(authority), ControllerHalf(authority)
-    async with follower, leader, GatewayHalf(tmp_path, follower):
+    async with follower, leader, GatewayHalf(tmp_path, follower) as gateway:
+        gateway.identity._chance = lambda: 0.01  # of the minute within which all renew
         settings = RelaySettings(account=CONTROLLER, replica="controller-2", server_name="localhost")
         relay = Relay(settings, authority, follower.subscriptions, lambda: f"https://127.0.0.1:{leader.port}")
         relaying = asyncio.create_task(relay.run())

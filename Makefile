@@ -91,6 +91,11 @@ bench: $(ENGINE) ## The gateway beside nginx, HAProxy and Envoy: CPU per request
 bench-idle: $(ENGINE) ## Memory with 10,000 idle connections and a table of 5,000 routes
 	$(BIN)/python -m tests.bench.idle
 
+.PHONY: bench-control
+bench-control: $(ENGINE) $(HELM_INSTALLED) ## The control plane beside Envoy Gateway, on a one-machine cluster. Needs root
+	@$(call require,go,install Go 1.26 or newer from your distribution or from the Go project)
+	$(BIN)/python -m tests.bench.control $(BENCH_ARGUMENTS)
+
 .PHONY: soak
 soak: $(ENGINE) ## 300 changes under load: counts failed requests and dropped streams
 	$(BIN)/python -m tests.e2e.soak_changes

@@ -27,6 +27,7 @@ from controller.config import (
     DEFAULT_DISCOVERY,
     DEFAULT_HEALTH,
     LOG_LEVELS,
+    PULL_POLICIES,
     ClusterSettings,
     StandaloneSettings,
     TranslationSettings,
@@ -216,6 +217,20 @@ def _add_controller(commands: argparse._SubParsersAction[argparse.ArgumentParser
     )
     parser.add_argument("--gateway-image", required=True, metavar="IMAGE", help="what the pods of a Gateway run")
     parser.add_argument(
+        "--gateway-image-pull-policy",
+        choices=PULL_POLICIES,
+        default="IfNotPresent",
+        help="of that image (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--gateway-image-pull-secret",
+        dest="gateway_image_pull_secrets",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a Secret of each Gateway's namespace to pull it with; may be repeated",
+    )
+    parser.add_argument(
         "--namespace",
         default=os.environ.get("POD_NAMESPACE", ""),
         metavar="NAMESPACE",
@@ -388,6 +403,8 @@ def _controller(arguments: argparse.Namespace, _writer: Writer) -> int:
         ClusterSettings(
             namespace=arguments.namespace,
             gateway_image=arguments.gateway_image,
+            image_pull_policy=arguments.gateway_image_pull_policy,
+            image_pull_secrets=tuple(arguments.gateway_image_pull_secrets),
             discovery=AdminAddress.parse(arguments.discovery, "--discovery"),
             health=AdminAddress.parse(arguments.health, "--health"),
             admin=AdminAddress.parse(arguments.admin),

@@ -22,6 +22,7 @@ DEFAULT_HEALTH: Final = "0.0.0.0:15021"
 DEFAULT_TRUST_DOMAIN: Final = "cluster.local"
 CONTROLLER_SERVICE: Final = "sekisho-controller"
 """The name of the controller's Service, and of its account in certificates."""
+PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 DEFAULT_CERTIFICATE_LIFETIME: Final = "24h"
 _TRUST_DOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9._]{0,253}[a-z0-9])?")
@@ -98,6 +99,10 @@ class ClusterSettings:
     """Of the cluster's DNS."""
     controller_url: str = ""
     """Where gateways find this controller; empty: its Service."""
+    image_pull_policy: str = "IfNotPresent"
+    """Of the gateways' image."""
+    image_pull_secrets: tuple[str, ...] = ()
+    """Of gateways whose GatewayParameters name none; each Gateway's namespace needs them."""
     log_level: str = "info"
     lease_seconds: int = 15
     """How long a leader that is not heard of is waited for."""

@@ -8,11 +8,12 @@ traffic and waits for nothing: `sekisho up` drives it with changes and answers o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
 from controller.config import TranslationSettings
+from controller.kept_secrets import KeptSecrets
 from controller.report import ListenerUrls, Report
 from controller.resources import Problem
 from controller.sources import Change
@@ -44,8 +45,10 @@ class Taken(msgspec.Struct, frozen=True):
 class ObjectPipeline:
     """Every object there is, and what all of them mean."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, kept: KeptSecrets | None = None) -> None:
+        """``kept``: Secrets that vanish are served on; without it what is gone is gone."""
         self._options = options
+        self._kept = kept
         self._store = Store()
         self._translator = Translator(options)
         self._translation = Translation({}, {}, {})
@@ -69,7 +72,7 @@ class ObjectPipeline:
     def take(self, changes: Iterable[Change]) -> Taken:
         """Takes over what changed."""
         changed: set[Key] = set()
-        for change in changes:
+        for change in self._with_kept(changes):
             changed |= self._store.apply(change.upserts, change.deletes)
             self._problems = change.problems
         snapshot = self._store.snapshot()
@@ -83,6 +86,18 @@ class ObjectPipeline:
             update.changed_statuses if update else frozenset({*before.statuses, *after.statuses}),
             update.changed_infrastructure if update else frozenset({*before.infrastructure, *after.infrastructure}),
         )
+
+    def _with_kept(self, changes: Iterable[Change]) -> Iterator[Change]:
+        """The changes as they are to be stored. Each is made when those before it are."""
+        if self._kept is None:
+            yield from changes
+            return
+        tables = self._translation.tables
+        released = self._kept.release(self._store.snapshot(), tables)
+        if released != Change():
+            yield msgspec.structs.replace(released, problems=self._problems)
+        for change in changes:
+            yield self._kept.rewrite(change, self._store.snapshot(), tables)
 
     def _update(self, snapshot: Snapshot, changed: Iterable[Key]) -> Update | None:
         try:

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ from controller.cluster.serving import (
 from controller.cluster.statuses import Statuses
 from controller.cluster.telemetry import Gauges, Telemetry
 from controller.config import ClusterSettings, ProcessIdentity
+from controller.kept_secrets import KeptSecrets
 from controller.kube.authority_secret import follow
 from controller.kube.client import Api
 from controller.kube.clock import SystemClock
@@ -80,7 +81,7 @@ class ClusterController:
         # 3. What is made of it.
         options = cluster_options(settings, identity)
         self._telemetry = Telemetry()
-        self._pipeline = ObjectPipeline(options)
+        self._pipeline = ObjectPipeline(options, KeptSecrets())
         self._subscriptions = Subscriptions(self._told)
         self._writer = StatusWriter(
             self._api,
@@ -90,7 +91,7 @@ class ClusterController:
             chance=random.random,
         )
         self._source.on_touched(self._writer.look_again)
-        self._statuses = Statuses(self._source.seen, self._writer.want, self._touched)
+        self._statuses = Statuses(self._source.seen, self._writer.want, self._touched, self._unprovisioned)
         self._notices = Notices(
             EventRecorder(self._api, clock, instance=identity.name),
             self._statuses.status,
@@ -103,7 +104,7 @@ class ClusterController:
         self._provisioner = Provisioner(
             self._api,
             provision_settings(settings, ""),
-            lambda gateway: self._notices.touched([gateway]),
+            self._statuses.provisioning,
             namespaces=settings.watched_namespaces,
             clock=clock,
             chance=random.random,
@@ -275,6 +276,9 @@ class ClusterController:
             yield Remark("WithoutEffect", text)
         for text in self._provisioner.problems(key):
             yield Remark("ProvisioningFailed", text)
+
+    def _unprovisioned(self, gateway: Key) -> Sequence[str]:
+        return self._provisioner.problems(gateway)
 
     def _touched(self, keys: Iterable[Key]) -> None:
         self._notices.touched(keys)

@@ -16,7 +16,13 @@ _WILDCARD_6: Final = "::"
 
 def provision_settings(settings: ClusterSettings, bundle: str) -> ProvisionSettings:
     """What is the same for all Gateways; ``bundle``: what they know the controller by."""
-    return ProvisionSettings(image=settings.gateway_image, controller_url=settings.controller_url, bundle_pem=bundle)
+    return ProvisionSettings(
+        image=settings.gateway_image,
+        controller_url=settings.controller_url,
+        bundle_pem=bundle,
+        image_pull_policy=settings.image_pull_policy,
+        image_pull_secrets=settings.image_pull_secrets,
+    )
 
 
 def connection_of(settings: ClusterSettings) -> Connection:

@@ -8,7 +8,6 @@ import logging
 import signal
 from typing import Final
 
-from controller.app import run_until_done
 from controller.cluster.app import ClusterController
 from controller.config import ClusterSettings, ProcessIdentity
 
@@ -21,7 +20,9 @@ def run_controller(settings: ClusterSettings) -> int:
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
     logging.getLogger("sekisho.admin").setLevel(logging.WARNING)
-    return run_until_done(lambda: _run(settings))
+    # Not on uvloop: there, what aiohttp closes after a handshake that the API server cut may be another's socket.
+    with asyncio.Runner() as runner:
+        return runner.run(_run(settings))
 
 
 async def _run(settings: ClusterSettings) -> int:

@@ -2,12 +2,12 @@
 
 Owns joining translation's half and the data plane's half of a status. ``Accepted`` and ``ResolvedRefs`` are
 handed on with the change that they follow from and wait for no gateway: they speak of the object, and an answer
-that comes later changes ``Programmed`` alone.
+that comes later changes ``Programmed`` alone, as does what keeps a Gateway's Deployment and the rest from standing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,8 +17,9 @@ from controller.kube.status_writer import Wanted
 from controller.kube.wanted import wanted_statuses
 from controller.pipeline import Taken
 from controller.status import Answers, Programmed
+from controller.status.provisioning import with_provisioning
 from controller.store import Key, Snapshot
-from controller.translate import Condition, ConditionType, Status, Translation
+from controller.translate import Condition, ConditionType, GatewayStatus, Status, Translation
 from gateway.routing_table.model import Applied, Resources
 
 _WITH_LISTENERS: Final = frozenset({"Gateway", "ListenerSet"})
@@ -31,12 +32,20 @@ class Statuses:
     """Every status as it should be written now."""
 
     def __init__(
-        self, seen: Callable[[Key], Seen | None], want: Want, touched: Callable[[Iterable[Key]], None]
+        self,
+        seen: Callable[[Key], Seen | None],
+        want: Want,
+        touched: Callable[[Iterable[Key]], None],
+        unprovisioned: Callable[[Key], Sequence[str]] = lambda _gateway: (),
     ) -> None:
-        """``touched`` hears of every object whose status may be another."""
+        """``touched`` hears of every object whose status may be another.
+
+        ``unprovisioned``: why what a Gateway needs does not stand; :meth:`provisioning` when it is another.
+        """
         self._answers = Answers(lambda key: standing(seen(key)))
         self._want = want
         self._touched = touched
+        self._unprovisioned = unprovisioned
         self._translation = Translation({}, {}, {})
         self._snapshot = Snapshot()
         self._uids: dict[Key, str] = {}
@@ -62,6 +71,10 @@ class Statuses:
         """Nobody has answered for a table for long."""
         self._bring(self._answers.lapse(name))
 
+    def provisioning(self, gateway: Key) -> None:
+        """What keeps the Gateway's objects from standing is another than before."""
+        self._bring((gateway,))
+
     def begin(self) -> None:
         """This replica writes from now on, where another did: it goes on from what stands."""
         self._answers.read_again()
@@ -70,12 +83,15 @@ class Statuses:
     def status(self, key: Key) -> Status | None:
         """What an object's status should be."""
         translated = self._translation.statuses.get(key)
-        return None if translated is None else self._answers.status(key, translated)
+        return None if translated is None else self._joined(key, translated)
 
     def every(self) -> dict[Key, Status]:
         """All of them."""
-        answers = self._answers
-        return {key: answers.status(key, status) for key, status in self._translation.statuses.items()}
+        return {key: self._joined(key, status) for key, status in self._translation.statuses.items()}
+
+    def _joined(self, key: Key, translated: Status) -> Status:
+        status = self._answers.status(key, translated)
+        return with_provisioning(status, self._unprovisioned(key)) if isinstance(status, GatewayStatus) else status
 
     def _bring(self, keys: Iterable[Key]) -> None:
         keys = list(keys)

@@ -58,9 +58,9 @@ class Backoff:
         """How many waits since the last success."""
         return self._failures
 
-    def next(self) -> float:
-        """Seconds to wait after another failure."""
-        bound = min(self._longest, self._first * 2.0 ** min(self._failures, 30))
+    def next(self, longest: float | None = None) -> float:
+        """Seconds to wait after another failure; ``longest`` bounds this wait alone."""
+        bound = min(self._longest if longest is None else longest, self._first * 2.0 ** min(self._failures, 30))
         self._failures += 1
         return bound * (0.5 + 0.5 * self._chance())
 

@@ -44,6 +44,8 @@ class WatchSettings:
     """Everything is listed again this long after the last list, whatever the watch told."""
     first_wait: float = 0.25
     longest_wait: float = 30.0
+    unreachable_wait: float = 4.0
+    """The longest wait for a server that cannot be reached at all: to ask it costs it nothing, and it is awaited."""
     absent_look: float = 0.5
     absent_wait: float = 60.0
     """Between looks for a kind that the cluster does not have."""
@@ -91,6 +93,8 @@ class Informer:
         self._version = ""
         self._listed_at = 0.0
         self._whole_list = False
+        self._away = False
+        """Whether the server could not be reached the last time."""
 
     @property
     def name(self) -> str:
@@ -113,10 +117,12 @@ class Informer:
                 await self._list()
             told = await self._watch()
         except _ExpiredError:
+            self._reached()
             logger.info("%s: the version to go on from is too old, everything is listed again", self.name)
             self._version = ""
             return self._backoff.next() if self._backoff.failures else self._count_failure()
         except ApiError as error:
+            self._reached()
             self.failure = str(error)
             return self._refused(error)
         except UnreachableError as error:
@@ -127,13 +133,20 @@ class Informer:
             if self._clock.monotonic() - began >= self._settings.silence:
                 # A quiet cluster behind a server without bookmarks: nothing has failed.
                 self._backoff.reset()
-            return self._backoff.next()
-        self.failure = ""
+            self._away = True
+            return self._backoff.next(self._settings.unreachable_wait)
+        self.failure, self._away = "", False
         # A server that ends every watch at once is not asked in a circle.
         if told or self._clock.monotonic() - began >= 1.0:
             self._backoff.reset()
             return 0.0
         return self._backoff.next()
+
+    def _reached(self) -> None:
+        """What it says now has nothing to do with how long it was away: the waits begin anew."""
+        if self._away:
+            self._away = False
+            self._backoff.reset()
 
     def _count_failure(self) -> float:
         """The first failure is tried again at once, and is counted."""

@@ -82,20 +82,28 @@ class Observed:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _follow(self, kind: str, namespace: str) -> None:
-        backoff = Backoff(self._settings.first_wait, self._settings.longest_wait, self._chance)
+        backoff, away = Backoff(self._settings.first_wait, self._settings.longest_wait, self._chance), False
         while True:
-            began = self._clock.monotonic()
+            began, longest = self._clock.monotonic(), None
             try:
                 version = await self._list(kind, namespace)
                 await self._watch(kind, namespace, version)
-            except (ApiError, UnreachableError) as error:
-                refused = isinstance(error, ApiError) and error.status == 403
-                logger.log(logging.WARNING if refused else logging.INFO, "provisioned %s: %s", kind, error)
+            except UnreachableError as error:
+                # Said once for each kind, as the other watches do.
+                logger.log(logging.DEBUG if away else logging.INFO, "provisioned %s: %s", kind, error)
+                longest, away = self._settings.unreachable_wait, True
+            except ApiError as error:
+                logger.log(logging.WARNING if error.status == 403 else logging.INFO, "provisioned %s: %s", kind, error)
+                if away:
+                    # How long it was away says nothing about how long this will last.
+                    away = False
+                    backoff.reset()
             except Exception:
                 logger.exception("watching provisioned objects of kind %s failed and is begun again", kind)
             if self._clock.monotonic() - began >= self._settings.longest_wait:
                 backoff.reset()
-            await self._clock.sleep(backoff.next())
+                away = False
+            await self._clock.sleep(backoff.next(longest))
 
     async def _list(self, kind: str, namespace: str) -> str:
         query = {"labelSelector": _SELECTOR, "limit": _PAGE}

@@ -30,6 +30,8 @@ class ProvisionerSettings:
     workers: int = 4
     first_wait: float = 0.5
     longest_wait: float = 60.0
+    unreachable_wait: float = 4.0
+    """The longest wait for an API server that cannot be reached at all."""
     quarrel: float = 300.0
     """Two repairs of one object within this time are a quarrel, and each next one waits longer."""
     watch: int = 300

@@ -28,6 +28,8 @@ _POD_FIELDS: Final = {
     "POD_NAMESPACE": "metadata.namespace",
     "POD_IP": "status.podIP",
 }
+# A table that is replaced leaves memory behind: by default the allocator holds on to it, in huge pages besides.
+_MEMORY: Final = {"MIMALLOC_ALLOW_THP": "0", "MIMALLOC_PURGE_DELAY": "10"}
 
 
 def deployment_spec(infrastructure: Infrastructure, settings: ProvisionSettings) -> dict[str, Any]:
@@ -135,8 +137,11 @@ def _arguments(parameters: DeploymentParameters, settings: ProvisionSettings) ->
 
 
 def _environment(parameters: DeploymentParameters) -> list[dict[str, Any]]:
+    """Those of the pod are ours; the allocator's may be set otherwise."""
     own = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in _POD_FIELDS.items()]
-    return own + [dict(variable) for variable in parameters.env or () if variable["name"] not in _POD_FIELDS]
+    asked = [dict(variable) for variable in parameters.env or () if variable["name"] not in _POD_FIELDS]
+    names = {variable["name"] for variable in asked}
+    return own + [{"name": name, "value": value} for name, value in _MEMORY.items() if name not in names] + asked
 
 
 def _resources(parameters: DeploymentParameters) -> dict[str, Any]:

@@ -129,7 +129,7 @@ from controller.resources.route_filters import (
     HTTPRouteFilter,
     HTTPURLRewriteFilter,
 )
-from controller.resources.secret import Secret
+from controller.resources.secret import KeptSecret, Secret
 from controller.resources.selector import LabelSelector, LabelSelectorRequirement
 from controller.resources.service import Service, ServicePort, ServiceSpec
 from controller.resources.stream_route import (
@@ -236,6 +236,7 @@ __all__ = [
     "IngressServiceBackend",
     "IngressSpec",
     "IngressTLS",
+    "KeptSecret",
     "LabelSelector",
     "LabelSelectorRequirement",
     "Listener",

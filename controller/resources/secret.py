@@ -41,6 +41,15 @@ class Secret(Resource, frozen=True, kw_only=True):
         )
 
 
+class KeptSecret(Secret, frozen=True, kw_only=True):
+    """What a Secret held before it was deleted or spoiled, in its place. Made by the controller, never read."""
+
+    problem: str
+    """What became of the Secret, as the rest of a sentence about it."""
+    instead: Secret | None = None
+    """The Secret as it stands there; None where there is none."""
+
+
 def join_base64(document: dict[str, Any], field: str) -> dict[str, Any]:
     """The document with line breaks taken out of the base64 values of ``field``."""
     values = document.get(field)

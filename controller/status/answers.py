@@ -17,7 +17,7 @@ from controller.status.ingresses import ingress_with_refusal
 from controller.status.routes import parents_in, refused_routes, with_refusal
 from controller.store import Key
 from controller.translate import GatewayStatus, IngressStatus, ListenerSetStatus, RouteStatus, Status
-from controller.translate.conditions import Condition, ConditionType
+from controller.translate.conditions import Condition, ConditionReason, ConditionType
 from controller.translate.names import gateway_of, object_name
 from gateway.routing_table.model import Applied, Resources
 
@@ -26,6 +26,8 @@ WithListeners = GatewayStatus | ListenerSetStatus
 Programmed = Mapping[str, Condition]
 """``Programmed`` of a Gateway or ListenerSet under the empty name, and of its listeners under theirs."""
 _NO_ANSWER = Applied(version="")
+_NOT_OF_GATEWAYS = ADDRESS_REASONS | {ConditionReason.PROVISIONING_FAILED}
+"""Found anew by each process that looks."""
 
 
 class _Table:
@@ -216,8 +218,8 @@ def _held(status: WithListeners, said: Programmed) -> WithListeners:
 
 
 def _kept(conditions: tuple[Condition, ...], said: Condition | None) -> tuple[Condition, ...]:
-    """``said`` in the place of a ``Programmed`` that is not known yet; of addresses it says nothing any more."""
-    if said is None or said.reason in ADDRESS_REASONS:
+    """``said`` in the place of a ``Programmed`` that is not known yet; of what is no gateway's word, nothing holds."""
+    if said is None or said.reason in _NOT_OF_GATEWAYS:
         return conditions
     return tuple(
         said if condition.type == ConditionType.PROGRAMMED and condition.status == "Unknown" else condition

@@ -131,9 +131,7 @@ class GatewayAnswer:
         return fails(ConditionType.PROGRAMMED, ConditionReason.PORT_UNAVAILABLE, message, generation)
 
     def _refusal(self, listener: Listener) -> str:
-        reason = self._gateway_refusal or self._refused.get(("listeners", listener.key), "")
-        if reason:
-            return f"the data plane refused it: {reason}; {_STAYS}"
+        """What was refused first goes first: without its certificate the listener is refused too, which says less."""
         needs = [("certificates", certificate) for certificate in listener.certificates]
         if listener.client_validation is not None:
             needs += [("trust_bundles", bundle) for bundle in listener.client_validation.trust_bundles]
@@ -142,7 +140,8 @@ class GatewayAnswer:
             if reason:
                 what = kind.removesuffix("s").replace("_", " ")
                 return f"the data plane refused the {what} {key}: {reason}; {_STAYS}"
-        return ""
+        reason = self._gateway_refusal or self._refused.get(("listeners", listener.key), "")
+        return f"the data plane refused it: {reason}; {_STAYS}" if reason else ""
 
     def _address_error(self, address: str) -> str | None:
         """Why nothing of the Gateway answers at an address, or None if something does or may."""

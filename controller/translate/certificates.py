@@ -12,16 +12,18 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from controller.resources import ConfigMap, Secret
+from controller.resources import ConfigMap, KeptSecret, Secret
 from controller.store import Key
 from controller.translate.graph import Reads, Stage
 from controller.translate.names import secret_key
 from controller.translate.stages import Rank
 from gateway.routing_table import model
 
+_KEPT = "keeps being served until nothing refers to it or the controller starts anew"
+
 
 class Material(msgspec.Struct, frozen=True):
-    """What an object holds. ``problem`` is empty exactly if there is a resource."""
+    """What an object holds, or why nothing. Both: what it held before is kept, and ``problem`` says why."""
 
     certificate: model.Certificate | None = None
     trust_bundle: model.TrustBundle | None = None
@@ -32,18 +34,21 @@ def _certificate(key: Key, reads: Reads) -> Material:
     secret = reads.get(Secret, key.namespace, key.name)
     if secret is None:
         return Material(problem=f"{key} does not exist")
-    missing = [name for name in ("tls.crt", "tls.key") if not secret.data.get(name)]
-    if missing:
-        return Material(problem=f"{key} has no {' and no '.join(missing)}")
-    chain, private_key = secret.data["tls.crt"], secret.data["tls.key"]
-    problem = _pair_problem(chain, private_key)
+    problem = certificate_problem(secret)
     if problem:
         return Material(problem=f"{key} {problem}")
-    return Material(
-        certificate=model.Certificate(
-            key=secret_key(key), chain=chain.decode("ascii"), private_key=private_key.decode("ascii")
-        )
-    )
+    chain, private_key = secret.data["tls.crt"].decode("ascii"), secret.data["tls.key"].decode("ascii")
+    kept = f"{key} {secret.problem}; the certificate it held before {_KEPT}" if isinstance(secret, KeptSecret) else ""
+    certificate = model.Certificate(key=secret_key(key), chain=chain, private_key=private_key)
+    return Material(certificate=certificate, problem=kept)
+
+
+def certificate_problem(secret: Secret) -> str:
+    """Why a Secret holds no certificate and key, as the rest of a sentence about it; empty if it does."""
+    missing = [name for name in ("tls.crt", "tls.key") if not secret.data.get(name)]
+    if missing:
+        return f"has no {' and no '.join(missing)}"
+    return _pair_problem(secret.data["tls.crt"], secret.data["tls.key"])
 
 
 def _pair_problem(chain: bytes, private_key: bytes) -> str:
@@ -74,6 +79,8 @@ def _trust_bundle(key: Key, reads: Reads) -> Material:
     text: str | bytes | None
     if key.kind == "Secret":
         secret = reads.get(Secret, key.namespace, key.name)
+        if isinstance(secret, KeptSecret):
+            secret = secret.instead
         if secret is None:
             return Material(problem=f"{key} does not exist")
         text = secret.data.get("ca.crt")

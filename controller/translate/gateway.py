@@ -28,7 +28,7 @@ from controller.translate.listeners import ParsedListener, parse_listeners
 from controller.translate.names import listener_key, object_name
 from controller.translate.options import STANDALONE_TABLE, Options
 from controller.translate.parameters import find_parameters, gateway_settings
-from controller.translate.secret_refs import resolve_certificate
+from controller.translate.secret_refs import Resolved, resolve_certificate
 from controller.translate.stages import Rank
 from gateway.routing_table import model
 
@@ -130,8 +130,8 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
         listeners=own,
         sets=tuple((owner, listeners) for (owner, _), listeners in zip(sets, others, strict=True)),
         problem=problem,
-        client_certificate=client if isinstance(client, model.Certificate) else None,
-        client_problem=client if isinstance(client, Problem) else None,
+        client_certificate=client.certificate,
+        client_problem=client.problem,
     )
 
 
@@ -141,10 +141,10 @@ def _addresses(gateway: Gateway, options: Options) -> tuple[str, ...] | Problem:
     return address_problem(gateway.spec.addresses) or (options.address,)
 
 
-def _client_certificate(reads: Reads, key: Key, gateway: Gateway) -> model.Certificate | Problem | None:
+def _client_certificate(reads: Reads, key: Key, gateway: Gateway) -> Resolved:
     backend = gateway.spec.tls.backend if gateway.spec.tls else None
     if backend is None or backend.client_certificate_ref is None:
-        return None
+        return Resolved(None, None)
     reason = ConditionReason.INVALID_CLIENT_CERTIFICATE_REF
     return resolve_certificate(reads, key, GATEWAY_GROUP, backend.client_certificate_ref, reason)
 

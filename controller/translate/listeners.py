@@ -231,5 +231,5 @@ def _certificates(
         resolve_certificate(reads, owner, GATEWAY_GROUP, reference, ConditionReason.INVALID_CERTIFICATE_REF)
         for reference in references
     ]
-    certificates = {found.key: found for found in resolved if isinstance(found, model.Certificate)}
-    return tuple(certificates.values()), tuple(found for found in resolved if isinstance(found, Problem))
+    certificates = {found.certificate.key: found.certificate for found in resolved if found.certificate is not None}
+    return tuple(certificates.values()), tuple(found.problem for found in resolved if found.problem is not None)

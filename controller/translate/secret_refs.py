@@ -6,6 +6,8 @@ it is in another namespace, that holds a certificate and its key.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from controller.resources import Secret, SecretObjectReference
 from controller.store import Key
 from controller.translate.certificates import CERTIFICATE
@@ -15,18 +17,25 @@ from controller.translate.reference_grant import is_permitted, missing_grant
 from gateway.routing_table import model
 
 
+class Resolved(NamedTuple):
+    """What a reference leads to. Both: the Secret is gone, and what it held is kept."""
+
+    certificate: model.Certificate | None
+    problem: Problem | None
+
+
 def resolve_certificate(
     reads: Reads, referrer: Key, referrer_group: str, reference: SecretObjectReference, invalid: ConditionReason
-) -> model.Certificate | Problem:
-    """The certificate, or why it cannot be used; ``invalid`` is the reason for what is not a matter of permission."""
+) -> Resolved:
+    """The certificate, and what is wrong; ``invalid`` is the reason for what is not a matter of permission."""
     if (reference.group, reference.kind) != ("", Secret.kind):
         group = f" of group {reference.group}" if reference.group else ""
-        return Problem(
-            invalid,
-            f"{reference.kind} {reference.name}{group} cannot hold a certificate: refer to a Secret of the core group",
+        message = (
+            f"{reference.kind} {reference.name}{group} cannot hold a certificate: refer to a Secret of the core group"
         )
+        return Resolved(None, Problem(invalid, message))
     target = Key(Secret.kind, reference.namespace or referrer.namespace, reference.name)
     if not is_permitted(reads, referrer, referrer_group, target, ""):
-        return Problem(ConditionReason.REF_NOT_PERMITTED, missing_grant(referrer, target))
+        return Resolved(None, Problem(ConditionReason.REF_NOT_PERMITTED, missing_grant(referrer, target)))
     material = reads.result(CERTIFICATE, target)
-    return material.certificate or Problem(invalid, material.problem)
+    return Resolved(material.certificate, Problem(invalid, material.problem) if material.problem else None)

@@ -73,9 +73,9 @@ def _over_tls(reads: Reads, backend: BackendId, resource: model.Backend, tls: Ba
     if tls.client_certificate_ref is None:
         return with_tls(reads, backend._replace(client_certificate=None), resource, settings, str(key))
     reason = ConditionReason.INVALID_CLIENT_CERTIFICATE_REF
-    certificate = resolve_certificate(reads, key, EXPERIMENTAL_GROUP, tls.client_certificate_ref, reason)
-    if isinstance(certificate, Problem):
-        message = f"{key} cannot be reached: {certificate.message}"
+    certificate, problem = resolve_certificate(reads, key, EXPERIMENTAL_GROUP, tls.client_certificate_ref, reason)
+    if certificate is None:
+        message = f"{key} cannot be reached: {problem.message if problem else 'it has no certificate'}"
         return failing(Problem(ConditionReason.INVALID_BACKEND_TLS, message), Reason.BACKEND_TLS_INVALID)
     secret = Key("Secret", *certificate.key.split("/")[1:])
     return with_tls(reads, backend._replace(client_certificate=secret), resource, settings, str(key))

@@ -92,6 +92,17 @@ def test_probes_ask_the_port_that_the_controller_answers_on(helm: Helm) -> None:
     assert "--health=0.0.0.0:15021" in container["args"]
 
 
+def test_gateways_are_pulled_as_the_values_say(helm: Helm) -> None:
+    def parsed(values: dict[str, Any]) -> tuple[str, list[str]]:
+        arguments = cli._parser().parse_args(helm.template(values).container()["args"])
+        return arguments.gateway_image_pull_policy, arguments.gateway_image_pull_secrets
+
+    assert parsed({}) == ("IfNotPresent", [])
+    assert parsed({"image": {"pullPolicy": "Never"}}) == ("Never", [])
+    gateway = {"image": {"pullPolicy": "Always"}, "imagePullSecrets": [{"name": "one"}, {"name": "two"}]}
+    assert parsed({"image": {"pullPolicy": "Never"}, "gateway": gateway}) == ("Always", ["one", "two"])
+
+
 @pytest.mark.parametrize(
     ("image", "gateway", "expected"),
     [

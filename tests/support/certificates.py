@@ -83,9 +83,7 @@ class Authority:
         key_type: str = "ecdsa",
     ) -> Issued:
         """Issue a leaf for host names or addresses, and for URIs; negative ``days`` makes it expired."""
-        key: Key = (
-            ec.generate_private_key(ec.SECP256R1()) if key_type == "ecdsa" else rsa.generate_private_key(65537, 2048)
-        )
+        key = _new_key(key_type)
         names: list[x509.GeneralName] = [_host(host) for host in hosts]
         names += [x509.UniformResourceIdentifier(uri) for uri in uris]
         builder = _builder(
@@ -132,6 +130,13 @@ def shared_authority() -> Authority:
 def serial_number(chain: str) -> int:
     """Serial number of the first certificate of a PEM chain."""
     return x509.load_pem_x509_certificate(chain.encode()).serial_number
+
+
+def _new_key(key_type: str) -> Key:
+    """``ecdsa``, ``rsa``, or ``p521``: a curve that OpenSSL knows and the gateway's TLS does not."""
+    if key_type == "rsa":
+        return rsa.generate_private_key(65537, 2048)
+    return ec.generate_private_key(ec.SECP521R1() if key_type == "p521" else ec.SECP256R1())
 
 
 def _name(common_name: str) -> x509.Name:

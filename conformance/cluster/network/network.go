@@ -14,7 +14,12 @@ import (
 	"sekisho.dev/conformance/cluster/layout"
 )
 
-const namespaceFolder = "/run/netns"
+const (
+	namespaceFolder = "/run/netns"
+	// The bridge's own hardware address. Without one it has that of one of its ports, so that a pod that comes or goes
+	// may change it under those that remember it, which cuts them off for many seconds.
+	bridgeHardware = "0a:58:0a:f4:00:01"
+)
 
 func ip(arguments ...string) error {
 	output, err := exec.Command("ip", arguments...).CombinedOutput()
@@ -41,7 +46,7 @@ func Prepare() error {
 	}
 	for _, step := range [][]string{
 		{"link", "set", "lo", "up"},
-		{"link", "add", layout.BridgeName, "type", "bridge"},
+		{"link", "add", layout.BridgeName, "address", bridgeHardware, "type", "bridge"},
 		{"address", "add", layout.BridgeAddress + "/16", "dev", layout.BridgeName},
 		{"link", "set", layout.BridgeName, "up"},
 		{"route", "add", "local", layout.ServiceRange, "dev", "lo"},

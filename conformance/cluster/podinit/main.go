@@ -125,13 +125,14 @@ type source struct {
 }
 
 func openSources(spec *container.Spec) ([]source, error) {
-	var mounts []container.Mount
-	// Programs outside the machine's usual folders, such as those of a temporary folder, stay reachable at their path.
+	mounts := slices.Clone(spec.Mounts)
+	// Programs outside the machine's usual folders stay reachable at their path. They come last: a volume at /tmp would
+	// hide those of a temporary folder.
 	for _, path := range spec.Programs {
 		mounts = append(mounts, container.Mount{Source: path, Target: path, ReadOnly: true})
 	}
 	var sources []source
-	for _, mount := range append(mounts, spec.Mounts...) {
+	for _, mount := range mounts {
 		file, err := os.OpenFile(mount.Source, unix.O_PATH, 0)
 		if err != nil {
 			return nil, fmt.Errorf("open the source of a mount: %w", err)

@@ -2,6 +2,7 @@ package services
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log"
 
@@ -75,14 +76,23 @@ func (b *balancer) write(ctx context.Context, service *corev1.Service, address s
 	if ingressOf(service) == address {
 		return nil
 	}
-	changed := service.DeepCopy()
-	changed.Status.LoadBalancer.Ingress = nil
+	var ingress []corev1.LoadBalancerIngress
 	if address != "" {
 		mode := corev1.LoadBalancerIPModeVIP
-		changed.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: address, IPMode: &mode}}
+		ingress = []corev1.LoadBalancerIngress{{IP: address, IPMode: &mode}}
 	}
-	_, err := b.client.CoreV1().Services(service.Namespace).UpdateStatus(ctx, changed, metav1.UpdateOptions{})
-	if apierrors.IsNotFound(err) {
+	// A patch, because what else has changed since this Service was read is of no interest here.
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": service.UID},
+		"status":   map[string]any{"loadBalancer": map[string]any{"ingress": ingress}},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = b.client.CoreV1().Services(service.Namespace).Patch(
+		ctx, service.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	// Gone, or another one under the same name: nothing is left to write.
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}
 	return err

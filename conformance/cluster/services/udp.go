@@ -11,7 +11,7 @@ import (
 
 const (
 	sessionIdle     = 30 * time.Second
-	sessionsAtMost  = 4096
+	sessionsAtMost  = 1024
 	longestDatagram = 64 << 10
 )
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	v1 "sigs.k8s.io/gateway-api/conformance/apis/v1"
@@ -39,6 +40,7 @@ func summarise(path string, partial bool) (int, error) {
 		return 1, fmt.Errorf("decode %s: %w", path, err)
 	}
 	fmt.Printf("\n%s %s, Gateway API %s (%s)\n", report.Project, report.Version, report.GatewayAPIVersion, report.GatewayAPIChannel)
+	slices.SortFunc(report.ProfileReports, func(one, other v1.ProfileReport) int { return strings.Compare(one.Name, other.Name) })
 	var core, more count
 	for _, profile := range report.ProfileReports {
 		own := counted(profile.Core)
@@ -53,10 +55,8 @@ func summarise(path string, partial bool) (int, error) {
 	}
 	show("all profiles", "core", count{passed: core.passed, failed: core.failed, skipped: core.skipped})
 	show("all profiles", "extended", count{passed: more.passed, failed: more.failed, skipped: more.skipped})
-	if core.failed+more.failed > 0 || core.passed == 0 || len(report.ProfileReports) < len(profiles) && !partial {
-		return 1, nil
-	}
-	if !partial && (core.skipped+more.skipped > 0 || len(more.unclaimed) > 0) {
+	whole := len(report.ProfileReports) == len(profiles) && core.passed > 0 && core.skipped+more.skipped == 0 && len(more.unclaimed) == 0
+	if core.failed+more.failed > 0 || !whole && !partial {
 		return 1, nil
 	}
 	return 0, nil

@@ -194,6 +194,34 @@ async def test_a_server_that_was_stopped_and_started_is_followed_again(server: F
     await comes_true(lambda: routes.names() == {"a", "b"})
 
 
+async def test_a_server_that_is_away_is_looked_for_every_few_seconds(server: FakeApiServer, api: Api) -> None:
+    server.fail(None, times=16)
+    async with watching(api) as running:
+        await comes_true(lambda: running.informer.synced)
+        assert running.clock.waits[:8] == [0.125, 0.25, 0.5, 1.0, 2.0, 2.0, 2.0, 2.0]
+
+
+async def test_a_server_that_is_back_does_not_pay_for_its_absence(server: FakeApiServer, api: Api) -> None:
+    server.fail(None, times=12)
+    server.fail(429)
+    async with watching(api) as running:
+        await comes_true(lambda: running.informer.synced)
+        assert running.clock.waits[6] == 0.125, "the first failure of another kind"
+
+
+async def test_versions_that_expired_while_the_server_was_away_are_listed_anew_at_once(
+    server: FakeApiServer, routes: Watching
+) -> None:
+    await server.stop()
+    server.put(http_route("b"))
+    await comes_true(lambda: len(routes.clock.waits) > 6)
+    server.compact()
+    waits = len(routes.clock.waits)
+    await server.start()
+    await comes_true(lambda: routes.names() == {"a", "b"})
+    assert all(wait <= routes.informer._settings.unreachable_wait for wait in routes.clock.waits[waits:])
+
+
 async def test_an_object_that_cannot_be_used_is_a_problem_and_its_last_version_stays(
     server: FakeApiServer, routes: Watching
 ) -> None:

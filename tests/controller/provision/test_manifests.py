@@ -69,8 +69,21 @@ def test_the_drain_ends_before_the_pod_is_killed() -> None:
 def test_the_names_of_the_pod_cannot_be_set() -> None:
     env = [{"name": "POD_IP", "value": "10.0.0.1"}, {"name": "TZ", "value": "UTC"}]
     wanted = infrastructure(parameters=parameters(deployment={"env": env}))
-    names = [variable["name"] for variable in pod(wanted)["spec"]["containers"][0]["env"]]
-    assert names == ["POD_NAME", "POD_NAMESPACE", "POD_IP", "TZ"]
+    given = pod(wanted)["spec"]["containers"][0]["env"]
+    of_the_pod = [variable["name"] for variable in given if "valueFrom" in variable]
+    assert of_the_pod == ["POD_NAME", "POD_NAMESPACE", "POD_IP"]
+    assert {"name": "TZ", "value": "UTC"} in given
+    assert env[0] not in given
+
+
+def test_what_the_allocator_keeps_can_be_set() -> None:
+    chosen = {"name": "MIMALLOC_PURGE_DELAY", "value": "1000"}
+    usual = pod(infrastructure())["spec"]["containers"][0]["env"]
+    assert {"name": "MIMALLOC_PURGE_DELAY", "value": "10"} in usual
+    wanted = infrastructure(parameters=parameters(deployment={"env": [chosen]}))
+    given = pod(wanted)["spec"]["containers"][0]["env"]
+    assert [variable for variable in given if variable["name"] == chosen["name"]] == [chosen]
+    assert {"name": "MIMALLOC_ALLOW_THP", "value": "0"} in given
 
 
 @pytest.mark.parametrize(

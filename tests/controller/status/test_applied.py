@@ -67,3 +67,27 @@ def test_each_table_has_its_own_answer() -> None:
     statuses = with_applied(translation.statuses, translation.tables["default/a"], applied)
     assert _programmed(statuses[Key("Gateway", "default", "a")]) == "True"
     assert _programmed(statuses[Key("Gateway", "default", "b")]) == "Unknown"
+
+
+def test_a_listener_tells_the_cause_and_not_what_follows_from_it() -> None:
+    case = golden.read("certificate")
+    translation = translate(Snapshot(case.resources), case.options)
+    table = translation.tables["standalone"]
+    (listener,) = [listener for listener in table.listeners if listener.certificates]
+    applied = Applied(
+        version="1",
+        rejected=(
+            Rejection(kind="certificates", key=listener.certificates[0], reason="its key is too short"),
+            Rejection(kind="listeners", key=listener.key, reason="its certificate is not in the table"),
+        ),
+    )
+    status = with_applied(translation.statuses, table, applied)[Key("Gateway", "default", "web")]
+    assert isinstance(status, GatewayStatus)
+    messages = [
+        condition.message
+        for listener_status in status.listeners
+        for condition in listener_status.conditions
+        if condition.type == ConditionType.PROGRAMMED and condition.status == "False"
+    ]
+    assert any("its key is too short" in message for message in messages)
+    assert not any("not in the table" in message for message in messages)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
+from tests.support.cluster_load import LEDGER
+from tests.support.cluster_site import Site, open_site
 from tests.support.real_cluster import RealCluster, inside
 
 
@@ -17,3 +20,18 @@ def cluster() -> RealCluster:
         missing = "" if os.geteuid() == 0 else ", and that needs root"
         pytest.skip(f"these tests run inside the one-machine cluster: make test-cluster{missing}")
     return found
+
+
+@pytest.fixture(scope="session")
+def site(cluster: RealCluster) -> Iterator[Site]:
+    """The Gateway whose traffic no fault of these tests may touch."""
+    with open_site(cluster, "site") as opened:
+        yield opened
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was sent while something was wrong."""
+    if LEDGER.lines():
+        terminalreporter.section("load under faults")
+        for line in LEDGER.lines():
+            terminalreporter.line(line)

@@ -54,6 +54,7 @@ class Http2Client:
         self,
         port: int,
         *,
+        address: str = "127.0.0.1",
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
         timeout: float = 10.0,
@@ -68,7 +69,7 @@ class Http2Client:
         self._unread = b""
         self.pings_answered = 0
         self._automatic_credit = automatic_credit
-        connection = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        connection = socket.create_connection((address, port), timeout=timeout)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
             tls.set_alpn_protocols(["h2"])

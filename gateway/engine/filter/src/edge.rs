@@ -5,9 +5,12 @@ pub mod request_id;
 pub mod traceparent;
 pub mod underscore;
 
-use http::header::HeaderValue;
-
-/// A value that no other request repeats would only push useful ones out of HPACK's table (RFC 7541, 7.1.3).
-fn never_index(value: &mut HeaderValue) {
-    value.set_sensitive(true);
+/// The digits of `bytes` in lower case, of which there are two for each.
+fn hexadecimal<const DIGITS: usize>(bytes: &[u8]) -> [u8; DIGITS] {
+    let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
+    let mut digits = [b'0'; DIGITS];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
+    }
+    digits
 }

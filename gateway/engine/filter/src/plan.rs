@@ -47,9 +47,14 @@ pub struct LocalResponse {
     pub reason: &'static str,
 }
 
-/// Filters ready to run. An empty plan costs two branches.
+/// Filters ready to run. An empty plan costs a branch, and no more room than that.
 #[derive(Debug, Default)]
 pub struct FilterPlan {
+    steps: Option<Box<Steps>>,
+}
+
+#[derive(Debug)]
+struct Steps {
     on_request: Box<[RequestStep]>,
     on_response: Box<[ResponseStep]>,
     mirrors: Box<[Mirror]>,
@@ -92,22 +97,24 @@ impl FilterPlan {
                 }
             }
         }
-        FilterPlan {
+        let steps = Steps {
             on_request: on_request.into(),
             on_response: on_response.into(),
             mirrors: mirrors.into(),
             needs_origin,
-        }
+        };
+        FilterPlan { steps: (!filters.is_empty()).then(|| Box::new(steps)) }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.on_request.is_empty() && self.on_response.is_empty() && self.mirrors.is_empty()
+        self.steps.is_none()
     }
 
     /// Runs the filters on a request, in the order of the list, up to the first that answers it. An answer is complete:
     /// the filters for responses have seen it.
     pub fn on_request(&self, context: &RequestContext<'_>, head: &mut RequestHead) -> Verdict {
-        for step in &self.on_request {
+        let Some(steps) = &self.steps else { return Verdict::Continue };
+        for step in &steps.on_request {
             let answer = match step {
                 RequestStep::Headers(it) => {
                     it.apply(&mut head.headers);
@@ -120,7 +127,7 @@ impl FilterPlan {
                 RequestStep::Redirect(it) => {
                     let mut response = it.answer(context, head);
                     // A page that is sent elsewhere may follow only if this answer, too, is shared with it.
-                    self.run_on_response(head.headers.get(&ORIGIN), &mut response.headers);
+                    steps.run_on_response(head.headers.get(&ORIGIN), &mut response.headers);
                     Some(response)
                 }
                 RequestStep::Preflight(it) => it.preflight(head),
@@ -134,9 +141,22 @@ impl FilterPlan {
 
     /// Runs the filters on the response, in the order of the list.
     pub fn on_response(&self, context: &ResponseContext<'_>, head: &mut ResponseHead) {
-        self.run_on_response(context.origin, &mut head.headers);
+        if let Some(steps) = &self.steps {
+            steps.run_on_response(context.origin, &mut head.headers);
+        }
     }
 
+    /// Whether the request's `Origin` must be kept for [`FilterPlan::on_response`].
+    pub fn needs_origin(&self) -> bool {
+        self.steps.as_ref().is_some_and(|steps| steps.needs_origin)
+    }
+
+    pub fn mirrors(&self) -> &[Mirror] {
+        self.steps.as_ref().map_or(&[], |steps| &steps.mirrors)
+    }
+}
+
+impl Steps {
     fn run_on_response(&self, origin: Option<&HeaderValue>, headers: &mut Headers) {
         for step in &self.on_response {
             match step {
@@ -144,14 +164,5 @@ impl FilterPlan {
                 ResponseStep::Cors(it) => it.on_response(origin, headers),
             }
         }
-    }
-
-    /// Whether the request's `Origin` must be kept for [`FilterPlan::on_response`].
-    pub fn needs_origin(&self) -> bool {
-        self.needs_origin
-    }
-
-    pub fn mirrors(&self) -> &[Mirror] {
-        &self.mirrors
     }
 }

@@ -10,16 +10,17 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use http::{Method, Version};
 
 use crate::reason::Reason;
+use crate::timestamp::{TimestampText, WallClock};
 
-/// Buffers waiting for the writer; at 32 KiB each, 16 MiB at the most.
-const QUEUED_BUFFERS: usize = 512;
-/// A worker's buffer is handed over at this size, or after a moment.
-pub const FLUSH_BYTES: usize = 32 * 1024;
+/// Buffers waiting for the writer; at 128 KiB each, 16 MiB at the most.
+const QUEUED_BUFFERS: usize = 128;
+/// A worker's buffer is handed over at this size, or after a moment. Each time wakes the writer.
+pub const FLUSH_BYTES: usize = 128 * 1024;
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,10 +116,25 @@ fn write_all(mut target: Box<dyn Write + Send>, buffers: &Receiver<Vec<u8>>, dro
     }
 }
 
+/// Lines that wait to be handed over, and what writing them needs.
+#[derive(Debug)]
+pub struct LogText {
+    pub lines: Vec<u8>,
+    pub clock: WallClock,
+    pub timestamps: TimestampText,
+}
+
+impl Default for LogText {
+    fn default() -> Self {
+        let lines = Vec::with_capacity(FLUSH_BYTES + 1024);
+        Self { lines, clock: WallClock::default(), timestamps: TimestampText::default() }
+    }
+}
+
 /// What one line says. Absent values are written as `null`.
 #[derive(Debug)]
 pub struct Line<'a> {
-    pub ended: SystemTime,
+    pub started: Instant,
     pub duration: Duration,
     pub method: &'a Method,
     pub path: &'a [u8],
@@ -134,55 +150,121 @@ pub struct Line<'a> {
     pub user_agent: Option<&'a [u8]>,
     pub forwarded_for: Option<&'a [u8]>,
     pub request_id: &'a [u8],
+    /// `forwarded_for` and `request_id` may hold what another hop said.
+    pub trusts_hops: bool,
     pub trace_id: &'a str,
     pub remote: &'a str,
-    pub local: &'a str,
-    pub server_name: Option<&'a str>,
-    pub gateway: &'a str,
-    pub listener: &'a str,
-    pub route: &'a str,
-    pub rule_name: &'a str,
-    pub backend: &'a str,
+    /// From [`connection_fields`].
+    pub connection: &'a [u8],
+    pub place: PlaceFields<'a>,
     pub upstream_host: &'a str,
     pub upstream_failure: &'a str,
 }
 
 impl Line<'_> {
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let since_epoch = self.ended.duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Every key is written together with what surrounds it: one copy of known length each.
+    pub fn write(&self, text: &mut LogText) {
+        let LogText { lines: out, clock, timestamps } = text;
         out.extend_from_slice(b"{\"start_time\":\"");
-        timestamp(since_epoch.saturating_sub(self.duration), out);
-        out.push(b'"');
-        text(out, "method", self.method.as_str().as_bytes());
-        text(out, "path", self.path);
-        known(out, "protocol", protocol(self.version));
-        text(out, "authority", self.authority);
-        number(out, "response_code", self.status.into());
-        known(out, "response_flags", self.reason.flags());
-        known(out, "response_code_details", self.reason.code());
-        optional_number(out, "grpc_status", self.grpc_status.map(u64::from));
-        number(out, "bytes_received", self.bytes_received);
-        number(out, "bytes_sent", self.bytes_sent);
-        number(out, "duration", self.duration.as_millis() as u64);
-        number(out, "duration_us", self.duration.as_micros() as u64);
-        optional_number(out, "upstream_service_time", self.upstream_duration.map(|d| d.as_millis() as u64));
-        number(out, "retries", self.retries.into());
-        optional_text(out, "user_agent", self.user_agent);
-        optional_text(out, "x_forwarded_for", self.forwarded_for);
-        text(out, "request_id", self.request_id);
-        known(out, "trace_id", self.trace_id);
-        known(out, "downstream_remote_address", self.remote);
-        known(out, "downstream_local_address", self.local);
-        optional_text(out, "requested_server_name", self.server_name.map(str::as_bytes));
-        named(out, "gateway", self.gateway);
-        named(out, "listener", self.listener);
-        named(out, "route_name", self.route);
-        named(out, "rule_name", self.rule_name);
-        named(out, "upstream_cluster", self.backend);
-        named(out, "upstream_host", self.upstream_host);
-        named(out, "upstream_transport_failure_reason", self.upstream_failure);
+        timestamps.write(clock.since_epoch(self.started), out);
+        out.extend_from_slice(b"\",\"method\":\"");
+        // Methods are tokens and authorities are checked names: neither holds anything to escape.
+        out.extend_from_slice(self.method.as_str().as_bytes());
+        out.extend_from_slice(b"\",\"path\":\"");
+        escape(self.path, out);
+        out.extend_from_slice(b"\",\"protocol\":\"");
+        out.extend_from_slice(protocol(self.version).as_bytes());
+        out.extend_from_slice(b"\",\"authority\":\"");
+        out.extend_from_slice(self.authority);
+        out.extend_from_slice(b"\",\"response_code\":");
+        number(self.status.into(), out);
+        out.extend_from_slice(b",\"response_flags\":\"");
+        out.extend_from_slice(self.reason.flags().as_bytes());
+        out.extend_from_slice(b"\",\"response_code_details\":\"");
+        out.extend_from_slice(self.reason.code().as_bytes());
+        out.extend_from_slice(b"\",\"grpc_status\":");
+        optional_number(self.grpc_status.map(u64::from), out);
+        out.extend_from_slice(b",\"bytes_received\":");
+        number(self.bytes_received, out);
+        out.extend_from_slice(b",\"bytes_sent\":");
+        number(self.bytes_sent, out);
+        out.extend_from_slice(b",\"duration\":");
+        number(self.duration.as_millis() as u64, out);
+        out.extend_from_slice(b",\"duration_us\":");
+        number(self.duration.as_micros() as u64, out);
+        out.extend_from_slice(b",\"upstream_service_time\":");
+        optional_number(self.upstream_duration.map(|d| d.as_millis() as u64), out);
+        out.extend_from_slice(b",\"retries\":");
+        number(self.retries.into(), out);
+        out.extend_from_slice(b",\"user_agent\":");
+        optional_text(self.user_agent, out);
+        out.extend_from_slice(b",\"x_forwarded_for\":");
+        self.edge_text(self.forwarded_for, out);
+        out.extend_from_slice(b",\"request_id\":");
+        self.edge_text(Some(self.request_id), out);
+        out.extend_from_slice(b",\"trace_id\":\"");
+        out.extend_from_slice(self.trace_id.as_bytes());
+        out.extend_from_slice(b"\",\"downstream_remote_address\":\"");
+        out.extend_from_slice(self.remote.as_bytes());
+        out.extend_from_slice(self.connection);
+        out.extend_from_slice(self.place.listener);
+        out.extend_from_slice(self.place.route);
+        out.extend_from_slice(self.place.backend);
+        out.extend_from_slice(b",\"upstream_host\":");
+        named(self.upstream_host, out);
+        out.extend_from_slice(b",\"upstream_transport_failure_reason\":");
+        named(self.upstream_failure, out);
         out.extend_from_slice(b"}\n");
     }
+
+    /// A value that is the gateway's own, unless it was told one by a hop that it trusts.
+    fn edge_text(&self, value: Option<&[u8]>, out: &mut Vec<u8>) {
+        if self.trusts_hops { optional_text(value, out) } else { optional_known(value, out) }
+    }
+}
+
+/// What every line of a connection says after the remote address, whose string it ends.
+pub fn connection_fields(local: &str, server_name: Option<&str>) -> Box<[u8]> {
+    let mut out = Vec::new();
+    out.extend_from_slice(b"\",\"downstream_local_address\":\"");
+    out.extend_from_slice(local.as_bytes());
+    out.extend_from_slice(b"\",\"requested_server_name\":");
+    optional_text(server_name.map(str::as_bytes), &mut out);
+    out.into()
+}
+
+/// Where a request went, in the parts that requests share: each is written once.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaceFields<'a> {
+    /// From [`listener_fields`].
+    pub listener: &'a [u8],
+    /// From [`route_fields`].
+    pub route: &'a [u8],
+    /// From [`backend_fields`].
+    pub backend: &'a [u8],
+}
+
+// Empty names are absent.
+pub fn listener_fields(gateway: &str, listener: &str) -> Box<[u8]> {
+    let mut out = b",\"gateway\":".to_vec();
+    named(gateway, &mut out);
+    out.extend_from_slice(b",\"listener\":");
+    named(listener, &mut out);
+    out.into()
+}
+
+pub fn route_fields(route: &str, rule: &str) -> Box<[u8]> {
+    let mut out = b",\"route_name\":".to_vec();
+    named(route, &mut out);
+    out.extend_from_slice(b",\"rule_name\":");
+    named(rule, &mut out);
+    out.into()
+}
+
+pub fn backend_fields(backend: &str) -> Box<[u8]> {
+    let mut out = b",\"upstream_cluster\":".to_vec();
+    named(backend, &mut out);
+    out.into()
 }
 
 pub fn protocol(version: Version) -> &'static str {
@@ -193,63 +275,60 @@ pub fn protocol(version: Version) -> &'static str {
     }
 }
 
-fn key(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-}
-
-fn number(out: &mut Vec<u8>, name: &str, value: u64) {
-    key(out, name);
+fn number(value: u64, out: &mut Vec<u8>) {
+    if value < 10 {
+        return out.push(b'0' + value as u8);
+    }
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-fn optional_number(out: &mut Vec<u8>, name: &str, value: Option<u64>) {
+fn optional_number(value: Option<u64>, out: &mut Vec<u8>) {
     match value {
-        Some(value) => number(out, name, value),
-        None => null(out, name),
+        Some(value) => number(value, out),
+        None => out.extend_from_slice(b"null"),
     }
 }
 
-fn text(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    key(out, name);
-    out.push(b'"');
-    escape(value, out);
-    out.push(b'"');
-}
-
-/// A value made here, which holds nothing to escape.
-fn known(out: &mut Vec<u8>, name: &str, value: &str) {
-    key(out, name);
-    out.push(b'"');
-    out.extend_from_slice(value.as_bytes());
-    out.push(b'"');
-}
-
-fn optional_text(out: &mut Vec<u8>, name: &str, value: Option<&[u8]>) {
+fn optional_text(value: Option<&[u8]>, out: &mut Vec<u8>) {
     match value {
-        Some(value) => text(out, name, value),
-        None => null(out, name),
+        Some(value) => {
+            out.push(b'"');
+            escape(value, out);
+            out.push(b'"');
+        }
+        None => out.extend_from_slice(b"null"),
     }
 }
 
-fn named(out: &mut Vec<u8>, name: &str, value: &str) {
-    optional_text(out, name, (!value.is_empty()).then_some(value.as_bytes()));
+/// A value that holds nothing to escape.
+fn optional_known(value: Option<&[u8]>, out: &mut Vec<u8>) {
+    match value {
+        Some(value) => {
+            out.push(b'"');
+            out.extend_from_slice(value);
+            out.push(b'"');
+        }
+        None => out.extend_from_slice(b"null"),
+    }
 }
 
-fn null(out: &mut Vec<u8>, name: &str) {
-    key(out, name);
-    out.extend_from_slice(b"null");
+fn named(value: &str, out: &mut Vec<u8>) {
+    optional_text((!value.is_empty()).then_some(value.as_bytes()), out);
 }
 
 /// JSON string escaping; bytes that are not UTF-8 become U+FFFD, so a line is always valid JSON.
+#[inline]
 fn escape(value: &[u8], out: &mut Vec<u8>) {
     // Without early exit, so that many bytes are looked at in one step.
     let special = |byte: u8| !(0x20..=0x7e).contains(&byte) | (byte == b'"') | (byte == b'\\');
-    if !value.iter().fold(false, |found, byte| found | special(*byte)) {
-        out.extend_from_slice(value);
-        return;
+    if value.iter().fold(false, |found, byte| found | special(*byte)) {
+        return escape_special(value, out);
     }
+    out.extend_from_slice(value);
+}
+
+#[cold]
+fn escape_special(value: &[u8], out: &mut Vec<u8>) {
     for character in String::from_utf8_lossy(value).chars() {
         match character {
             '"' => out.extend_from_slice(b"\\\""),
@@ -262,72 +341,11 @@ fn escape(value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds.
-pub fn timestamp(since_epoch: Duration, out: &mut Vec<u8>) {
-    let seconds = since_epoch.as_secs();
-    let (year, month, day) = civil_date((seconds / 86_400) as i64);
-    let second_of_day = seconds % 86_400;
-    padded(out, year as u64, 4);
-    out.push(b'-');
-    padded(out, month, 2);
-    out.push(b'-');
-    padded(out, day, 2);
-    out.push(b'T');
-    padded(out, second_of_day / 3600, 2);
-    out.push(b':');
-    padded(out, second_of_day / 60 % 60, 2);
-    out.push(b':');
-    padded(out, second_of_day % 60, 2);
-    out.push(b'.');
-    padded(out, since_epoch.subsec_millis().into(), 3);
-    out.push(b'Z');
-}
-
-fn padded(out: &mut Vec<u8>, value: u64, width: usize) {
-    let mut buffer = itoa::Buffer::new();
-    let digits = buffer.format(value).as_bytes();
-    out.resize(out.len() + width.saturating_sub(digits.len()), b'0');
-    out.extend_from_slice(digits);
-}
-
-/// Days since 1970-01-01 to a date of the proleptic Gregorian calendar. Years are counted from
-/// March inside 400-year eras of 146,097 days, which puts the leap day last.
-fn civil_date(days: i64) -> (i64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month as u64, day as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::RecvTimeoutError;
 
     use super::*;
-
-    fn stamp(seconds: u64) -> String {
-        let mut out = Vec::new();
-        timestamp(Duration::from_secs(seconds), &mut out);
-        String::from_utf8(out).expect("ascii")
-    }
-
-    #[test]
-    fn timestamps_are_rfc_3339() {
-        for (seconds, want) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_400, "2000-02-29T00:00:00.000Z"),
-            (951_868_799, "2000-02-29T23:59:59.000Z"),
-            (1_767_225_599, "2025-12-31T23:59:59.000Z"),
-            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
-        ] {
-            assert_eq!(stamp(seconds), want);
-        }
-    }
 
     #[test]
     fn hostile_values_stay_inside_their_json_string() {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
+mod active_config;
 mod binder;
 mod config;
 mod connection;
@@ -17,6 +18,7 @@ mod listener;
 mod plan;
 mod reason;
 mod statistics;
+mod timestamp;
 mod watchdog;
 mod worker;
 

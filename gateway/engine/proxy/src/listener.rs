@@ -35,7 +35,7 @@ pub async fn accept(worker: Rc<Worker>, socket: Rc<ListeningSocket>, listener: S
 
 fn admit(worker: &Rc<Worker>, socket: &Rc<ListeningSocket>) -> Option<ConnectionCount> {
     let config = worker.config();
-    let id = config.compiled.socket(socket.address)?;
+    let id = socket.id(&config)?;
     let limits = config.compiled.socket_plan(id).limits();
     ConnectionCount::admit(worker, socket, limits.max_connections_per_listener, limits.max_connections)
 }

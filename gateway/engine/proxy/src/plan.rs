@@ -38,7 +38,7 @@ impl PlannedFailure {
 pub struct PlannedBackend {
     pub target: Result<u32, PlannedFailure>,
     pub filters: FilterPlan,
-    pub mirrors: Vec<PlannedMirror>,
+    pub mirrors: Box<[PlannedMirror]>,
     /// Sum of the weights up to and including this one.
     cumulative_weight: u64,
 }
@@ -63,26 +63,27 @@ impl PlannedRetry {
     }
 }
 
-/// One rule.
+/// One rule. Small, and what few rules have is elsewhere: with thousands of rules in use, what is read of each is seldom
+/// cached.
 #[derive(Debug)]
 pub struct RoutePlan {
     pub grpc: bool,
     pub filters: FilterPlan,
     /// Some filter, of the rule or of a share, looks at the request's `Origin` when the response comes.
     pub needs_origin: bool,
-    pub mirrors: Vec<PlannedMirror>,
+    pub mirrors: Box<[PlannedMirror]>,
     pub request_timeout_ms: u64,
     pub backend_request_timeout_ms: u64,
-    pub retry: Option<PlannedRetry>,
+    pub retry: Option<Box<PlannedRetry>>,
     pub failure: Option<PlannedFailure>,
-    backends: Vec<PlannedBackend>,
+    backends: Box<[PlannedBackend]>,
     total_weight: u64,
 }
 
 impl RoutePlan {
     pub fn new(route: &Route, specs: &BackendSpecs) -> Self {
         let mut total_weight = 0;
-        let backends: Vec<PlannedBackend> = route
+        let backends: Box<[PlannedBackend]> = route
             .backends
             .iter()
             .map(|backend| {
@@ -98,7 +99,7 @@ impl RoutePlan {
             filters,
             request_timeout_ms: route.timeouts.request_ms,
             backend_request_timeout_ms: route.timeouts.backend_request_ms,
-            retry: route.retry.as_ref().map(PlannedRetry::new),
+            retry: route.retry.as_ref().map(|retry| Box::new(PlannedRetry::new(retry))),
             failure: route.failure.as_ref().map(PlannedFailure::new),
             backends,
             total_weight,
@@ -107,7 +108,7 @@ impl RoutePlan {
 
     /// The backend for a request, given a random number; `None` when no backend has any weight.
     pub fn backend(&self, random: u64) -> Option<&PlannedBackend> {
-        match self.backends.as_slice() {
+        match &*self.backends {
             [only] if self.total_weight > 0 => Some(only),
             _ if self.total_weight == 0 => None,
             several => {
@@ -127,7 +128,7 @@ fn planned_backend(backend: &WeightedBackend, specs: &BackendSpecs, cumulative_w
     PlannedBackend { target, mirrors: mirrors(&filters, specs), filters, cumulative_weight }
 }
 
-fn mirrors(filters: &FilterPlan, specs: &BackendSpecs) -> Vec<PlannedMirror> {
+fn mirrors(filters: &FilterPlan, specs: &BackendSpecs) -> Box<[PlannedMirror]> {
     let known = filters.mirrors().iter().filter_map(|mirror| Some((specs.index(&mirror.backend)?, mirror)));
     known.map(|(backend, mirror)| PlannedMirror { backend, mirror: mirror.clone() }).collect()
 }

@@ -14,16 +14,18 @@ use std::sync::mpsc::Sender;
 use std::task::Waker;
 use std::time::Duration;
 
+use sekisho_router::SocketId;
 use sekisho_upstream::{Backend, UpstreamOptions, Upstreams};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinHandle, LocalSet};
 
-use crate::access_log::{AccessLog, FLUSH_BYTES};
+use crate::access_log::{AccessLog, FLUSH_BYTES, LogText};
+use crate::active_config::{ActiveConfig, SocketPlace};
 use crate::config::Compiled;
 use crate::exchange::MirrorLoad;
 use crate::layer4;
 use crate::listener;
-use crate::statistics::{Slot, Statistics};
+use crate::statistics::Statistics;
 
 /// How long a line may wait in a worker's buffer.
 const LOG_DELAY: Duration = Duration::from_millis(50);
@@ -66,42 +68,6 @@ pub struct BackendReport {
     pub in_flight: u64,
 }
 
-/// A version of the configuration as this worker holds it.
-pub struct ActiveConfig {
-    pub compiled: Arc<Compiled>,
-    /// By backend position.
-    pub backends: Vec<Rc<Backend>>,
-    slots: Vec<Slot>,
-    /// By socket position: the gateway's place in the statistics.
-    gateways: Vec<u32>,
-    listener_hits: Vec<Cell<u64>>,
-    route_hits: Vec<Cell<u64>>,
-}
-
-impl ActiveConfig {
-    pub fn slot(&self, backend: Option<u32>) -> Slot {
-        backend.and_then(|index| self.slots.get(index as usize)).copied().unwrap_or(Slot::NONE)
-    }
-
-    pub fn gateway(&self, socket: usize) -> u32 {
-        self.gateways.get(socket).copied().unwrap_or(0)
-    }
-
-    pub fn hit_listener(&self, listener: u32) {
-        bump(&self.listener_hits, listener);
-    }
-
-    pub fn hit_route(&self, route: u32) {
-        bump(&self.route_hits, route);
-    }
-}
-
-fn bump(hits: &[Cell<u64>], index: u32) {
-    if let Some(cell) = hits.get(index as usize) {
-        cell.set(cell.get() + 1);
-    }
-}
-
 /// A socket this worker accepts on. Connections keep it alive; `closed` asks them to leave.
 #[derive(Debug)]
 pub struct ListeningSocket {
@@ -109,6 +75,18 @@ pub struct ListeningSocket {
     pub closed: Cell<bool>,
     /// Connections on this address, over all workers.
     pub connections: Arc<AtomicU32>,
+    place: SocketPlace,
+}
+
+impl ListeningSocket {
+    fn new(address: SocketAddr, connections: Arc<AtomicU32>) -> Rc<Self> {
+        Rc::new(Self { address, closed: Cell::new(false), connections, place: SocketPlace::default() })
+    }
+
+    /// The socket in a configuration, while it has one.
+    pub fn id(&self, config: &ActiveConfig) -> Option<SocketId> {
+        self.place.in_config(config, self.address)
+    }
 }
 
 struct Accepting {
@@ -121,7 +99,7 @@ pub struct Worker {
     upstreams: RefCell<Upstreams>,
     pub statistics: RefCell<Statistics>,
     pub log: AccessLog,
-    log_buffer: RefCell<Vec<u8>>,
+    log_text: RefCell<LogText>,
     log_flush_scheduled: Cell<bool>,
     draining: Cell<bool>,
     pub mirrors: Rc<MirrorLoad>,
@@ -134,20 +112,12 @@ pub struct Worker {
 
 impl Worker {
     fn new(log: AccessLog, total_connections: Arc<AtomicU32>) -> Rc<Worker> {
-        let empty = ActiveConfig {
-            compiled: Arc::new(Compiled::default()),
-            backends: Vec::new(),
-            slots: Vec::new(),
-            gateways: Vec::new(),
-            listener_hits: Vec::new(),
-            route_hits: Vec::new(),
-        };
         Rc::new(Worker {
-            config: RefCell::new(Rc::new(empty)),
+            config: RefCell::default(),
             upstreams: RefCell::new(Upstreams::new(UpstreamOptions::default())),
             statistics: RefCell::new(Statistics::default()),
             log,
-            log_buffer: RefCell::new(Vec::with_capacity(FLUSH_BYTES + 1024)),
+            log_text: RefCell::default(),
             log_flush_scheduled: Cell::new(false),
             draining: Cell::new(false),
             mirrors: Rc::default(),
@@ -179,30 +149,13 @@ impl Worker {
         let mut statistics = self.statistics.borrow_mut();
         let backends: Vec<Rc<Backend>> =
             (0..compiled.specs.len() as u32).map(|index| upstreams.backend(index).clone()).collect();
-        let slots = backends.iter().map(|backend| statistics.slot(backend.spec().destination())).collect();
-        let gateways = compiled.sockets.iter().map(|socket| statistics.gateway(&socket.gateway.key)).collect();
-        statistics.listeners.retain(|key, _| compiled.table.listeners.contains_key(key));
-        statistics.routes.retain(|key, _| compiled.table.routes.contains_key(key));
-        let listener_hits = vec![Cell::new(0); compiled.router.listeners().len()];
-        let route_hits = vec![Cell::new(0); compiled.router.routes().len()];
-        let next = ActiveConfig { compiled, backends, slots, gateways, listener_hits, route_hits };
-        *self.config.borrow_mut() = Rc::new(next);
+        let version = self.config.borrow().version() + 1;
+        *self.config.borrow_mut() = Rc::new(ActiveConfig::new(version, compiled, backends, &mut statistics));
     }
 
     /// Moves hits counted by position into the maps by key.
     fn fold_hits(&self) {
-        let config = self.config.borrow();
-        let mut statistics = self.statistics.borrow_mut();
-        for (listener, hits) in config.compiled.router.listeners().iter().zip(&config.listener_hits) {
-            if hits.get() > 0 {
-                *statistics.listeners.entry(listener.key.clone()).or_default() += hits.take();
-            }
-        }
-        for (route, hits) in config.compiled.router.routes().iter().zip(&config.route_hits) {
-            if hits.get() > 0 {
-                *statistics.routes.entry(route.key.clone()).or_default() += hits.take();
-            }
-        }
+        self.config.borrow().fold_hits(&mut self.statistics.borrow_mut());
     }
 
     fn report(&self) -> Report {
@@ -212,11 +165,11 @@ impl Worker {
     }
 
     /// Appends a line to the access log; it leaves this worker within a moment.
-    pub fn write_log(self: &Rc<Self>, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut buffer = self.log_buffer.borrow_mut();
-        write(&mut buffer);
-        if buffer.len() >= FLUSH_BYTES {
-            self.log.submit(&mut buffer);
+    pub fn write_log(self: &Rc<Self>, write: impl FnOnce(&mut LogText)) {
+        let mut text = self.log_text.borrow_mut();
+        write(&mut text);
+        if text.lines.len() >= FLUSH_BYTES {
+            self.log.submit(&mut text.lines);
         } else if !self.log_flush_scheduled.replace(true) {
             let worker = self.clone();
             tokio::task::spawn_local(async move {
@@ -228,11 +181,11 @@ impl Worker {
     }
 
     fn flush_log(&self) {
-        self.log.submit(&mut self.log_buffer.borrow_mut());
+        self.log.submit(&mut self.log_text.borrow_mut().lines);
     }
 
     fn listen(self: &Rc<Self>, listener: StdListener, address: SocketAddr, connections: Arc<AtomicU32>) {
-        let socket = Rc::new(ListeningSocket { address, closed: Cell::new(false), connections });
+        let socket = ListeningSocket::new(address, connections);
         let task = tokio::task::spawn_local(listener::accept(self.clone(), socket.clone(), listener));
         self.sockets.borrow_mut().insert(address, Accepting { socket, task });
     }
@@ -249,7 +202,7 @@ impl Worker {
     }
 
     fn listen_datagrams(self: &Rc<Self>, datagrams: StdUdpSocket, address: SocketAddr, connections: Arc<AtomicU32>) {
-        let socket = Rc::new(ListeningSocket { address, closed: Cell::new(false), connections });
+        let socket = ListeningSocket::new(address, connections);
         let task = tokio::task::spawn_local(layer4::serve_datagrams(self.clone(), socket, datagrams));
         self.datagrams.borrow_mut().insert(address, task);
     }

@@ -102,8 +102,8 @@ pub fn split_grpc(path: &str) -> Option<(&str, &str)> {
 /// Whether the content type is gRPC's: `application/grpc`, alone or with a message format after `+`.
 pub fn is_grpc(headers: &Headers) -> bool {
     const TYPE: &[u8] = b"application/grpc";
-    let Some(value) = headers.get(&http::header::CONTENT_TYPE) else { return false };
-    let Some((kind, rest)) = value.as_bytes().split_at_checked(TYPE.len()) else { return false };
+    let Some(value) = headers.value(&http::header::CONTENT_TYPE) else { return false };
+    let Some((kind, rest)) = value.split_at_checked(TYPE.len()) else { return false };
     // `application/grpc-web` is another protocol.
     kind.eq_ignore_ascii_case(TYPE) && matches!(rest.first(), None | Some(b'+' | b';' | b' ' | b'\t'))
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use http::StatusCode;
 use sekisho_codec::http1::{BodyError, EncodeError, HeadError};
+use sekisho_codec::http2::{Failure, Reason};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamError {
@@ -49,17 +50,12 @@ impl StreamError {
         })
     }
 
-    pub(crate) fn from_h2(error: &h2::Error) -> Self {
-        if let Some(io) = error.get_io() {
-            return Self::from_io(io);
-        }
-        let not_processed = error.reason() == Some(h2::Reason::REFUSED_STREAM) || error.is_go_away();
-        Self::new(match error.reason() {
-            _ if error.is_remote() && not_processed => StreamErrorKind::Refused,
-            Some(_) if error.is_remote() || error.is_reset() => StreamErrorKind::Reset,
-            Some(_) => StreamErrorKind::Protocol("the peer broke the rules of HTTP/2"),
-            // The stream or the connection was closed before the call.
-            None => StreamErrorKind::Reset,
+    /// A stream of HTTP/2 that came to a bad end.
+    pub(crate) fn from_failure(failure: Failure) -> Self {
+        Self::new(match failure {
+            Failure::Reset(Reason::REFUSED_STREAM) | Failure::NotProcessed => StreamErrorKind::Refused,
+            Failure::Reset(_) | Failure::Cancelled | Failure::Lost => StreamErrorKind::Reset,
+            Failure::Violation(text) => StreamErrorKind::Protocol(text),
         })
     }
 

@@ -30,6 +30,18 @@ impl Transport {
         !matches!(self, Self::Tcp(_))
     }
 
+    /// Whether nothing has arrived and the other side has not closed; `None` where only reading can tell.
+    #[inline]
+    pub fn is_quiet(&self) -> Option<bool> {
+        match self {
+            Self::Tcp(stream) => {
+                let nothing = stream.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+                Some(nothing)
+            }
+            Self::Server(_) | Self::Client(_) => None,
+        }
+    }
+
     /// The verified certificate of the other side, where it presented one.
     pub fn peer_identity(&self) -> Option<PeerIdentity> {
         match self {

@@ -128,7 +128,10 @@ impl EndpointState {
 /// Nobody waits on an idle connection, so it is looked at with a waker that does nothing.
 #[inline]
 fn is_open(connection: &mut Http1<Transport>) -> bool {
-    connection.poll_idle(&mut Context::from_waker(Waker::noop())).is_pending()
+    match connection.io().is_quiet() {
+        Some(quiet) => quiet && connection.is_reusable(),
+        None => connection.poll_idle(&mut Context::from_waker(Waker::noop())).is_pending(),
+    }
 }
 
 impl fmt::Debug for EndpointState {

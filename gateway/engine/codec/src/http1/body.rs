@@ -14,6 +14,9 @@ const MAX_TRAILER_BYTES: usize = 16 * 1024;
 /// Sixteen digits would be exactly 64 bits; one fewer can never overflow a sum.
 const MAX_SIZE_DIGITS: usize = 15;
 
+/// Content up to this size is copied, which costs less than to share the buffer.
+const COPIED: usize = 1024;
+
 /// Why content is refused. The texts are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
@@ -81,11 +84,12 @@ impl BodyDecoder {
         self.state == State::Done
     }
 
-    /// How much content is certain to follow, as a hint for the size of reads.
+    /// How much is certain to follow, as a hint for the size of reads; 0 when the content is complete.
     pub fn remaining_hint(&self) -> u64 {
         match self.state {
             State::Length(left) | State::ChunkData(left) => left,
-            _ => 0,
+            State::UntilClose | State::ChunkSize | State::ChunkEnd | State::Trailers { .. } => 1,
+            State::Done => 0,
         }
     }
 
@@ -226,7 +230,12 @@ fn take(buffer: &mut BytesMut, most: u64) -> Option<Bytes> {
         return None;
     }
     let length = usize::try_from(most).unwrap_or(usize::MAX).min(buffer.len());
-    Some(buffer.split_to(length).freeze())
+    if length > COPIED {
+        return Some(buffer.split_to(length).freeze());
+    }
+    let data = Bytes::copy_from_slice(&buffer[..length]);
+    buffer.advance(length);
+    Some(data)
 }
 
 fn hexadecimal(digit: u8) -> u8 {

@@ -8,7 +8,7 @@ use http::header::{CONTENT_LENGTH, HeaderValue, TE};
 use http::{Method, StatusCode, Version};
 
 use super::Framing;
-use crate::fields::is_written_by_encoder;
+use crate::fields::names_encoders_own;
 use crate::{Headers, RequestHead, ResponseHead};
 
 /// Room for the first line and the lines that the encoder adds.
@@ -102,8 +102,7 @@ pub fn write_informational(head: &ResponseHead, out: &mut BytesMut) {
 }
 
 fn reserve(headers: &Headers, first_line: usize, out: &mut BytesMut) {
-    let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    out.reserve(FIXED_LINES + first_line + fields);
+    out.reserve(FIXED_LINES + first_line + headers.most_bytes());
 }
 
 fn write_status_line(status: StatusCode, out: &mut BytesMut) {
@@ -119,14 +118,7 @@ fn write_status_line(status: StatusCode, out: &mut BytesMut) {
 }
 
 fn write_fields(headers: &Headers, out: &mut BytesMut) {
-    for (name, value) in headers.iter() {
-        if !is_written_by_encoder(name) {
-            out.put_slice(name.as_str().as_bytes());
-            out.put_slice(b": ");
-            out.put_slice(value.as_bytes());
-            out.put_slice(b"\r\n");
-        }
-    }
+    headers.write(names_encoders_own, out);
 }
 
 fn write_length(length: u64, out: &mut BytesMut) {
@@ -139,9 +131,9 @@ fn write_length_metadata(head: &ResponseHead, out: &mut BytesMut) {
     if head.status.is_informational() || head.status == StatusCode::NO_CONTENT {
         return;
     }
-    if let Some(length) = head.headers.get(&CONTENT_LENGTH) {
+    if let Some(length) = head.headers.value(&CONTENT_LENGTH) {
         out.put_slice(b"content-length: ");
-        out.put_slice(length.as_bytes());
+        out.put_slice(length);
         out.put_slice(b"\r\n");
     }
 }

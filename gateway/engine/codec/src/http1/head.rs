@@ -1,16 +1,17 @@
 //! Finding and tokenising a head: what requests and responses share (RFC 9112, 2.2 and 5).
 //!
-//! The end of the head is found line by line, so every line end is checked before the tokeniser (which would take a bare
-//! LF) sees the text, and bytes that were looked at once are not looked at again when more arrive.
+//! The end of the head is found line by line, so that every line end is checked before anything else looks at the text,
+//! and bytes that were looked at once are not looked at again when more arrive.
 
-use std::mem::MaybeUninit;
-
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use http::{Method, StatusCode};
-use httparse::Header;
 
 use super::{ParsedRequest, ParsedResponse, request, response};
 use crate::Scheme;
+use crate::headers::Lent;
+
+/// Heads seldom have more lines; what an odd one took is given back.
+const MOST_LINES_KEPT: usize = 64;
 
 /// Bounds of one head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,8 @@ impl std::error::Error for HeadError {}
 pub struct HeadReader {
     searched: usize,
     line_start: usize,
-    lines: usize,
+    /// Where each line that was found ends, its line end included.
+    line_ends: Vec<u32>,
     skipped_empty_line: bool,
 }
 
@@ -87,17 +89,14 @@ impl HeadReader {
         if !self.skipped_empty_line && self.searched == 0 {
             match buffer[..] {
                 [b'\r', b'\n', ..] => {
-                    bytes::Buf::advance(buffer, 2);
+                    buffer.advance(2);
                     self.skipped_empty_line = true;
                 }
                 [b'\r'] => return Ok(None),
                 _ => {}
             }
         }
-        match self.take(buffer, limits)? {
-            None => Ok(None),
-            Some(head) => request::parse(&head, scheme).map(Some),
-        }
+        self.take(buffer, limits, |head| request::parse(head, scheme))
     }
 
     /// Takes a response head off the front of `buffer`; `method` is the request's.
@@ -107,23 +106,33 @@ impl HeadReader {
         method: &Method,
         limits: &HeadLimits,
     ) -> Result<Option<ParsedResponse>, HeadError> {
-        match self.take(buffer, limits)? {
-            None => Ok(None),
-            Some(head) => response::parse(&head, method).map(Some),
-        }
+        self.take(buffer, limits, |head| response::parse(head, method))
     }
 
-    fn take(&mut self, buffer: &mut BytesMut, limits: &HeadLimits) -> Result<Option<Head>, HeadError> {
+    fn take<T>(
+        &mut self,
+        buffer: &mut BytesMut,
+        limits: &HeadLimits,
+        parse: impl FnOnce(Head<'_>) -> Result<T, HeadError>,
+    ) -> Result<Option<T>, HeadError> {
         let Some(end) = self.find_end(buffer, limits.max_bytes)? else {
             return Ok(None);
         };
-        // Besides the fields there are the first line and the empty one.
-        let fields = self.lines.saturating_sub(2);
-        *self = Self::default();
-        if fields > limits.max_headers {
-            return Err(HeadError::TooLarge);
-        }
-        Ok(Some(Head { text: buffer.split_to(end).freeze(), fields }))
+        // Copied: sharing the buffer would cost more than the few hundred bytes that heads usually have.
+        let mut text = Lent::take();
+        text.bytes_mut().extend_from_slice(&buffer[..end]);
+        buffer.advance(end);
+        let head = Head { text, line_ends: &self.line_ends };
+        let parsed = if head.fields() > limits.max_headers { Err(HeadError::TooLarge) } else { parse(head) };
+        self.start_over();
+        parsed.map(Some)
+    }
+
+    fn start_over(&mut self) {
+        let mut line_ends = std::mem::take(&mut self.line_ends);
+        line_ends.clear();
+        line_ends.shrink_to(MOST_LINES_KEPT);
+        *self = Self { line_ends, ..Self::default() };
     }
 
     fn find_end(&mut self, buffer: &[u8], max_bytes: usize) -> Result<Option<usize>, HeadError> {
@@ -134,7 +143,7 @@ impl HeadReader {
                 return Err(HeadError::Malformed("a line of the head ends in a bare LF"));
             }
             let empty_line = newline - 1 == self.line_start;
-            self.lines += 1;
+            self.line_ends.push(newline as u32 + 1);
             self.searched = newline + 1;
             self.line_start = newline + 1;
             if empty_line {
@@ -146,61 +155,64 @@ impl HeadReader {
     }
 }
 
-/// A complete head, its end included, and how many fields it has.
-pub(super) struct Head {
-    pub text: Bytes,
-    pub fields: usize,
+/// A complete head, its end included, and where its lines end. Every line ends in CRLF, and the last one is empty.
+pub(super) struct Head<'a> {
+    pub text: Lent,
+    pub line_ends: &'a [u32],
 }
 
-/// Most heads have fewer fields than this, and are tokenised without allocating.
-pub(super) const STACK_FIELDS: usize = 32;
-
-pub(super) type FieldSlot<'a> = MaybeUninit<Header<'a>>;
-
-/// Room for the fields of one head: on the stack when they fit.
-pub(super) fn slots<'s, 'head>(
-    fields: usize,
-    stack: &'s mut [FieldSlot<'head>; STACK_FIELDS],
-    heap: &'s mut Vec<FieldSlot<'head>>,
-) -> &'s mut [FieldSlot<'head>] {
-    if fields <= STACK_FIELDS {
-        return stack;
+impl Head<'_> {
+    /// Besides the fields there are the first line and the empty one.
+    pub fn fields(&self) -> usize {
+        self.line_ends.len().saturating_sub(2)
     }
-    heap.resize_with(fields, FieldSlot::uninit);
-    heap
+
+    /// The first line, its end left out. In a head with nothing else it is the empty one.
+    pub fn first_line(&self) -> &[u8] {
+        &self.text.bytes()[..self.line_ends.first().map_or(0, |end| *end as usize - 2)]
+    }
+
+    /// Names the fault where a field's line is not one.
+    pub fn bad_field(&self) -> HeadError {
+        diagnose_bytes(self.text.bytes()).unwrap_or(HeadError::Malformed(diagnose_field_line(self.text.bytes())))
+    }
+
+    /// Names the fault of the first line; `otherwise` when its bytes are in order.
+    pub fn bad_first_line(&self, otherwise: HeadError) -> HeadError {
+        diagnose_bytes(self.text.bytes()).unwrap_or(otherwise)
+    }
 }
 
-/// Names the fault in a head that the tokeniser refused.
-pub(super) fn diagnose(head: &[u8], error: httparse::Error) -> HeadError {
-    let text = match error {
-        httparse::Error::TooManyHeaders => return HeadError::TooLarge,
-        httparse::Error::Version => return diagnose_version(head),
+/// Names a byte that has no place in a head.
+fn diagnose_bytes(head: &[u8]) -> Option<HeadError> {
+    let is_control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r');
+    let bad_line = head.split(|byte| *byte == b'\n').position(|line| line.iter().any(is_control));
+    let bad_value = |line: &[u8]| line.iter().skip_while(|byte| **byte != b':').any(is_control);
+    Some(HeadError::Malformed(match bad_line {
         _ if head.contains(&0) => "the head holds a NUL byte",
         _ if has_bare_carriage_return(head) => "the head holds a bare CR",
-        httparse::Error::HeaderName => diagnose_field_line(head),
-        httparse::Error::HeaderValue => "a field value holds a control byte",
-        httparse::Error::Status => "the status line is malformed",
-        httparse::Error::Token | httparse::Error::NewLine => "the first line of the head is malformed",
-    };
-    HeadError::Malformed(text)
+        None => return None,
+        Some(0) => "the first line of the head is malformed",
+        Some(_) if head.split(|byte| *byte == b'\n').skip(1).any(bad_value) => "a field value holds a control byte",
+        Some(_) => diagnose_field_line(head),
+    }))
 }
 
 fn has_bare_carriage_return(head: &[u8]) -> bool {
     memchr::memchr_iter(b'\r', head).any(|index| head.get(index + 1) != Some(&b'\n'))
 }
 
-fn diagnose_version(head: &[u8]) -> HeadError {
-    let line = head.split(|byte| *byte == b'\r').next().unwrap_or(head);
-    let other_version = |word: &[u8]| match word {
+/// Whether a word names a version of HTTP that is not spoken here.
+pub(super) fn is_other_version(word: &[u8]) -> bool {
+    match word {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] => {
             major.is_ascii_digit() && minor.is_ascii_digit() && (*major != b'1' || *minor > b'1')
         }
         _ => false,
-    };
-    let named = line.split(|byte| *byte == b' ').any(other_version);
-    if named { HeadError::UnsupportedVersion } else { HeadError::Malformed("the first line of the head is malformed") }
+    }
 }
 
+/// Names the fault in a head of which some line is not a field.
 fn diagnose_field_line(head: &[u8]) -> &'static str {
     let lines = head.split(|byte| *byte == b'\n').skip(1);
     for line in lines {

@@ -1,11 +1,12 @@
 //! Request heads (RFC 9112, 3 and 6.3).
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 use http::header::HeaderValue;
 use http::{Method, Version};
-use httparse::Status;
 
-use super::head::{FieldSlot, Head, STACK_FIELDS, diagnose, slots};
+use super::head::{Head, is_other_version};
 use super::list::FieldList;
 use super::{Framing, HeadError, HeadLimits, HeadReader};
 use crate::target::{Normalized, normalize};
@@ -32,27 +33,18 @@ pub fn parse_request(
     HeadReader::new().request(buffer, limits, scheme)
 }
 
-pub(super) fn parse(head: &Head, scheme: Scheme) -> Result<ParsedRequest, HeadError> {
-    let text = &head.text;
-    let mut stack = [const { FieldSlot::uninit() }; STACK_FIELDS];
-    let mut heap = Vec::new();
-    let mut request = httparse::Request::new(&mut []);
-    match request.parse_with_uninit_headers(text, slots(head.fields, &mut stack, &mut heap)) {
-        Ok(Status::Complete(_)) => {}
-        Ok(Status::Partial) => return Err(HeadError::Malformed("the first line of the head is malformed")),
-        Err(error) => return Err(diagnose(text, error)),
-    }
-    let version = if request.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-    let mut fields = FieldList::read(text, request.headers)?;
-    let method = Method::from_bytes(request.method.unwrap_or_default().as_bytes())
-        .map_err(|_| HeadError::Malformed("the method is not a token"))?;
-    let (target, from_target) = target(text, request.path.unwrap_or_default(), &method)?;
+pub(super) fn parse(mut head: Head<'_>, scheme: Scheme) -> Result<ParsedRequest, HeadError> {
+    let line = request_line(head.first_line()).ok_or_else(|| head.bad_first_line(diagnose(head.first_line())))?;
+    let mut fields = FieldList::read(&mut head)?;
+    let bytes = head.text.bytes();
+    let RequestLine { method, target: place, version } = line;
+    let (target, from_target) = target(&bytes[place], &method)?;
     let framing = framing(&fields, version)?;
-    let host = host(fields.host.take(), version)?;
-    let upgrade = fields.take_upgrade().filter(|_| framing.is_empty() && version == Version::HTTP_11);
+    let host = host(fields.host.take().map(|place| &bytes[place]), version)?;
+    let upgrade = fields.take_upgrade(bytes).filter(|_| framing.is_empty() && version == Version::HTTP_11);
     Ok(ParsedRequest {
         framing,
-        keep_alive: if version == Version::HTTP_10 { fields.keep_alive && !fields.close } else { !fields.close },
+        keep_alive: fields.keeps_alive(version),
         expect_continue: fields.expect_continue && version == Version::HTTP_11 && !framing.is_empty(),
         upgrade,
         head: RequestHead {
@@ -61,9 +53,43 @@ pub(super) fn parse(head: &Head, scheme: Scheme) -> Result<ParsedRequest, HeadEr
             authority: from_target.unwrap_or(host),
             target,
             version,
-            headers: fields.headers,
+            headers: fields.into_headers(head.text),
         },
     })
+}
+
+struct RequestLine {
+    method: Method,
+    /// Not empty, and without white space or control bytes.
+    target: Range<usize>,
+    version: Version,
+}
+
+fn request_line(line: &[u8]) -> Option<RequestLine> {
+    let (rest, version) = match line.strip_suffix(b" HTTP/1.1") {
+        Some(rest) => (rest, Version::HTTP_11),
+        None => (line.strip_suffix(b" HTTP/1.0")?, Version::HTTP_10),
+    };
+    let space = memchr::memchr(b' ', rest)?;
+    let target = space + 1..rest.len();
+    // What is not ASCII is refused where the target is brought to its one spelling.
+    let is_visible = |byte: &u8| *byte > b' ' && *byte != 0x7f;
+    let bytes = &rest[target.clone()];
+    if bytes.is_empty() || !bytes.iter().all(is_visible) || std::str::from_utf8(bytes).is_err() {
+        return None;
+    }
+    Some(RequestLine { method: Method::from_bytes(&rest[..space]).ok()?, target, version })
+}
+
+fn diagnose(line: &[u8]) -> HeadError {
+    let mut words = line.split(|byte| *byte == b' ');
+    let (method, target, version) = (words.next(), words.next(), words.next());
+    let is_method = method.is_some_and(|method| Method::from_bytes(method).is_ok());
+    let has_target = target.is_some_and(|target| !target.is_empty());
+    if is_method && has_target && version.is_some_and(is_other_version) && words.next().is_none() {
+        return HeadError::UnsupportedVersion;
+    }
+    HeadError::Malformed("the first line of the head is malformed")
 }
 
 fn framing(fields: &FieldList, version: Version) -> Result<Framing, HeadError> {
@@ -77,14 +103,12 @@ fn framing(fields: &FieldList, version: Version) -> Result<Framing, HeadError> {
     }
 }
 
-fn host(host: Option<HeaderValue>, version: Version) -> Result<HeaderValue, HeadError> {
+fn host(host: Option<&[u8]>, version: Version) -> Result<HeaderValue, HeadError> {
+    const INVALID: HeadError = HeadError::Malformed("the Host is not a valid authority");
     match host {
         Some(host) => {
-            host.to_str()
-                .ok()
-                .and_then(authority::split)
-                .ok_or(HeadError::Malformed("the Host is not a valid authority"))?;
-            Ok(host)
+            std::str::from_utf8(host).ok().and_then(authority::split).ok_or(INVALID)?;
+            HeaderValue::from_bytes(host).map_err(|_| INVALID)
         }
         None if version == Version::HTTP_10 => Ok(HeaderValue::from_static("")),
         None => Err(HeadError::Malformed("no Host is given")),
@@ -92,28 +116,29 @@ fn host(host: Option<HeaderValue>, version: Version) -> Result<HeaderValue, Head
 }
 
 /// The target in origin form, and the authority when the target named one.
-fn target(head: &Bytes, target: &str, method: &Method) -> Result<(Bytes, Option<HeaderValue>), HeadError> {
+fn target(target: &[u8], method: &Method) -> Result<(Bytes, Option<HeaderValue>), HeadError> {
+    let target = std::str::from_utf8(target).unwrap_or_default();
     if *method == Method::CONNECT {
         return Err(HeadError::Unsupported("CONNECT is not supported"));
     }
     if target.starts_with('/') {
-        return Ok((normal(head, target)?, None));
+        return Ok((normal(target)?, None));
     }
     if target == "*" {
         if *method != Method::OPTIONS {
             return Err(HeadError::Malformed("the target is an asterisk and the method is not OPTIONS"));
         }
-        return Ok((head.slice_ref(target.as_bytes()), None));
+        return Ok((Bytes::from_static(b"*"), None));
     }
     let rest = after_scheme(target).ok_or(HeadError::Malformed("the request target is not an absolute path"))?;
     let (named, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     authority::split(named).ok_or(HeadError::Malformed("the request target has no valid authority"))?;
-    let authority = HeaderValue::from_maybe_shared(head.slice_ref(named.as_bytes()))
-        .map_err(|_| HeadError::Malformed("the request target has no valid authority"))?;
+    let authority =
+        HeaderValue::from_str(named).map_err(|_| HeadError::Malformed("the request target has no valid authority"))?;
     let target = match path {
         "" if *method == Method::OPTIONS => Bytes::from_static(b"*"),
         "" => Bytes::from_static(b"/"),
-        _ if path.starts_with('/') => normal(head, path)?,
+        _ if path.starts_with('/') => normal(path)?,
         _ => {
             let rooted = Bytes::from(format!("/{path}"));
             normalize(&rooted).map_err(|error| HeadError::Malformed(error.0))?;
@@ -128,9 +153,12 @@ fn after_scheme(target: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")).then_some(rest)
 }
 
-fn normal(head: &Bytes, target: &str) -> Result<Bytes, HeadError> {
+fn normal(target: &str) -> Result<Bytes, HeadError> {
+    if target == "/" {
+        return Ok(Bytes::from_static(b"/"));
+    }
     match normalize(target.as_bytes()) {
-        Ok(Normalized::Unchanged) => Ok(head.slice_ref(target.as_bytes())),
+        Ok(Normalized::Unchanged) => Ok(Bytes::copy_from_slice(target.as_bytes())),
         Ok(Normalized::Changed(target)) => Ok(target),
         Err(error) => Err(HeadError::Malformed(error.0)),
     }

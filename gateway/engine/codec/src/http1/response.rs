@@ -3,12 +3,12 @@
 use bytes::BytesMut;
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{Method, StatusCode, Version};
-use httparse::Status;
 
-use super::head::{FieldSlot, Head, STACK_FIELDS, diagnose, slots};
+use super::head::{Head, is_other_version};
 use super::list::FieldList;
 use super::{Framing, HeadError, HeadLimits, HeadReader};
 use crate::ResponseHead;
+use crate::fields::holds_control;
 
 /// A response head, and what its connection fields said.
 ///
@@ -31,47 +31,57 @@ pub fn parse_response(
     HeadReader::new().response(buffer, method, limits)
 }
 
-pub(super) fn parse(head: &Head, method: &Method) -> Result<ParsedResponse, HeadError> {
-    let text = &head.text;
-    let mut stack = [const { FieldSlot::uninit() }; STACK_FIELDS];
-    let mut heap = Vec::new();
-    let mut response = httparse::Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
-    let slots = slots(head.fields, &mut stack, &mut heap);
-    match config.parse_response_with_uninit_headers(&mut response, text, slots) {
-        Ok(Status::Complete(_)) => {}
-        Ok(Status::Partial) => return Err(HeadError::Malformed("the status line is malformed")),
-        Err(error) => return Err(diagnose(text, error)),
-    }
-    let status = StatusCode::from_u16(response.code.unwrap_or_default())
-        .map_err(|_| HeadError::Malformed("the status code is not valid"))?;
-    let version = if response.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-    let mut fields = FieldList::read(text, response.headers)?;
+pub(super) fn parse(mut head: Head<'_>, method: &Method) -> Result<ParsedResponse, HeadError> {
+    let (status, version) = status_line(head.first_line()).map_err(|error| head.bad_first_line(error))?;
+    let mut fields = FieldList::read(&mut head)?;
     if fields.host.is_some() {
         return Err(HeadError::Malformed("a response has a Host"));
     }
     if fields.chunked && version == Version::HTTP_10 {
         return Err(HeadError::Malformed("Transfer-Encoding is given in an HTTP/1.0 message"));
     }
-    let framing = framing(&mut fields, status, method);
-    let persistent = if version == Version::HTTP_10 { fields.keep_alive && !fields.close } else { !fields.close };
-    let upgrade = if status == StatusCode::SWITCHING_PROTOCOLS { fields.take_upgrade() } else { None };
+    let framing = framing(&fields, status, method);
+    let persistent = fields.keeps_alive(version);
+    let length_told = fields.content_length.filter(|_| framing == Framing::None && !has_no_length(status));
+    let upgrade = if status == StatusCode::SWITCHING_PROTOCOLS { fields.take_upgrade(head.text.bytes()) } else { None };
+    let mut headers = fields.into_headers(head.text);
+    if let Some(length) = length_told {
+        headers.append(CONTENT_LENGTH, HeaderValue::from(length));
+    }
     Ok(ParsedResponse {
         framing,
         keep_alive: persistent && framing != Framing::UntilClose,
         upgrade,
-        head: ResponseHead { status, headers: fields.headers },
+        head: ResponseHead { status, headers },
     })
 }
 
-fn framing(fields: &mut FieldList, status: StatusCode, method: &Method) -> Framing {
-    if status.is_informational() || status == StatusCode::NO_CONTENT {
-        return Framing::None;
+fn status_line(line: &[u8]) -> Result<(StatusCode, Version), HeadError> {
+    const MALFORMED: HeadError = HeadError::Malformed("the status line is malformed");
+    let (version, rest) = match line.split_at_checked(b"HTTP/1.1".len()) {
+        Some((b"HTTP/1.1", rest)) => (Version::HTTP_11, rest),
+        Some((b"HTTP/1.0", rest)) => (Version::HTTP_10, rest),
+        Some((word, _)) if is_other_version(word) => return Err(HeadError::UnsupportedVersion),
+        _ if line.is_empty() => return Err(MALFORMED),
+        _ => return Err(HeadError::Malformed("the first line of the head is malformed")),
+    };
+    // A space, three digits, and another space before the reason, if there is one.
+    let (code, reason) = rest.split_at_checked(4).ok_or(MALFORMED)?;
+    if code[0] != b' ' || !matches!(reason.first(), None | Some(b' ')) || holds_control(reason) {
+        return Err(MALFORMED);
     }
-    if *method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
-        if let Some(length) = fields.content_length {
-            fields.headers.append(CONTENT_LENGTH, HeaderValue::from(length));
-        }
+    let status =
+        StatusCode::from_bytes(&code[1..]).map_err(|_| HeadError::Malformed("the status code is not valid"))?;
+    Ok((status, version))
+}
+
+/// Neither has a length, whatever its head says.
+fn has_no_length(status: StatusCode) -> bool {
+    status.is_informational() || status == StatusCode::NO_CONTENT
+}
+
+fn framing(fields: &FieldList, status: StatusCode, method: &Method) -> Framing {
+    if has_no_length(status) || *method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
         return Framing::None;
     }
     match fields.content_length {

@@ -1,11 +1,10 @@
 //! The trailer section after the last chunk (RFC 9112, 7.1.2).
 
 use bytes::Bytes;
-use http::header::HeaderName;
+use http::header::{HeaderName, HeaderValue};
 use httparse::Status;
 
 use super::BodyError;
-use super::list::value;
 use crate::Headers;
 use crate::fields::is_forbidden_in_trailers;
 
@@ -27,7 +26,8 @@ pub(super) fn parse(section: &Bytes) -> Result<Headers, BodyError> {
         if is_forbidden_in_trailers(&name) {
             return Err(BodyError::Malformed("a trailer field must not come after the content"));
         }
-        let value = value(section, field).map_err(|_| BodyError::Malformed("a trailer field is malformed"))?;
+        let value = HeaderValue::from_maybe_shared(section.slice_ref(field.value))
+            .map_err(|_| BodyError::Malformed("a trailer field is malformed"))?;
         trailers.append(name, value);
     }
     Ok(trailers)

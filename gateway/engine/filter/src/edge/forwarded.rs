@@ -6,13 +6,13 @@
 use std::net::IpAddr;
 
 use http::header::{FORWARDED, HeaderName, HeaderValue};
+use sekisho_codec::Prepared;
 use sekisho_codec::message::{Headers, RequestHead, Scheme};
 
 pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const PREFIX: &str = "x-forwarded-";
+const PREFIX: &[u8] = b"x-forwarded-";
 
 /// The client of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Forwarding {
     peer: IpAddr,
     peer_value: HeaderValue,
     scheme: Scheme,
+    /// What replaces every claim.
+    own: Prepared,
 }
 
 impl Forwarding {
@@ -37,7 +39,11 @@ impl Forwarding {
         let text = peer.to_string();
         // An address is digits, letters, dots and colons, so it cannot be refused.
         let peer_value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { trusted_hops, peer, peer_value, scheme }
+        let own = [
+            (X_FORWARDED_FOR.clone(), peer_value.clone()),
+            (X_FORWARDED_PROTO.clone(), HeaderValue::from_static(scheme.as_str())),
+        ];
+        Self { trusted_hops, peer, peer_value, scheme, own: own.into_iter().collect() }
     }
 
     /// Writes the forwarding headers of a request, and says who sent it. Run it before the authority is rewritten.
@@ -53,11 +59,9 @@ impl Forwarding {
     }
 
     fn replace(&self, head: &mut RequestHead) {
-        let is_claim = |name: &HeaderName| name.as_str().starts_with(PREFIX) || name == FORWARDED || name == X_REAL_IP;
-        head.headers.retain(|name, _| !is_claim(name));
-        head.headers.append(X_FORWARDED_FOR.clone(), self.peer_value.clone());
-        head.headers.append(X_FORWARDED_PROTO.clone(), HeaderValue::from_static(self.scheme.as_str()));
-        head.headers.append(X_FORWARDED_HOST.clone(), head.authority.clone());
+        head.headers.retain_names(|name| !is_claim(name));
+        head.headers.append_all(&self.own);
+        head.headers.append_copy(&X_FORWARDED_HOST, &head.authority);
     }
 
     fn extend(&self, head: &mut RequestHead, scheme: Scheme) {
@@ -102,6 +106,15 @@ impl Forwarding {
         element.extend_from_slice(authority.as_bytes());
         element.push(b'"');
         element
+    }
+}
+
+/// Whether a header says what only trusted hops may.
+fn is_claim(name: &[u8]) -> bool {
+    match name.first() {
+        Some(b'x') => name.starts_with(PREFIX) || name == b"x-real-ip",
+        Some(b'f') => name == b"forwarded",
+        _ => false,
     }
 }
 

@@ -3,8 +3,10 @@
 //! The gateway adds no span of its own, so a continued header is passed on unchanged: a span that nobody exports
 //! would break the trace in two.
 
-use http::header::{HeaderName, HeaderValue};
+use http::header::HeaderName;
 use sekisho_codec::message::Headers;
+
+use super::hexadecimal;
 
 pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -20,7 +22,7 @@ pub struct TraceId([u8; 32]);
 
 impl TraceId {
     pub fn as_str(&self) -> &str {
-        // Only digits of `HEX` get in.
+        // Only hexadecimal digits get in.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
@@ -39,14 +41,12 @@ pub fn apply(headers: &mut Headers) -> TraceId {
     // State belongs to the trace that could not be read.
     headers.remove(&TRACESTATE);
     let (value, trace) = generate();
-    headers.set(TRACEPARENT.clone(), value);
+    headers.set_unique(&TRACEPARENT, &value);
     trace
 }
 
 fn continued(headers: &Headers) -> Option<TraceId> {
-    let mut values = headers.get_all(&TRACEPARENT);
-    let value = values.next().filter(|_| values.next().is_none())?;
-    parse(value.as_bytes())
+    headers.only_value(&TRACEPARENT).and_then(parse)
 }
 
 fn parse(value: &[u8]) -> Option<TraceId> {
@@ -65,25 +65,19 @@ fn parse(value: &[u8]) -> Option<TraceId> {
 }
 
 /// A new trace, marked as sampled: the decision that OpenTelemetry's default sampler would take at a root.
-fn generate() -> (HeaderValue, TraceId) {
+fn generate() -> ([u8; LENGTH], TraceId) {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
-    write_hex(fastrand::u128(1..), &mut text[TRACE_ID]);
-    write_hex(u128::from(fastrand::u64(1..)), &mut text[PARENT_ID]);
-    let trace = parse(&text).unwrap_or(TraceId([b'0'; 32]));
-    let mut value = HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""));
-    super::never_index(&mut value);
-    (value, trace)
-}
-
-fn write_hex(mut value: u128, out: &mut [u8]) {
-    for place in out.iter_mut().rev() {
-        *place = b"0123456789abcdef"[(value & 0xf) as usize];
-        value >>= 4;
-    }
+    let trace = TraceId(hexadecimal(&fastrand::u128(1..).to_be_bytes()));
+    let parent: [u8; 16] = hexadecimal(&fastrand::u64(1..).to_be_bytes());
+    text[TRACE_ID].copy_from_slice(&trace.0);
+    text[PARENT_ID].copy_from_slice(&parent);
+    (text, trace)
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::HeaderValue;
+
     use super::*;
 
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

@@ -13,7 +13,7 @@ use sekisho_tls::Transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{ConnectionContext, tunnel};
-use crate::exchange::{self, Incoming, Record, Reply, Served};
+use crate::exchange::{self, Incoming, Reply, Served};
 use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after, earliest};
 
@@ -26,11 +26,12 @@ pub async fn serve(context: Rc<ConnectionContext>, connection: Http1<Transport>)
     let mut down = Downstream::Http1(connection);
     let mut watchdog = Watchdog::default();
     let mut first = true;
+    let mut waiting_since = Instant::now();
     loop {
         let Downstream::Http1(connection) = &mut down else {
             return;
         };
-        let incoming = match next_request(&context, connection, &mut watchdog, first).await {
+        let incoming = match next_request(&context, connection, &mut watchdog, first, waiting_since).await {
             Next::Request(parsed) => incoming(parsed),
             Next::Refused(reason, status) => {
                 refuse(&context, &mut down, &mut watchdog, Reply::new(status, reason)).await;
@@ -41,8 +42,8 @@ pub async fn serve(context: Rc<ConnectionContext>, connection: Http1<Transport>)
         first = false;
         let version = incoming.head.version;
         match exchange::serve(&context, &mut down, &mut watchdog, incoming).await {
-            Served::Complete if !context.leaving() && is_persistent(&down) => {}
-            Served::Complete | Served::Close => return linger(down).await,
+            Served::Complete(now) if !context.leaving() && is_persistent(&down) => waiting_since = now,
+            Served::Complete(_) | Served::Close => return linger(down).await,
             Served::Abort => return abort(&down, version),
             Served::Upgraded(upgraded) => {
                 if let Downstream::Http1(connection) = down {
@@ -94,13 +95,13 @@ async fn next_request(
     connection: &mut Http1<Transport>,
     watchdog: &mut Watchdog,
     first: bool,
+    waiting_since: Instant,
 ) -> Next {
     let limits = HeadLimits {
         max_bytes: context.limits.max_request_head_bytes as usize,
         max_headers: context.limits.max_request_headers as usize,
     };
     let scheme = if context.tls { Scheme::Https } else { Scheme::Http };
-    let waiting_since = Instant::now();
     let received = connection.bytes_received();
     let mut begun = first.then_some(waiting_since);
     poll_fn(|task| {
@@ -145,9 +146,7 @@ async fn refuse(
     watchdog: &mut Watchdog,
     reply: Reply,
 ) {
-    let head = exchange::unreadable(Version::HTTP_11);
-    let record = Record::begin(context, &context.worker.config(), &head);
-    exchange::refuse(context, down, watchdog, head, record, reply).await;
+    exchange::refuse(context, down, watchdog, exchange::unreadable(Version::HTTP_11), reply).await;
 }
 
 /// Closes without losing the answer: a reset caused by unread input could overtake it (RFC 9112, 9.6).

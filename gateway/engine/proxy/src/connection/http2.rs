@@ -3,6 +3,7 @@
 //! No task a stream: the exchanges are polled first and the connection after them, so that what
 //! they have to say leaves in one write.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -30,11 +31,11 @@ pub async fn serve(context: Rc<ConnectionContext>, connection: Http1<Transport>)
         connection,
         exchanges: FuturesUnordered::new(),
         watchdog: Watchdog::default(),
+        spare: Rc::default(),
         idle_since: Instant::now(),
         left: false,
         leave_by: None,
         served: false,
-        refused: 0,
         context,
     };
     poll_fn(|task| connection.poll(task)).await;
@@ -57,6 +58,9 @@ struct Connection {
     connection: Http2Server<Transport>,
     exchanges: Exchanges,
     watchdog: Watchdog,
+    /// Of exchanges that have ended: a timer that stands costs less than a new one. No more than there were exchanges
+    /// at once.
+    spare: Rc<RefCell<Vec<Watchdog>>>,
     idle_since: Instant,
     /// GOAWAY has been said.
     left: bool,
@@ -64,12 +68,11 @@ struct Connection {
     leave_by: Option<Instant>,
     /// A first request has come: from here on the connection may idle longer.
     served: bool,
-    /// Requests refused for their heads, as far as they are recorded.
-    refused: u64,
 }
 
 impl Connection {
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        self.connection.begin_turn();
         if self.context.leaving() {
             self.leave();
         }
@@ -113,13 +116,14 @@ impl Connection {
 
     /// Requests that the stream layer answered itself are logged and counted like any other.
     fn record_refused(&mut self) {
-        while self.refused < self.connection.refused() {
-            self.refused += 1;
+        while let Some(status) = self.connection.take_refused() {
             self.served = true;
             let config = self.context.worker.config();
-            let mut record = Record::begin(&self.context, &config, &exchange::unreadable(Version::HTTP_2));
-            record.answered(StatusCode::BAD_REQUEST, Reason::RequestMalformed);
-            record.settle();
+            let now = Instant::now();
+            let mut record = Record::begin(&self.context, &config, exchange::unreadable(Version::HTTP_2), now);
+            let too_large = status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            record.answered(status, if too_large { Reason::RequestHeadTooLarge } else { Reason::RequestMalformed });
+            record.settle(now);
         }
     }
 
@@ -146,16 +150,18 @@ impl Connection {
 
     fn start(&mut self, incoming: Incoming, exchange: Http2Exchange) {
         let context = self.context.clone();
+        let spare = self.spare.clone();
+        let mut watchdog = spare.borrow_mut().pop().unwrap_or_default();
+        let mut down = Downstream::Http2(exchange);
         self.exchanges.push(Box::pin(async move {
-            let mut down = Downstream::Http2(exchange);
-            let mut watchdog = Watchdog::default();
             if incoming.head.headers.len() > context.limits.max_request_headers as usize {
-                let record = Record::begin(&context, &context.worker.config(), &incoming.head);
                 let reply = Reply::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Reason::RequestHeadTooLarge);
-                exchange::refuse(&context, &mut down, &mut watchdog, incoming.head, record, reply).await;
+                // Boxed: the usual case should not be large because of it.
+                Box::pin(exchange::refuse(&context, &mut down, &mut watchdog, incoming.head, reply)).await;
                 return;
             }
             exchange::serve(&context, &mut down, &mut watchdog, incoming).await;
+            spare.borrow_mut().push(watchdog);
         }));
     }
 

@@ -19,6 +19,7 @@ use sekisho_table::{ClientValidation, Limits, ListenerProtocol};
 use sekisho_tls::Transport;
 use tokio::net::TcpStream;
 
+use crate::access_log::connection_fields;
 use crate::layer4::{self, Arrived, Place};
 use crate::watchdog::after;
 use crate::worker::{ListeningSocket, Registration, Worker};
@@ -28,9 +29,9 @@ pub struct ConnectionContext {
     pub worker: Rc<Worker>,
     pub socket: Rc<ListeningSocket>,
     pub remote: SocketAddr,
-    /// The addresses as every access-log line of the connection writes them.
+    /// What every access-log line of the connection says.
     pub remote_text: Box<str>,
-    pub local_text: Box<str>,
+    pub log_fields: Box<[u8]>,
     pub tls: bool,
     /// The name the client asked for in TLS, lower case.
     pub sni: Option<Rc<str>>,
@@ -89,7 +90,7 @@ async fn establish(
 ) -> Option<(ConnectionContext, Http1<Transport>, Preface)> {
     let local = stream.local_addr().ok()?;
     let config = worker.config();
-    let id = config.compiled.socket(socket.address)?;
+    let id = socket.id(&config)?;
     let plan = config.compiled.socket_plan(id);
     let limits = plan.limits().clone();
     let (access_log, trusted_hops) = (plan.gateway.access_log, plan.gateway.trusted_hops);
@@ -135,7 +136,7 @@ async fn establish(
         socket,
         remote,
         remote_text: remote.to_string().into(),
-        local_text: local.to_string().into(),
+        log_fields: connection_fields(&local.to_string(), sni.as_deref()),
         tls,
         sni,
         validation,

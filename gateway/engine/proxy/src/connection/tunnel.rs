@@ -35,6 +35,6 @@ pub async fn run(context: &ConnectionContext, down: Http1<Transport>, upgraded: 
         })
     })
     .await;
-    record.settle();
+    record.settle(Instant::now());
     (record.bytes_received, record.bytes_sent) = moved;
 }

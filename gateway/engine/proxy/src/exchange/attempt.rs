@@ -15,9 +15,9 @@ use super::open::{OpenRequest, Opened};
 use super::pump::{Fault, Sides, Upload};
 use super::reply::Reply;
 use super::retry::{self, Failed, Next, Tries};
-use super::{Exchange, UPSTREAM_HEAD, is_grpc};
+use super::{Exchange, UPSTREAM_HEAD};
 use crate::reason::Reason;
-use crate::watchdog::after;
+use crate::watchdog::{Activity, after};
 
 /// A backend that does not know 100-continue gets the content after this long.
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
@@ -26,10 +26,9 @@ const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 const MAX_INTERIM: u32 = 64;
 
 /// What came of all attempts.
-// Moved once; a box would cost every request an allocation.
-#[allow(clippy::large_enum_variant)]
 pub enum Outcome {
-    Answer { opened: Opened, answer: ReceivedResponse },
+    /// The answer is to be taken from the attempts.
+    Answered(StatusCode),
     Failed(Reply),
     ClientGone,
 }
@@ -64,11 +63,23 @@ pub struct Attempts<'a> {
     avoid: Option<EndpointHandle>,
     fresh: bool,
     deadline: Option<Instant>,
+    /// The connection of the present attempt and the answer it brought stay here: they are large to hand on.
+    pub opened: Option<Opened>,
+    pub answer: Option<ReceivedResponse>,
 }
 
 impl<'a> Attempts<'a> {
     pub fn new(forward: &'a Forward<'a>, backend: &'a Rc<Backend>) -> Self {
-        Self { forward, backend, tries: Tries::default(), avoid: None, fresh: false, deadline: None }
+        Self {
+            forward,
+            backend,
+            tries: Tries::default(),
+            avoid: None,
+            fresh: false,
+            deadline: None,
+            opened: None,
+            answer: None,
+        }
     }
 
     /// When the present attempt must be over.
@@ -82,13 +93,8 @@ impl<'a> Attempts<'a> {
             let timeout = self.forward.plan.backend_request_timeout_ms;
             self.deadline = if timeout > 0 { after(Instant::now(), timeout) } else { None };
             let (failed, outcome) = match self.once(exchange, upload).await {
-                Ok((opened, answer)) => {
-                    let failed = Failed::Status(answer.head.status.as_u16());
-                    if self.forward.plan.retry.is_none() {
-                        return Outcome::Answer { opened, answer };
-                    }
-                    (failed, Outcome::Answer { opened, answer })
-                }
+                Ok(status) if self.forward.plan.retry.is_none() => return Outcome::Answered(status),
+                Ok(status) => (Failed::Status(status.as_u16()), Outcome::Answered(status)),
                 Err(Miss::ClientGone) => return Outcome::ClientGone,
                 Err(miss) => {
                     exchange.record.upstream_failure = miss.in_words();
@@ -102,10 +108,8 @@ impl<'a> Attempts<'a> {
             let Some(wait) = self.again(exchange, upload, failed) else {
                 return outcome;
             };
-            if let Outcome::Answer { opened, .. } = outcome {
-                // An answer without content leaves its connection fit for another request.
-                opened.release(self.backend);
-            }
+            // An answer without content leaves its connection fit for another request.
+            self.release();
             match pause(exchange, wait).await {
                 Ok(()) => upload.restart(),
                 Err(Miss::ClientGone) => return Outcome::ClientGone,
@@ -114,13 +118,21 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// Gives back the connection of the present attempt, or closes it where its answer has not ended.
+    pub fn release(&mut self) {
+        self.answer = None;
+        if let Some(opened) = self.opened.take() {
+            opened.release(self.backend);
+        }
+    }
+
     /// How long to wait for the next attempt; `None` when there is none.
     fn again(&mut self, exchange: &mut Exchange<'_>, upload: &Upload, failed: Failed) -> Option<Duration> {
-        let policy = self.forward.plan.retry.as_ref();
+        let policy = self.forward.plan.retry.as_deref();
         let replayable = upload.replayable();
         let untried = self.backend.endpoints().len() > 1 + self.tries.transparent as usize;
         let Next::Again { after, counted } =
-            retry::decide(policy, failed, &exchange.head.method, replayable, self.tries)
+            retry::decide(policy, failed, &exchange.record.head.method, replayable, self.tries)
         else {
             return None;
         };
@@ -162,27 +174,31 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    async fn once(
-        &mut self,
-        exchange: &mut Exchange<'_>,
-        upload: &mut Upload,
-    ) -> Result<(Opened, ReceivedResponse), Miss> {
+    async fn once(&mut self, exchange: &mut Exchange<'_>, upload: &mut Upload) -> Result<StatusCode, Miss> {
         let lease = self.lease(exchange).await?;
         let stale = lease.reused;
         let record = &mut exchange.record;
         record.upstream_host = Some(lease.endpoint.label().clone());
-        record.upstream_started.get_or_insert_with(Instant::now);
+        // A pooled connection was there at once.
+        let started = if stale { record.started() } else { Instant::now() };
+        record.upstream_started.get_or_insert(started);
         self.avoid = Some(lease.endpoint.handle().clone());
-        let request = OpenRequest { head: &exchange.head, body: exchange.body, upgrade: exchange.upgrade.as_ref() };
-        let mut opened = Opened::new(lease, &request).map_err(|error| Miss::Stream { error, stale })?;
-        let answer = self.answer(exchange, &mut opened, upload).await?;
-        Ok((opened, answer))
+        let request =
+            OpenRequest { head: &exchange.record.head, body: exchange.body, upgrade: exchange.upgrade.as_ref() };
+        let opened = Opened::new(lease, &request).map_err(|error| Miss::Stream { error, stale })?;
+        let opened = self.opened.insert(opened);
+        let waiting = Waiting { deadline: self.deadline, answer: &mut self.answer };
+        let outcome = waiting.run(exchange, opened, upload).await;
+        if outcome.is_err() {
+            self.opened = None;
+        }
+        outcome
     }
 
     async fn lease(&self, exchange: &mut Exchange<'_>) -> Result<Lease, Miss> {
         let want = if exchange.upgrade.is_some() {
             Want::Http1
-        } else if self.forward.plan.grpc || is_grpc(&exchange.head.headers) {
+        } else if self.forward.plan.grpc || exchange.record.grpc {
             Want::Http2
         } else {
             Want::Any
@@ -203,16 +219,24 @@ impl<'a> Attempts<'a> {
         })
         .await
     }
+}
 
+/// What an attempt that has its connection waits for.
+struct Waiting<'a> {
+    deadline: Option<Instant>,
+    answer: &'a mut Option<ReceivedResponse>,
+}
+
+impl Waiting<'_> {
     /// Sends the request and waits for a final head.
-    async fn answer(
-        &self,
+    async fn run(
+        self,
         exchange: &mut Exchange<'_>,
         opened: &mut Opened,
         upload: &mut Upload,
-    ) -> Result<ReceivedResponse, Miss> {
+    ) -> Result<StatusCode, Miss> {
         let mut interim = 0;
-        let method = exchange.head.method.clone();
+        let method = exchange.record.head.method.clone();
         let mut patience = upload.is_waiting().then(|| Box::pin(tokio::time::sleep(CONTINUE_PATIENCE)));
         poll_fn(|task| {
             if patience.as_mut().is_some_and(|patience| patience.as_mut().poll(task).is_ready()) {
@@ -245,7 +269,11 @@ impl<'a> Attempts<'a> {
                         task.waker().wake_by_ref();
                     }
                     Ok(answer) if is_interim(answer.head.status) => exchange.down.send_informational(&answer.head),
-                    Ok(answer) => return Poll::Ready(Ok(answer)),
+                    Ok(answer) => {
+                        let status = answer.head.status;
+                        *self.answer = Some(answer);
+                        return Poll::Ready(Ok(status));
+                    }
                     Err(error) => {
                         let stale = opened.is_stale(error);
                         return Poll::Ready(Err(Miss::Stream { error, stale }));
@@ -286,7 +314,7 @@ async fn pause(exchange: &mut Exchange<'_>, wait: Duration) -> Result<(), Miss> 
     }
     let mut turn = pin!(tokio::time::sleep(wait));
     // To wait for a turn is not to be idle.
-    exchange.activity = Instant::now() + wait;
+    exchange.activity = Activity::new(Instant::now() + wait);
     let outcome = poll_fn(|task| {
         if turn.as_mut().poll(task).is_ready() {
             return Poll::Ready(Ok(()));
@@ -294,7 +322,7 @@ async fn pause(exchange: &mut Exchange<'_>, wait: Duration) -> Result<(), Miss> 
         exchange.poll_interrupted(task, None, true).map(Err)
     })
     .await;
-    exchange.activity = Instant::now();
+    exchange.activity = Activity::new(Instant::now());
     outcome
 }
 

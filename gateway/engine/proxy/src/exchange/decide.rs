@@ -7,17 +7,17 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 use http::header::{HeaderValue, ORIGIN};
-use sekisho_codec::{RequestHead, ResponseHead, authority, target};
-use sekisho_filter::{RequestContext, ResponseContext, Verdict, edge};
-use sekisho_router::{Decision, ListenerId, RequestView, RouteId, SocketId};
+use sekisho_codec::{ResponseHead, authority};
+use sekisho_filter::{FilterPlan, RequestContext, ResponseContext, Verdict, edge};
+use sekisho_router::{Decision, ListenerId, RequestView, RouteId, Router, SocketId};
 use sekisho_table::{Listener, PathMatchType, Route};
 
 use super::record::Record;
 use super::reply::Reply;
+use crate::active_config::ActiveConfig;
 use crate::connection::ConnectionContext;
 use crate::plan::{PlannedBackend, PlannedFailure, RoutePlan};
 use crate::reason::Reason;
-use crate::worker::ActiveConfig;
 
 /// A request that goes to a backend.
 pub struct Forward<'a> {
@@ -45,11 +45,10 @@ pub fn host_of(authority: &str) -> Option<Cow<'_, str>> {
     authority::split(authority).map(|(host, _)| authority::host_lower(host))
 }
 
-/// Decides, changing `head` into what the backend is to see.
+/// Decides, changing the record's head into what the backend is to see.
 pub fn decide<'a>(
     config: &'a ActiveConfig,
     context: &ConnectionContext,
-    head: &mut RequestHead,
     record: &mut Record,
 ) -> Result<Forward<'a>, Reply> {
     let compiled = &config.compiled;
@@ -58,95 +57,76 @@ pub fn decide<'a>(
         // The listener changed its protocol since this connection was accepted.
         return Err(Reply::new(StatusCode::MISDIRECTED_REQUEST, Reason::MisdirectedRequest));
     }
-    normalize(head)?;
-    apply_edge_rules(context, head, record);
-    let authority = head.authority.clone();
-    let host = authority.to_str().ok().and_then(host_of).ok_or_else(malformed)?;
-    let (listener, route, rule_match) = find(config, socket, context, head, &host, record)?;
+    apply_edge_rules(context, record);
+    let (listener, route, rule_match) = find(config, socket, context, record)?;
     let plan = &compiled.plans[route.0 as usize];
     if let Some(failure) = &plan.failure {
         return Err(failed(failure));
     }
-    let origin = if plan.needs_origin { head.headers.get(&ORIGIN).cloned() } else { None };
-    let request = RequestContext {
-        matched_prefix: matched_prefix(compiled.router.route(route), rule_match),
-        listener_port: compiled.router.listener(listener).port,
-        host: &host,
-        scheme: head.scheme,
-    };
-    if !plan.filters.is_empty() {
-        run_filters(&plan.filters, &request, head)?;
+    let origin = if plan.needs_origin { record.head.headers.get(&ORIGIN).cloned() } else { None };
+    let share = plan.backend(fastrand::u64(..));
+    if !plan.filters.is_empty() || share.is_some_and(|share| !share.filters.is_empty()) {
+        record.keep_received();
     }
-    let share = plan.backend(fastrand::u64(..)).ok_or_else(no_backends)?;
+    let filters = Filters { router: &compiled.router, listener, route, rule_match };
+    filters.run(&plan.filters, record)?;
+    let share = share.ok_or_else(no_backends)?;
     let backend = *share.target.as_ref().map_err(failed)?;
-    record.backend = Some(backend);
+    record.place.backend = Some(backend);
     if let Some(failure) = &compiled.specs.get(backend).backend.failure {
         return Err(failed(&PlannedFailure::new(failure)));
     }
-    if !share.filters.is_empty() {
-        run_filters(&share.filters, &request, head)?;
-    }
+    filters.run(&share.filters, record)?;
     Ok(Forward { plan, share, backend, origin })
 }
 
-/// What the request asks for, without ambiguity: the backend sees the path that was matched.
-fn normalize(head: &mut RequestHead) -> Result<(), Reply> {
-    match target::normalize(&head.target) {
-        Ok(target::Normalized::Unchanged) => Ok(()),
-        Ok(target::Normalized::Changed(changed)) => {
-            head.target = changed;
-            Ok(())
-        }
-        Err(_) => Err(malformed()),
-    }
-}
-
-fn apply_edge_rules(context: &ConnectionContext, head: &mut RequestHead, record: &mut Record) {
+fn apply_edge_rules(context: &ConnectionContext, record: &mut Record) {
+    let head = &mut record.head;
     edge::underscore::drop_shadowing(&mut head.headers);
-    record.client = context.forwarding.apply(head).address;
-    record.note_forwarded_for(&head.headers);
-    record.request_id = Some(edge::request_id::apply(context.trusted_hops, &mut head.headers));
     record.trace_id = Some(edge::traceparent::apply(&mut head.headers));
+    edge::request_id::apply(context.trusted_hops, &mut head.headers);
+    record.client = context.forwarding.apply(head).address;
 }
 
 fn find(
     config: &ActiveConfig,
     socket: SocketId,
     context: &ConnectionContext,
-    head: &RequestHead,
-    host: &str,
     record: &mut Record,
 ) -> Result<(ListenerId, RouteId, u32), Reply> {
+    let head = &record.head;
+    let host = head.authority.to_str().ok().and_then(host_of).ok_or_else(malformed)?;
+    let (path, query) = head.path_and_query();
     let view = RequestView {
         tls: context.tls,
         sni: context.sni.as_deref(),
         method: head.method.as_str(),
-        host,
-        path: head.path(),
-        query: head.query(),
+        host: &host,
+        path,
+        query,
         headers: &head.headers,
     };
     match config.compiled.router.find(socket, &view) {
         Decision::Matched { listener, .. } if is_stricter(config.compiled.router.listener(listener), context) => {
-            record.listener = Some(listener);
+            record.place.listener = Some(listener);
             Err(Reply::new(StatusCode::MISDIRECTED_REQUEST, Reason::MisdirectedRequest))
         }
         Decision::Matched { listener, route, rule_match } => {
-            config.hit_listener(listener.0);
-            config.hit_route(route.0);
-            record.listener = Some(listener);
-            record.route = Some(route);
+            config.hit_listener(listener);
+            config.hit_route(route);
+            record.place.listener = Some(listener);
+            record.place.route = Some(route);
             Ok((listener, route, rule_match))
         }
         Decision::NoRoute { listener } => {
             if let Some(listener) = listener {
-                config.hit_listener(listener.0);
+                config.hit_listener(listener);
             }
-            record.listener = listener;
+            record.place.listener = listener;
             Err(not_found())
         }
         Decision::Misdirected { listener } => {
-            record.listener = Some(listener);
+            record.place.listener = Some(listener);
             Err(Reply::new(StatusCode::MISDIRECTED_REQUEST, Reason::MisdirectedRequest))
         }
     }
@@ -163,18 +143,36 @@ fn matched_prefix(route: &Route, rule_match: u32) -> Option<&str> {
     (path.kind == PathMatchType::PathPrefix).then_some(path.value.as_str())
 }
 
-fn run_filters(
-    filters: &sekisho_filter::FilterPlan,
-    context: &RequestContext<'_>,
-    head: &mut RequestHead,
-) -> Result<(), Reply> {
-    match filters.on_request(context, head) {
-        Verdict::Continue => Ok(()),
-        Verdict::Respond(response) => Err(Reply {
-            status: response.status,
-            reason: Reason::from_code(response.reason).unwrap_or(Reason::Redirect),
-            headers: response.headers,
-        }),
+/// Where a request's filters learn what they need besides its head.
+struct Filters<'a> {
+    router: &'a Router,
+    listener: ListenerId,
+    route: RouteId,
+    rule_match: u32,
+}
+
+impl Filters<'_> {
+    fn run(&self, plan: &FilterPlan, record: &mut Record) -> Result<(), Reply> {
+        if plan.is_empty() {
+            return Ok(());
+        }
+        // Filters may change the authority: the one that was matched counts.
+        let authority = record.received_authority().clone();
+        let host = authority.to_str().ok().and_then(host_of).ok_or_else(malformed)?;
+        let context = RequestContext {
+            matched_prefix: matched_prefix(self.router.route(self.route), self.rule_match),
+            listener_port: self.router.listener(self.listener).port,
+            host: &host,
+            scheme: record.head.scheme,
+        };
+        match plan.on_request(&context, &mut record.head) {
+            Verdict::Continue => Ok(()),
+            Verdict::Respond(response) => Err(Reply {
+                status: response.status,
+                reason: Reason::from_code(response.reason).unwrap_or(Reason::Redirect),
+                headers: response.headers,
+            }),
+        }
     }
 }
 

@@ -17,8 +17,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::UPSTREAM_HEAD;
 use super::open::{OpenRequest, Opened};
+use crate::active_config::ActiveConfig;
 use crate::plan::PlannedMirror;
-use crate::worker::ActiveConfig;
 
 /// A mirror that has not ended by then is cut off.
 const LIFETIME: Duration = Duration::from_secs(60);

@@ -28,10 +28,10 @@ use sekisho_stream::{BodyKind, Downstream, Http1, ResponseOptions};
 use sekisho_tls::Transport;
 use sekisho_upstream::LeaseGuard;
 
+use crate::active_config::ActiveConfig;
 use crate::connection::ConnectionContext;
 use crate::reason::Reason;
-use crate::watchdog::{Watchdog, after, earliest};
-use crate::worker::ActiveConfig;
+use crate::watchdog::{Activity, Watchdog, after, earliest};
 use attempt::{Attempts, Outcome};
 use decide::Forward;
 use mirror::MirrorFeed;
@@ -60,8 +60,8 @@ pub struct Incoming {
 
 /// How an exchange left its connection.
 pub enum Served {
-    /// Complete in both directions.
-    Complete,
+    /// Complete in both directions, at this moment.
+    Complete(Instant),
     /// Answered, but the connection (or stream) carries nothing more.
     Close,
     /// Broken off: the client must be able to tell that the answer is not whole.
@@ -80,8 +80,8 @@ pub struct Upgraded {
 /// `application/grpc` and its variants; `application/grpc-web` is another protocol.
 pub fn is_grpc(headers: &Headers) -> bool {
     const TYPE: &[u8] = b"application/grpc";
-    let Some(value) = headers.get(&CONTENT_TYPE) else { return false };
-    let Some((kind, rest)) = value.as_bytes().split_at_checked(TYPE.len()) else { return false };
+    let Some(value) = headers.value(&CONTENT_TYPE) else { return false };
+    let Some((kind, rest)) = value.split_at_checked(TYPE.len()) else { return false };
     kind.eq_ignore_ascii_case(TYPE) && matches!(rest.first(), None | Some(b'+' | b';' | b' ' | b'\t'))
 }
 
@@ -105,9 +105,8 @@ pub async fn serve(
     incoming: Incoming,
 ) -> Served {
     let config = context.worker.config();
-    let record = Record::begin(context, &config, &incoming.head);
-    let mut exchange = Exchange::new(context, down, watchdog, incoming, record);
-    let step = match decide::decide(&config, context, &mut exchange.head, &mut exchange.record) {
+    let mut exchange = Exchange::begin(context, &config, down, watchdog, incoming);
+    let step = match decide::decide(&config, context, &mut exchange.record) {
         Ok(forward) => exchange.forward(&config, &forward).await,
         Err(reply) => exchange.reply(reply).await.into(),
     };
@@ -131,17 +130,16 @@ impl From<Served> for Step {
     }
 }
 
-/// Answers a message that is not a request. The record must be of the same head.
+/// Answers a message that is not a request, or not one to be served.
 pub async fn refuse(
     context: &Rc<ConnectionContext>,
     down: &mut Downstream<Transport>,
     watchdog: &mut Watchdog,
     head: RequestHead,
-    record: Record,
     reply: Reply,
 ) {
     let incoming = Incoming { head, body: BodyKind::Empty, upgrade: None, expect_continue: false, keep_alive: false };
-    let mut exchange = Exchange::new(context, down, watchdog, incoming, record);
+    let mut exchange = Exchange::begin(context, &context.worker.config(), down, watchdog, incoming);
     exchange.reply_unread(reply, true).await;
 }
 
@@ -149,40 +147,36 @@ pub(crate) struct Exchange<'a> {
     context: &'a Rc<ConnectionContext>,
     down: &'a mut Downstream<Transport>,
     watchdog: &'a mut Watchdog,
-    head: RequestHead,
     body: BodyKind,
     upgrade: Option<HeaderValue>,
     expect_continue: bool,
     keep_alive: bool,
     record: Record,
     feeds: Vec<MirrorFeed>,
-    /// When something last moved.
-    activity: Instant,
+    activity: Activity,
     request_deadline: Option<Instant>,
 }
 
 impl<'a> Exchange<'a> {
-    fn new(
+    fn begin(
         context: &'a Rc<ConnectionContext>,
+        config: &Rc<ActiveConfig>,
         down: &'a mut Downstream<Transport>,
         watchdog: &'a mut Watchdog,
         incoming: Incoming,
-        record: Record,
     ) -> Self {
-        let Incoming { head, body, upgrade, expect_continue, keep_alive } = incoming;
-        let activity = record.started();
+        let started = Instant::now();
         Self {
             context,
             down,
             watchdog,
-            head,
-            body,
-            upgrade,
-            expect_continue,
-            keep_alive,
-            record,
+            body: incoming.body,
+            upgrade: incoming.upgrade,
+            expect_continue: incoming.expect_continue,
+            keep_alive: incoming.keep_alive,
+            record: Record::begin(context, config, incoming.head, started),
             feeds: Vec::new(),
-            activity,
+            activity: Activity::new(started),
             request_deadline: None,
         }
     }
@@ -194,21 +188,21 @@ impl Exchange<'_> {
     }
 
     async fn forward(&mut self, config: &ActiveConfig, forward: &Forward<'_>) -> Step {
-        self.request_deadline = after(self.activity, forward.plan.request_timeout_ms);
+        self.request_deadline = after(self.record.started(), forward.plan.request_timeout_ms);
         self.start_mirrors(config, forward);
         if self.expect_continue {
-            self.head.headers.set(EXPECT, HeaderValue::from_static("100-continue"));
+            self.record.head.headers.set(EXPECT, HeaderValue::from_static("100-continue"));
         }
         let mut upload = Upload::new(self.body, self.context.limits.replay_buffer_bytes as usize, self.expect_continue);
         let mut attempts = Attempts::new(forward, &config.backends[forward.backend as usize]);
         let outcome = attempts.run(self, &mut upload).await;
         match outcome {
-            Outcome::Answer { opened, answer } if answer.head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                self.switch_protocols(opened, answer, upload.is_done(), forward).await
+            Outcome::Answered(StatusCode::SWITCHING_PROTOCOLS) => {
+                self.switch_protocols(&mut attempts, upload.is_done(), forward).await
             }
-            Outcome::Answer { opened, answer } => {
+            Outcome::Answered(_) => {
                 upload.forget();
-                self.relay(&attempts, opened, answer, upload, forward).await.into()
+                self.relay(&mut attempts, &mut upload, forward).await.into()
             }
             Outcome::Failed(reply) => {
                 let whole = upload.received_all();
@@ -226,7 +220,7 @@ impl Exchange<'_> {
             return;
         }
         let copy = mirror::Copy {
-            head: &self.head,
+            head: &self.record.head,
             body: self.body,
             buffer_bytes: self.context.limits.mirror_buffer_bytes as usize,
             connect_timeout: Duration::from_millis(self.context.limits.connect_timeout_ms),
@@ -236,16 +230,16 @@ impl Exchange<'_> {
         mirror::start(&forward.share.mirrors, config, &copy, &mut self.feeds);
     }
 
-    fn end(&mut self, keep_alive: bool, request_read: bool) -> Served {
+    fn end(&mut self, keep_alive: bool, request_read: bool, now: Instant) -> Served {
         // With the rest of a request unread, an HTTP/1 connection is closed by its owner. An HTTP/2 stream that is
         // dropped tells the client NO_ERROR once the answer is out (RFC 9113, 8.1); a reset here would overtake it.
-        self.record.settle();
-        if keep_alive && request_read { Served::Complete } else { Served::Close }
+        self.record.settle(now);
+        if keep_alive && request_read { Served::Complete(now) } else { Served::Close }
     }
 
     fn broken(&mut self, reason: Reason) -> Served {
         self.record.reason = reason;
-        self.record.settle();
+        self.record.settle(Instant::now());
         respond::abort(self.down);
         Served::Abort
     }
@@ -259,16 +253,16 @@ impl Exchange<'_> {
     async fn reply_unread(&mut self, reply: Reply, unread: bool) -> Served {
         // What ran out before does not shorten the time to say so.
         self.request_deadline = None;
-        self.activity = Instant::now();
+        self.activity = Activity::new(Instant::now());
         self.record.answered(reply.status, reply.reason);
-        let message = reply.message(&self.head.method, self.record.grpc);
+        let message = reply.message(&self.record.head.method, self.record.grpc);
         self.record.grpc_status = message.grpc_status;
         if message.grpc_status.is_some() {
             self.record.status = message.head.status.as_u16();
         }
         self.record.bytes_sent = message.body.len() as u64;
         let keep_alive = self.keeps_alive() && !unread;
-        let options = response_options(&self.head, keep_alive, None);
+        let options = response_options(&self.record.head, keep_alive, None);
         if respond::whole(self.down, message, &options).is_err() {
             return self.broken(Reason::DownstreamDisconnected);
         }
@@ -276,12 +270,12 @@ impl Exchange<'_> {
         if respond::flush(self.down, self.watchdog, deadline).await.is_err() {
             return self.broken(Reason::DownstreamDisconnected);
         }
-        self.end(keep_alive, !unread)
+        self.end(keep_alive, !unread, Instant::now())
     }
 
     /// The next moment at which waiting ends, whatever the reason.
-    fn deadline(&self, attempt: Option<Instant>) -> Option<Instant> {
-        let idle = after(self.activity, self.context.limits.stream_idle_timeout_ms);
+    fn deadline(&mut self, attempt: Option<Instant>) -> Option<Instant> {
+        let idle = after(self.activity.last(), self.context.limits.stream_idle_timeout_ms);
         earliest(earliest(self.request_deadline, attempt), earliest(idle, self.context.leave_by()))
     }
 

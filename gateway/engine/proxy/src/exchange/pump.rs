@@ -4,7 +4,6 @@
 //! holds up its own sender and nothing is ever buffered whole.
 
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use sekisho_codec::Piece;
 use sekisho_stream::{BodyKind, Downstream, StreamError, Upstream};
@@ -12,6 +11,7 @@ use sekisho_tls::Transport;
 
 use super::mirror::MirrorFeed;
 use super::record::Record;
+use crate::watchdog::Activity;
 
 /// Most pieces kept for another attempt: a content of many tiny ones costs more than its bytes.
 const MOST_REPLAY_PIECES: usize = 1024;
@@ -243,12 +243,11 @@ pub struct Sides<'a> {
     pub up: &'a mut Upstream<Transport>,
     pub feeds: &'a mut Vec<MirrorFeed>,
     pub record: &'a mut Record,
-    /// When something last moved.
-    pub activity: &'a mut Instant,
+    pub activity: &'a mut Activity,
 }
 
 impl Sides<'_> {
     fn progress(&mut self) {
-        *self.activity = Instant::now();
+        self.activity.note();
     }
 }

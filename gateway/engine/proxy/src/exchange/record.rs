@@ -6,49 +6,43 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{HeaderValue, USER_AGENT};
-use http::{HeaderName, Method, StatusCode, Version};
 use sekisho_codec::{Headers, RequestHead};
+use sekisho_filter::edge::forwarded::X_FORWARDED_FOR;
+use sekisho_filter::edge::request_id::X_REQUEST_ID;
 use sekisho_filter::edge::traceparent::TraceId;
-use sekisho_router::{ListenerId, RouteId, SocketId};
+use sekisho_router::SocketId;
 
 use super::GRPC_STATUS;
 use crate::access_log::Line;
+use crate::active_config::{ActiveConfig, Place};
 use crate::connection::ConnectionContext;
 use crate::reason::Reason;
 use crate::statistics::{Protocol, Sample, SeriesKey};
-use crate::worker::ActiveConfig;
 
 /// What nginx made the usual status of a request whose client did not wait for the answer.
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 pub struct Record {
     context: Rc<ConnectionContext>,
     config: Rc<ActiveConfig>,
     started: Instant,
-    /// The exchange came to an end of its own: what the record says is the whole story.
-    settled: bool,
+    /// When the exchange came to an end of its own: what the record says is the whole story.
+    settled: Option<Instant>,
     /// The socket in the configuration of this request, while it has one.
     pub socket: Option<SocketId>,
-    method: Method,
-    target: Bytes,
-    authority: HeaderValue,
-    version: Version,
-    user_agent: Option<HeaderValue>,
+    /// The request as it is sent on. The log tells how it came; see [`Received`].
+    pub head: RequestHead,
+    received: Option<Box<Received>>,
     pub grpc: bool,
     /// Who sent the request, as far as hops are trusted.
     pub client: IpAddr,
-    pub forwarded_for: Option<HeaderValue>,
-    pub request_id: Option<HeaderValue>,
     pub trace_id: Option<TraceId>,
-    pub listener: Option<ListenerId>,
-    pub route: Option<RouteId>,
-    pub backend: Option<u32>,
+    pub place: Place,
     pub upstream_host: Option<Rc<str>>,
     /// What went wrong with the backend, in words.
     pub upstream_failure: Option<Box<str>>,
@@ -62,27 +56,35 @@ pub struct Record {
     pub retries: u32,
 }
 
+/// What the log tells of a head that is about to be changed. Most heads are not, and nothing is copied.
+struct Received {
+    target: Bytes,
+    authority: HeaderValue,
+    user_agent: Option<HeaderValue>,
+    forwarded_for: Option<HeaderValue>,
+    request_id: Option<HeaderValue>,
+}
+
 impl Record {
-    pub fn begin(context: &Rc<ConnectionContext>, config: &Rc<ActiveConfig>, head: &RequestHead) -> Record {
+    #[inline]
+    pub fn begin(
+        context: &Rc<ConnectionContext>,
+        config: &Rc<ActiveConfig>,
+        head: RequestHead,
+        started: Instant,
+    ) -> Record {
         Record {
             context: context.clone(),
             config: config.clone(),
-            started: Instant::now(),
-            settled: false,
-            socket: config.compiled.socket(context.socket.address),
-            method: head.method.clone(),
-            target: head.target.clone(),
-            authority: head.authority.clone(),
-            version: head.version,
-            user_agent: head.headers.get(&USER_AGENT).cloned(),
+            started,
+            settled: None,
+            socket: context.socket.id(config),
             grpc: super::is_grpc(&head.headers),
+            head,
+            received: None,
             client: context.remote.ip(),
-            forwarded_for: None,
-            request_id: None,
             trace_id: None,
-            listener: None,
-            route: None,
-            backend: None,
+            place: Place::default(),
             upstream_host: None,
             upstream_failure: None,
             upstream_started: None,
@@ -100,9 +102,21 @@ impl Record {
         self.started
     }
 
-    /// Takes the forwarding header as it is sent upstream.
-    pub fn note_forwarded_for(&mut self, headers: &Headers) {
-        self.forwarded_for = headers.get(&X_FORWARDED_FOR).cloned();
+    /// To be called before filters see the head: the log has the client's request with what the edge added to it.
+    pub fn keep_received(&mut self) {
+        let headers = &self.head.headers;
+        self.received = Some(Box::new(Received {
+            target: self.head.target.clone(),
+            authority: self.head.authority.clone(),
+            user_agent: headers.get(&USER_AGENT).cloned(),
+            forwarded_for: headers.get(&X_FORWARDED_FOR).cloned(),
+            request_id: headers.get(&X_REQUEST_ID).cloned(),
+        }));
+    }
+
+    /// The authority as the client sent it.
+    pub fn received_authority(&self) -> &HeaderValue {
+        self.received.as_ref().map_or(&self.head.authority, |received| &received.authority)
     }
 
     pub fn answered(&mut self, status: StatusCode, reason: Reason) {
@@ -111,23 +125,25 @@ impl Record {
     }
 
     /// From here on dropping the record is no accident.
-    pub fn settle(&mut self) {
-        self.settled = true;
+    pub fn settle(&mut self, now: Instant) {
+        self.settled = Some(now);
     }
 
     /// The connection ended under the exchange, because its client left or its time to leave was over.
-    fn cut_off(&mut self) {
-        let overstayed = self.context.leave_by().is_some_and(|leave| leave <= Instant::now());
+    fn cut_off(&mut self) -> Instant {
+        let now = Instant::now();
+        let overstayed = self.context.leave_by().is_some_and(|leave| leave <= now);
         self.reason = if overstayed { Reason::RequestTimeout } else { Reason::DownstreamDisconnected };
         if self.status == 0 {
             self.status = CLIENT_CLOSED_REQUEST;
         }
+        now
     }
 
     /// Reads `grpc-status` from trailers, or from a head that ends the stream.
     pub fn note_grpc_status(&mut self, headers: &Headers) {
-        if let Some(value) = headers.get(&GRPC_STATUS) {
-            self.grpc_status = value.to_str().ok().and_then(|text| text.parse().ok());
+        if let Some(value) = headers.value(&GRPC_STATUS) {
+            self.grpc_status = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
         }
     }
 
@@ -158,17 +174,21 @@ impl Record {
     }
 
     fn log(&self, duration: Duration) {
-        let router = &self.config.compiled.router;
-        let listener = self.listener.map(|id| router.listener(id));
-        let route = self.route.map(|id| router.route(id));
-        let backend = self.backend.and_then(|index| self.config.backends.get(index as usize));
+        let Record { head, received, .. } = self;
+        let received = received.as_deref();
+        let field = |kept: fn(&Received) -> &Option<HeaderValue>, name| match received {
+            Some(received) => kept(received).as_ref().map(HeaderValue::as_bytes),
+            None => head.headers.value(name),
+        };
+        // Before the edge has seen to them, they are the client's word.
+        let edge_field = |kept, name| if self.trace_id.is_some() { field(kept, name) } else { None };
         let line = Line {
-            ended: SystemTime::now(),
+            started: self.started,
             duration,
-            method: &self.method,
-            path: &self.target,
-            version: self.version,
-            authority: self.authority.as_bytes(),
+            method: &head.method,
+            path: received.map_or(&head.target, |received| &received.target),
+            version: head.version,
+            authority: received.map_or(&head.authority, |received| &received.authority).as_bytes(),
             status: self.status,
             reason: self.reason,
             grpc_status: self.grpc_status,
@@ -176,32 +196,26 @@ impl Record {
             bytes_sent: self.bytes_sent,
             upstream_duration: self.upstream_duration,
             retries: self.retries,
-            user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
-            forwarded_for: self.forwarded_for.as_ref().map(HeaderValue::as_bytes),
-            request_id: self.request_id.as_ref().map_or(b"", |id| id.as_bytes()),
+            user_agent: field(|received| &received.user_agent, &USER_AGENT),
+            forwarded_for: edge_field(|received| &received.forwarded_for, &X_FORWARDED_FOR),
+            request_id: edge_field(|received| &received.request_id, &X_REQUEST_ID).unwrap_or_default(),
+            trusts_hops: self.context.trusted_hops > 0,
             trace_id: self.trace_id.as_ref().map_or("", TraceId::as_str),
             remote: &self.remote(),
-            local: &self.context.local_text,
-            server_name: self.context.sni.as_deref(),
-            gateway: listener.map_or("", |listener| &listener.gateway),
-            listener: listener.map_or("", |listener| &listener.key),
-            route: route.map_or("", |route| &route.key),
-            rule_name: route.map_or("", |route| &route.name),
-            backend: backend.map_or("", |backend| backend.spec().key()),
+            connection: &self.context.log_fields,
+            place: self.config.log_fields(self.place),
             upstream_host: self.upstream_host.as_deref().unwrap_or(""),
             upstream_failure: self.upstream_failure.as_deref().unwrap_or(""),
         };
-        self.context.worker.write_log(|out| line.write(out));
+        self.context.worker.write_log(|text| line.write(text));
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        if !self.settled {
-            self.cut_off();
-        }
-        let duration = self.started.elapsed();
-        let slot = self.config.slot(self.backend);
+        let ended = self.settled.unwrap_or_else(|| self.cut_off());
+        let duration = ended.saturating_duration_since(self.started);
+        let slot = self.config.slot(self.place.backend);
         self.context.worker.statistics.borrow_mut().record(slot, self.sample(duration));
         if self.context.access_log && self.context.worker.log.enabled() {
             self.log(duration);

@@ -25,26 +25,28 @@ impl Exchange<'_> {
     /// Sends the backend's answer down, while the rest of the request may still go up.
     pub(super) async fn relay(
         &mut self,
-        attempts: &Attempts<'_>,
-        mut opened: Opened,
-        answer: ReceivedResponse,
-        mut upload: Upload,
+        attempts: &mut Attempts<'_>,
+        upload: &mut Upload,
         forward: &Forward<'_>,
     ) -> Served {
-        let ReceivedResponse { mut head, kind, .. } = answer;
-        forward.filter_response(&mut head);
+        let deadline = attempts.deadline();
+        let (Some(opened), Some(answer)) = (&mut attempts.opened, &mut attempts.answer) else {
+            return self.broken(Reason::UpstreamReset);
+        };
+        let ReceivedResponse { head, kind, .. } = answer;
+        forward.filter_response(head);
         self.record.answered(head.status, Reason::ViaUpstream);
         self.record.upstream_failure = None;
         if self.record.grpc {
             self.record.note_grpc_status(&head.headers);
         }
         let keep_alive = self.keeps_alive();
-        let options = response_options(&self.head, keep_alive, None);
-        if self.down.start_response(&head, kind, &options).is_err() {
+        let options = response_options(&self.record.head, keep_alive, None);
+        if self.down.start_response(head, *kind, &options).is_err() {
             return self.broken(Reason::DownstreamDisconnected);
         }
-        let mut download = Download::new(kind);
-        match self.pump(&mut opened, &mut upload, &mut download, attempts.deadline()).await {
+        let mut download = Download::new(*kind);
+        match self.pump(opened, upload, &mut download, deadline).await {
             Ok(()) => {}
             Err(Broken::Fault(Fault::Downstream(_))) => return self.broken(Reason::DownstreamDisconnected),
             Err(Broken::Fault(Fault::Upstream(error))) => {
@@ -53,12 +55,13 @@ impl Exchange<'_> {
             }
             Err(Broken::Expired(reason)) => return self.broken(reason),
         }
-        self.record.upstream_duration = self.record.upstream_started.map(|started| started.elapsed());
+        let now = Instant::now();
+        self.record.upstream_duration = self.record.upstream_started.map(|started| now.duration_since(started));
         let whole = upload.received_all();
         if upload.is_done() {
-            opened.release(attempts.backend);
+            attempts.release();
         }
-        self.end(keep_alive, whole)
+        self.end(keep_alive, whole, now)
     }
 
     async fn pump(
@@ -103,27 +106,29 @@ impl Exchange<'_> {
     /// `request_sent`: the backend has the request whole, so what the client sends next is of the new protocol.
     pub(super) async fn switch_protocols(
         &mut self,
-        opened: Opened,
-        answer: ReceivedResponse,
+        attempts: &mut Attempts<'_>,
         request_sent: bool,
         forward: &Forward<'_>,
     ) -> Step {
-        let ReceivedResponse { mut head, kind, upgrade } = answer;
-        if self.upgrade.is_none() || !request_sent {
+        let (opened, answer) = (attempts.opened.take(), attempts.answer.take());
+        let asked_for = self.upgrade.is_some() && request_sent;
+        let (Some(opened), Some(answer), true) = (opened, answer, asked_for) else {
             // An answer 101 that nobody asked for, or that came too early.
             return self.reply(Reply::new(StatusCode::BAD_GATEWAY, Reason::UpstreamProtocolError)).await.into();
-        }
+        };
+        let ReceivedResponse { mut head, kind, upgrade } = answer;
         forward.filter_response(&mut head);
         self.record.answered(head.status, Reason::ViaUpstream);
         self.record.upstream_failure = None;
         let Some((up, in_flight)) = opened.into_http1() else {
             return self.reply(Reply::new(StatusCode::BAD_GATEWAY, Reason::UpstreamProtocolError)).await.into();
         };
-        let options = response_options(&self.head, true, upgrade.as_ref());
+        let options = response_options(&self.record.head, true, upgrade.as_ref());
         if self.down.start_response(&head, kind, &options).is_err() {
             return self.broken(Reason::DownstreamDisconnected).into();
         }
-        if respond::flush(self.down, self.watchdog, self.deadline(None)).await.is_err() {
+        let deadline = self.deadline(None);
+        if respond::flush(self.down, self.watchdog, deadline).await.is_err() {
             return self.broken(Reason::DownstreamDisconnected).into();
         }
         Step::Upgrade(up, in_flight)

@@ -7,10 +7,10 @@ use sekisho_router::ListenerId;
 use sekisho_table::Route;
 use sekisho_upstream::Backend;
 
+use crate::active_config::ActiveConfig;
 use crate::plan::PlannedFailure;
 use crate::reason::Reason;
 use crate::statistics::Slot;
-use crate::worker::ActiveConfig;
 
 /// Where a connection goes, or why nowhere; and the rule that says so.
 pub struct Choice {
@@ -21,11 +21,11 @@ pub struct Choice {
 }
 
 pub fn choose(config: &ActiveConfig, listener: ListenerId, server_name: &str) -> Choice {
-    config.hit_listener(listener.0);
+    config.hit_listener(listener);
     let Some(route) = config.compiled.router.carrier(listener, server_name) else {
         return Choice { route: None, slot: Slot::NONE, backend: Err(Reason::RouteNotFound) };
     };
-    config.hit_route(route.0);
+    config.hit_route(route);
     let plan = &config.compiled.plans[route.0 as usize];
     let route = Some(config.compiled.router.route(route).clone());
     let refused = |reason| Choice { route: route.clone(), slot: Slot::NONE, backend: Err(reason) };

@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use sekisho_table::{Listener, Route};
 use serde::Serialize;
 
 use super::choice::Choice;
 use super::counters::{ConnectionKey, Kind};
-use crate::access_log::timestamp;
 use crate::reason::Reason;
 use crate::statistics::Slot;
 use crate::worker::Worker;
@@ -110,11 +109,8 @@ impl Record {
 
     fn log(&self) {
         let duration = self.started.elapsed();
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut start_time = Vec::with_capacity(24);
-        timestamp(since_epoch.saturating_sub(duration), &mut start_time);
-        let line = Line {
-            start_time: String::from_utf8_lossy(&start_time),
+        let mut line = Line {
+            start_time: String::new(),
             protocol: self.kind.protocol(),
             response_code: 0,
             response_flags: self.reason.flags(),
@@ -134,10 +130,13 @@ impl Record {
             upstream_host: self.upstream_host.as_deref(),
             upstream_transport_failure_reason: self.upstream_failure.as_deref(),
         };
-        self.worker.write_log(|out| {
+        self.worker.write_log(|text| {
+            let mut start_time = Vec::with_capacity(24);
+            text.timestamps.write(text.clock.since_epoch(self.started), &mut start_time);
+            line.start_time = String::from_utf8_lossy(&start_time).into_owned();
             // Neither a Vec nor these fields can fail to be written.
-            let _ = serde_json::to_writer(&mut *out, &line);
-            out.push(b'\n');
+            let _ = serde_json::to_writer(&mut text.lines, &line);
+            text.lines.push(b'\n');
         });
     }
 }
@@ -157,7 +156,7 @@ impl Drop for Record {
 /// The keys that requests have too mean the same here.
 #[derive(Serialize)]
 struct Line<'a> {
-    start_time: std::borrow::Cow<'a, str>,
+    start_time: String,
     protocol: &'static str,
     response_code: u16,
     response_flags: &'static str,

@@ -15,8 +15,9 @@ use super::choice::Choice;
 use super::record::{Origin, Record};
 use super::tcp::reason_of;
 use super::udp::MAX_DATAGRAM;
+use crate::active_config::ActiveConfig;
 use crate::reason::Reason;
-use crate::worker::{ActiveConfig, Worker};
+use crate::worker::Worker;
 
 /// A session without traffic is over after this time, or sooner where connections are bounded tighter.
 const IDLE: Duration = Duration::from_secs(60);

@@ -17,9 +17,10 @@ use sekisho_upstream::{Backend, LeaseGuard, OpenError};
 use super::choice::choose;
 use super::counters::Kind;
 use super::record::{Origin, Record};
+use crate::active_config::ActiveConfig;
 use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after, earliest};
-use crate::worker::{ActiveConfig, ListeningSocket, Worker};
+use crate::worker::{ListeningSocket, Worker};
 
 /// Endpoints tried before a connection is given up.
 const MAX_ATTEMPTS: usize = 3;

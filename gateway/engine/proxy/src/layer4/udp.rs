@@ -16,7 +16,8 @@ use super::choice::choose;
 use super::counters::Kind;
 use super::record::Origin;
 use super::session::{self, Session};
-use crate::worker::{ActiveConfig, ConnectionCount, ListeningSocket, Worker};
+use crate::active_config::ActiveConfig;
+use crate::worker::{ConnectionCount, ListeningSocket, Worker};
 
 /// The largest payload of a datagram.
 pub const MAX_DATAGRAM: usize = 65_535;

@@ -1,13 +1,14 @@
 //! Reading: one buffer a connection, filled on demand and given back while idle.
 
 use std::io;
-use std::pin::pin;
-use std::task::{Context, Poll};
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
-use super::spare;
+use crate::spare;
 
 /// Capacity of a fresh buffer.
 const INITIAL: usize = 16 * 1024;
@@ -32,8 +33,51 @@ impl Input {
         Self { buffer, eof: false, received, filled_up: false }
     }
 
-    /// Reads once. `Ok(0)` is the end of the stream; `expected` is how much is known to follow.
+    /// Reads once. `Ok(0)` is the end of the stream; `expected` is how much is known to follow: nothing between
+    /// messages.
     pub fn poll_fill<IO>(&mut self, io: &mut IO, cx: &mut Context<'_>, expected: u64) -> Poll<io::Result<usize>>
+    where
+        IO: AsyncRead + Unpin,
+    {
+        let outcome = if self.buffer.is_empty() && expected == 0 {
+            self.poll_first(io, cx)
+        } else {
+            self.poll_more(io, cx, expected)
+        };
+        match outcome {
+            Poll::Ready(Ok(count)) => {
+                self.received += count as u64;
+                self.eof |= count == 0;
+            }
+            Poll::Ready(Err(_)) => self.eof = true,
+            Poll::Pending => self.release(),
+        }
+        outcome
+    }
+
+    /// Reads what may not be there yet: who waits for the first bytes of a message has no use for a buffer until then.
+    fn poll_first<IO>(&mut self, io: &mut IO, cx: &mut Context<'_>) -> Poll<io::Result<usize>>
+    where
+        IO: AsyncRead + Unpin,
+    {
+        let mut room = [MaybeUninit::uninit(); LEAST_ROOM];
+        let mut read = ReadBuf::uninit(&mut room);
+        ready!(Pin::new(io).poll_read(cx, &mut read))?;
+        let read = read.filled();
+        self.filled_up = read.len() == LEAST_ROOM;
+        if !read.is_empty() {
+            if self.buffer.capacity() == 0 {
+                self.buffer = spare::take();
+            }
+            if self.buffer.capacity() < read.len() {
+                self.buffer.reserve(INITIAL);
+            }
+            self.buffer.extend_from_slice(read);
+        }
+        Poll::Ready(Ok(read.len()))
+    }
+
+    fn poll_more<IO>(&mut self, io: &mut IO, cx: &mut Context<'_>, expected: u64) -> Poll<io::Result<usize>>
     where
         IO: AsyncRead + Unpin,
     {
@@ -46,14 +90,8 @@ impl Input {
         }
         let room = self.buffer.capacity() - self.buffer.len();
         let outcome = pin!(io.read_buf(&mut self.buffer)).poll(cx);
-        match outcome {
-            Poll::Ready(Ok(count)) => {
-                self.filled_up = count == room;
-                self.received += count as u64;
-                self.eof |= count == 0;
-            }
-            Poll::Ready(Err(_)) => self.eof = true,
-            Poll::Pending => self.release(),
+        if let Poll::Ready(Ok(count)) = outcome {
+            self.filled_up = count == room;
         }
         outcome
     }

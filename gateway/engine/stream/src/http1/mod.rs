@@ -8,7 +8,6 @@ mod content;
 mod exchange;
 mod input;
 mod output;
-mod spare;
 
 use std::task::{Context, Poll, ready};
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 
-use super::spare;
+use crate::spare;
 
 /// Data of at least this size are queued instead of copied.
 const LARGE: usize = 4 * 1024;

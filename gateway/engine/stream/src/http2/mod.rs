@@ -1,18 +1,28 @@
-//! HTTP/2 over the `h2` crate (RFC 9113), in both roles.
+//! HTTP/2 over a byte stream (RFC 9113), in both roles.
 //!
-//! What `h2` bounds itself is configured here: concurrent streams, windows, header lists and CONTINUATION frames (it ends
-//! a connection whose header block takes more frames than its list size needs), resets before a stream is accepted,
-//! small DATA frames, and what a stream may buffer. Resets of accepted streams are counted here.
+//! The protocol is the codec's ([`sekisho_codec::http2`]). Here a connection's bytes are moved, and its streams' owners
+//! woken: one state a connection, shared by reference with its streams on the same thread, without channels, tasks or
+//! locks. What all streams of a turn have to say leaves in one write.
 
 mod client;
-mod convert;
-mod receive;
-mod resets;
-mod send;
+mod driver;
+mod exchange;
+mod link;
+mod request;
 mod server;
+mod shared;
 
-pub use client::{Http2Client, Http2Request, connect};
-pub use server::{Http2Exchange, Http2Server};
+use std::time::Instant;
+
+use sekisho_codec::http2::Limits;
+
+pub use client::{Http2Client, connect};
+pub use exchange::Http2Exchange;
+pub use request::Http2Request;
+pub use server::Http2Server;
+
+/// A sender is not ready while this much of its content waits for room.
+const HIGH_WATER: usize = 32 * 1024;
 
 /// Bounds of one HTTP/2 connection, in either role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +31,7 @@ pub struct Http2Options {
     pub stream_window: u32,
     pub connection_window: u32,
     pub max_header_list_size: u32,
-    /// What one stream may hand over to be written before it has to wait.
+    /// Streams have to wait while this much waits to be written.
     pub max_send_buffer: usize,
     /// A client that cancels more streams than this within half a minute loses its connection.
     pub max_resets_per_connection: u32,
@@ -40,6 +50,16 @@ impl Default for Http2Options {
     }
 }
 
-/// Streams that were reset before they were accepted, or by us because of the peer's errors, before the connection ends.
-const MAX_UNSEEN_RESETS: usize = 50;
-const MAX_ERROR_RESETS: usize = 200;
+impl Http2Options {
+    fn limits(&self) -> Limits {
+        Limits {
+            max_concurrent_streams: self.max_concurrent_streams,
+            stream_window: self.stream_window,
+            connection_window: self.connection_window,
+            max_header_list_size: self.max_header_list_size,
+            max_send_buffer: self.max_send_buffer,
+            max_resets: self.max_resets_per_connection,
+            clock: Instant::now,
+        }
+    }
+}

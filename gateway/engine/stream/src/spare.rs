@@ -13,15 +13,17 @@ thread_local! {
 }
 
 /// An empty buffer, with or without capacity.
-pub(super) fn take() -> BytesMut {
+pub(crate) fn take() -> BytesMut {
     SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 
-pub(super) fn give_back(mut buffer: BytesMut) {
+pub(crate) fn give_back(mut buffer: BytesMut) {
     if buffer.capacity() == 0 || buffer.capacity() > LARGEST {
         return;
     }
     buffer.clear();
+    // Where nobody else holds a part of it, its next user begins where this one did, in memory that is still cached.
+    let _ = buffer.try_reclaim(buffer.capacity() + 1);
     SPARE.with_borrow_mut(|spare| {
         if spare.len() < MOST {
             spare.push(buffer);

@@ -1,6 +1,6 @@
 //! What is known about a message's content before it is sent.
 
-use sekisho_codec::http1::Framing;
+use crate::http1::Framing;
 
 /// How much content follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

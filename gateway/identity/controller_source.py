@@ -57,10 +57,10 @@ class ControllerSource(IdentitySource):
         while True:
             await self._wait()
             self._renew_bundle()
-            self._say_life()
             if self._renew_at is not None and self._now() >= self._renew_at:
                 async with self._one_at_a_time:
                     await self._try_to_renew()
+            self._say_life()
 
     def take_trust(self, bundle: str, root_key: str) -> None:
         """Where another root signs now, the certificate is renewed soon."""

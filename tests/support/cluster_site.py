@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,8 @@ CONTROLLER_NAME = "sekisho.dev/gateway-controller"
 HOST = "shop.example.com"
 SECRET = "certificate"
 FOLLOW_SECONDS = 20.0
+_CONTROLLERS = "app.kubernetes.io/component=controller"
+_GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,26 @@ class Site:
     address: str
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def load(self, what: str, *, tls: bool = False) -> AbstractContextManager[Sequence[LoadClient]]:
-        """Constant load on ``shop``; see :func:`steady_load`."""
-        return steady_load(what, Target(self.address, HOST, 443 if tls else 80, tls))
+    @contextmanager
+    def load(self, what: str, *, tls: bool = False) -> Iterator[Sequence[LoadClient]]:
+        """Constant load on ``shop``; see :func:`steady_load`. Nothing that is there all the time may start anew."""
+        before = self._restarts()
+        with steady_load(what, Target(self.address, HOST, 443 if tls else 80, tls)) as clients:
+            yield clients
+        after = self._restarts()
+        again = [pod for pod, number in before.items() if after.get(pod, number) != number]
+        assert not again, f"{again} started anew"
+
+    def _restarts(self) -> dict[str, int]:
+        """How often the containers of the controllers and of ``edge`` started again, by pod."""
+        pods = self.cluster.items("pods", CONTROLLER_NAMESPACE, _CONTROLLERS)
+        pods += self.cluster.items("pods", self.space, f"{_GATEWAY_NAME}=edge")
+        return {
+            pod["metadata"]["name"]: sum(
+                container["restartCount"] for container in pod.get("status", {}).get("containerStatuses", [])
+            )
+            for pod in pods
+        }
 
     def route(self, name: str, host: str, *rules: Manifest, space: str = "") -> Manifest:
         """A route of a namespace, to the Service ``shop`` unless rules are given."""
@@ -111,11 +130,11 @@ class Site:
 
     def pods(self, gateway_name: str = "edge") -> list[str]:
         """Pods of a Gateway that are ready."""
-        return ready_pods(self.cluster, self.space, f"gateway.networking.k8s.io/gateway-name={gateway_name}")
+        return ready_pods(self.cluster, self.space, f"{_GATEWAY_NAME}={gateway_name}")
 
     def controllers(self) -> list[str]:
         """Pods of the controller that are ready."""
-        return ready_pods(self.cluster, CONTROLLER_NAMESPACE, "app.kubernetes.io/component=controller")
+        return ready_pods(self.cluster, CONTROLLER_NAMESPACE, _CONTROLLERS)
 
 
 @contextmanager

@@ -55,12 +55,14 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("served after the last was written, s", "setup.served_after_seconds"),
         ("not served at all", "setup.not_served"),
         ("controller, CPU s to set up", "setup.controller.cpu_seconds"),
-        ("at rest: a new route served, p50 ms", "calm.propagation_ms.p50"),
+        ("at rest: new routes probed", "calm.probes"),
+        ("created → first 200, p50 ms", "calm.propagation_ms.p50"),
         ("p99 ms", "calm.propagation_ms.p99"),
         ("wrong answers", "calm.wrong_answers"),
-        ("under churn: a new route served, p50 ms", "churn.propagation_ms.p50"),
-        ("p99 ms ", "churn.propagation_ms.p99"),
-        ("wrong answers ", "churn.wrong_answers"),
+        ("under churn: new routes probed", "churn.probes"),
+        ("created → first 200, p50 ms", "churn.propagation_ms.p50"),
+        ("p99 ms", "churn.propagation_ms.p99"),
+        ("wrong answers", "churn.wrong_answers"),
         ("writes per second", "churn.writes_per_second"),
         ("controller, mean cores under churn", "churn.controller_cores"),
         ("controller, CPU ms a write", "churn.controller_ms_a_write"),
@@ -97,7 +99,7 @@ def table(found: Sequence[Found], scale: Scale, machine: Mapping[str, str]) -> s
         lines += [f"## {_TITLES[part].format(**asdict(scale))}", ""]
         lines += [f"| | {' | '.join(peer.title for peer, _ in columns)} |", f"|---|{'---|' * len(columns)}"]
         for title, path in _ROWS[part]:
-            lines.append(f"| {title.strip()} | {' | '.join(_text(value(one, path)) for _, one in columns)} |")
+            lines.append(f"| {title} | {' | '.join(_text(value(one, path)) for _, one in columns)} |")
         loads = " | ".join(" → ".join(f"{load:g}" for load in one["load_average"]) for _, one in columns)
         lines += [f"| load average of the machine | {loads} |", ""]
     held = expectations(found, value)

@@ -11,6 +11,8 @@ from tests.support.cluster_load import LEDGER
 from tests.support.cluster_site import Site, open_site
 from tests.support.real_cluster import RealCluster, inside
 
+_OUTAGES = ("test_faults_server.py", "test_installed.py")
+
 
 @pytest.fixture(scope="session")
 def cluster() -> RealCluster:
@@ -27,6 +29,11 @@ def site(cluster: RealCluster) -> Iterator[Site]:
     """The Gateway whose traffic no fault of these tests may touch."""
     with open_site(cluster, "site") as opened:
         yield opened
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that stop the API server go last: the cluster's own controllers are slow for a while after it."""
+    items.sort(key=lambda item: item.path.name in _OUTAGES)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -167,8 +167,10 @@ impl Control {
         let mut applied = outcome.applied;
         if applied.error.is_empty() {
             let compiled = Compiled::build(self.store.table().clone(), &self.compiled, outcome.touched);
-            self.compiled = Arc::new(compiled);
+            // Thousands of rules are let go of here, and not by a worker: that one has requests to serve.
+            let before = std::mem::replace(&mut self.compiled, Arc::new(compiled));
             applied.error = self.configure();
+            drop(before);
         }
         let errors = self.bind_sockets();
         let datagram_errors = self.bind_datagrams();

@@ -1,6 +1,6 @@
 //! From a table to a [`Router`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::header::HeaderName;
@@ -17,7 +17,7 @@ use crate::host_map::HostMap;
 use crate::path_index::PathIndex;
 use crate::precedence::Precedence;
 use crate::value::{HeaderTest, QueryTest, ValueTest};
-use crate::{Attached, ListenerId, RouteId, Router, Socket, SocketId};
+use crate::{Attached, FastMap, ListenerId, RouteId, Router, Socket, SocketId};
 
 impl Router {
     pub fn build(table: &Table) -> Router {
@@ -61,14 +61,14 @@ impl Router {
     fn attach(&mut self) {
         let by_key: HashMap<&str, usize> =
             self.listeners.iter().enumerate().map(|(position, listener)| (listener.key.as_str(), position)).collect();
-        let mut http = vec![Positions::new(); self.listeners.len()];
-        let mut grpc = vec![Positions::new(); self.listeners.len()];
+        let mut http = vec![Positions::default(); self.listeners.len()];
+        let mut grpc = vec![Positions::default(); self.listeners.len()];
         for (candidates, positions) in [(&self.http, &mut http), (&self.grpc, &mut grpc)] {
             for (position, candidate) in candidates.iter().enumerate() {
                 for attachment in &self.routes[candidate.route.0 as usize].attachments {
                     let Some(listener) = by_key.get(attachment.listener.as_str()) else { continue };
                     for hostname in &attachment.hostnames {
-                        positions[*listener].entry(hostname).or_default().push(position as u32);
+                        positions[*listener].push(hostname, position as u32);
                     }
                 }
             }
@@ -79,12 +79,27 @@ impl Router {
     }
 }
 
-/// Candidates of one listener by hostname, in order of precedence.
-type Positions<'a> = BTreeMap<&'a str, Vec<u32>>;
+/// Candidates of one listener by hostname, in order of precedence; hostnames in the order of their first candidate.
+#[derive(Clone, Default)]
+struct Positions<'a> {
+    hostnames: FastMap<&'a str, u32>,
+    lists: Vec<(&'a str, Vec<u32>)>,
+}
+
+impl<'a> Positions<'a> {
+    fn push(&mut self, hostname: &'a str, position: u32) {
+        let next = self.lists.len() as u32;
+        let place = *self.hostnames.entry(hostname).or_insert(next);
+        if place == next {
+            self.lists.push((hostname, Vec::with_capacity(1)));
+        }
+        self.lists[place as usize].1.push(position);
+    }
+}
 
 fn by_host<T>(positions: Positions<'_>, build: impl Fn(&[u32]) -> T) -> HostMap<T> {
     let mut map = HostMap::default();
-    for (hostname, mut list) in positions {
+    for (hostname, mut list) in positions.lists {
         list.dedup();
         map.insert(hostname, build(&list));
     }

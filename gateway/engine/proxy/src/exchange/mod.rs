@@ -237,6 +237,13 @@ impl Exchange<'_> {
         if keep_alive && request_read { Served::Complete(now) } else { Served::Close }
     }
 
+    /// The backend's answer ends before its end: the client gets what there is of it, and sees that it is not whole.
+    async fn cut_short(&mut self, reason: Reason) -> Served {
+        let deadline = self.deadline(None);
+        respond::flush(self.down, self.watchdog, deadline).await.ok();
+        self.broken(reason)
+    }
+
     fn broken(&mut self, reason: Reason) -> Served {
         self.record.reason = reason;
         self.record.settle(Instant::now());

@@ -51,9 +51,9 @@ impl Exchange<'_> {
             Err(Broken::Fault(Fault::Downstream(_))) => return self.broken(Reason::DownstreamDisconnected),
             Err(Broken::Fault(Fault::Upstream(error))) => {
                 self.record.upstream_failure = Some(error.text().into());
-                return self.broken(Reason::UpstreamReset);
+                return self.cut_short(Reason::UpstreamReset).await;
             }
-            Err(Broken::Expired(reason)) => return self.broken(reason),
+            Err(Broken::Expired(reason)) => return self.cut_short(reason).await,
         }
         let now = Instant::now();
         self.record.upstream_duration = self.record.upstream_started.map(|started| now.duration_since(started));

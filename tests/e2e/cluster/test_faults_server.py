@@ -44,20 +44,6 @@ def _environment(cluster: RealCluster, *words: str) -> None:
     cluster.rolled_out("sekisho-controller", CONTROLLER_NAMESPACE)
 
 
-def test_the_api_server_is_stopped_for_ten_seconds(site: Site) -> None:
-    with site.load("the API server is stopped"):
-        with site.cluster.without("apiserver"):
-            time.sleep(DOWN_SECONDS)
-        site.follows("after-a-stop")
-
-
-def test_the_api_server_is_killed(site: Site) -> None:
-    with site.load("the API server is killed"):
-        site.cluster.part("kill", "apiserver")
-        site.cluster.part("start", "apiserver")
-        site.follows("after-a-kill")
-
-
 def test_watches_that_are_cut_within_an_event_go_on(site: Site, proxy: ApiProxy) -> None:
     """The event is longer than a record of TLS, so that its first part is read before the cut."""
     big = site.route("long", "long.example.com")
@@ -209,12 +195,33 @@ def test_a_namespace_of_many_changes_at_once_comes_to_what_was_written_last(site
     routes = [site.route(f"many-{number}", f"many-{number}.example.com") for number in range(50)]
     with site.load("many changes at once"):
         cluster.apply(*routes)
-        cluster.kubectl("delete", "httproute", "-n", site.space, *(f"many-{number}" for number in range(25)))
+        cluster.kubectl(
+            "delete", "httproute", "--wait=false", "-n", site.space, *(f"many-{number}" for number in range(25))
+        )
         cluster.apply(manifest("v1", "ConfigMap", "beside", site.space, data={"key": "value"}), *routes[:5])
         site.answers("many-0.example.com")
         site.answers("many-10.example.com", 404)
         site.answers("many-40.example.com")
         cluster.kubectl(
-            "delete", "httproute", "-n", site.space, *(item["metadata"]["name"] for item in routes[:5] + routes[25:])
+            "delete",
+            "httproute",
+            "--wait=false",
+            "-n",
+            site.space,
+            *(item["metadata"]["name"] for item in routes[:5] + routes[25:]),
         )
         site.answers("many-40.example.com", 404)
+
+
+def test_the_api_server_is_killed(site: Site) -> None:
+    with site.load("the API server is killed"):
+        site.cluster.part("kill", "apiserver")
+        site.cluster.part("start", "apiserver")
+        site.follows("after-a-kill")
+
+
+def test_the_api_server_is_stopped_for_ten_seconds(site: Site) -> None:
+    with site.load("the API server is stopped"):
+        with site.cluster.without("apiserver"):
+            time.sleep(DOWN_SECONDS)
+        site.follows("after-a-stop")

@@ -23,6 +23,7 @@ from controller.pipeline import Pipeline
 from controller.publish.batches import batches
 from controller.publish.publisher import Published, Publisher
 from controller.sources import Change, ManifestSource
+from controller.standalone_authority import StandaloneAuthority
 from controller.store import Key
 from controller.terminal.announce import Changed, Started, announce, announce_change
 from controller.terminal.curl import curl_lines
@@ -58,6 +59,7 @@ class Standalone:
         self._pipeline = Pipeline(settings.translation, regex_problem)
         held = self._gateway.agent.state.version
         self._publisher = Publisher(self._gateway.agent, int(held) if held.isdecimal() else 0)
+        self._mesh_authority = StandaloneAuthority(settings.authority) if settings.authority is not None else None
         self._problems: tuple[Problem, ...] = ()
         self._report = StatusReport()
 
@@ -73,6 +75,9 @@ class Standalone:
                 asyncio.create_task(self._follow_changes(), name="changes"),
                 asyncio.create_task(self._retry_unbound(), name="unbound-listeners"),
             ]
+            if self._mesh_authority is not None:
+                background.append(asyncio.create_task(self._mesh_authority.run(), name="authority"))
+                background[-1].add_done_callback(self._authority_ended)
             await self._stop.wait()
             await self._drain()
         finally:
@@ -207,6 +212,11 @@ class Standalone:
             self._writer.line("stopped at once")
             os._exit(1)
         self._stop.set()
+
+    def _authority_ended(self, task: asyncio.Task[None]) -> None:
+        """Traffic goes on without it, but not unsaid."""
+        if not task.cancelled() and task.exception() is not None:
+            logger.critical("the mesh's authority ended", exc_info=task.exception())
 
     async def _drain(self) -> None:
         active = self._gateway.active_connections()

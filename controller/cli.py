@@ -15,11 +15,17 @@ from typing import Any
 
 import msgspec
 
+from controller.ca_options import (
+    add_lifetime_options,
+    add_standalone_options,
+    duration,
+    fill_parser,
+    standalone_authority,
+)
 from controller.config import (
     DEFAULT_ADDRESS,
     DEFAULT_DISCOVERY,
     DEFAULT_HEALTH,
-    DEFAULT_TRUST_DOMAIN,
     LOG_LEVELS,
     PULL_POLICIES,
     ClusterSettings,
@@ -92,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_gateway(commands)
     _add_controller(commands)
+    _add_ca(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(command=_version)
     return parser
@@ -128,6 +135,7 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     _add_paths(parser, required=True)
     _add_translation_options(parser)
     add_gateway_options(parser, access_log="none" if sys.stdout.isatty() else "stdout")
+    add_standalone_options(parser)
 
 
 def _add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -242,12 +250,7 @@ def _add_controller(commands: argparse._SubParsersAction[argparse.ArgumentParser
         metavar="NAMESPACE",
         help="read objects of this namespace alone; may be repeated (default: all)",
     )
-    parser.add_argument(
-        "--trust-domain",
-        default=DEFAULT_TRUST_DOMAIN,
-        metavar="NAME",
-        help="of the identities it issues (default: %(default)s)",
-    )
+    add_lifetime_options(parser)
     parser.add_argument(
         "--controller-url",
         default="",
@@ -261,6 +264,19 @@ def _add_controller(commands: argparse._SubParsersAction[argparse.ArgumentParser
     ):
         parser.add_argument(option, default=default, metavar="HOST:PORT", help=f"{what} (default: %(default)s)")
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="default: %(default)s")
+
+
+def _add_ca(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "ca",
+        help="the mesh's authority: its root, join tokens, who is denied",
+        description="The mesh's authority, in a directory (--ca-dir) or in a cluster (--namespace).",
+        epilog="examples:\n"
+        "  sekisho ca token create --ca-dir /var/lib/sekisho/ca --identity spiffe://cluster.local/ns/vm/sa/db\n"
+        "  sekisho ca rotate --namespace sekisho-system --kubeconfig ~/.kube/config --admin 127.0.0.1:9901",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    fill_parser(parser)
 
 
 def _add_gateway(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -319,6 +335,7 @@ def _up(arguments: argparse.Namespace, writer: Writer) -> int:
         paths=tuple(arguments.paths),
         translation=_translation_settings(arguments),
         gateway=gateway_settings(arguments),
+        authority=standalone_authority(arguments),
     )
     return run_standalone(settings, writer)
 
@@ -403,6 +420,7 @@ def _controller(arguments: argparse.Namespace, _writer: Writer) -> int:
             kubeconfig=arguments.kubeconfig,
             watched_namespaces=tuple(arguments.watched_namespaces),
             trust_domain=arguments.trust_domain,
+            certificate_lifetime=duration(arguments.certificate_lifetime),
             controller_url=arguments.controller_url,
             log_level=arguments.log_level,
         )

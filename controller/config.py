@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +24,10 @@ CONTROLLER_SERVICE: Final = "sekisho-controller"
 """The name of the controller's Service, and of its account in certificates."""
 PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+DEFAULT_CERTIFICATE_LIFETIME: Final = "24h"
+_TRUST_DOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9._]{0,253}[a-z0-9])?")
+_SHORTEST_LIFE: Final = datetime.timedelta(seconds=10)
+_LONGEST_LIFE: Final = datetime.timedelta(days=90)
 _MAX_PORT_OFFSET = 65_534
 
 
@@ -46,6 +52,22 @@ class TranslationSettings:
 
 
 @dataclass(frozen=True)
+class StandaloneAuthoritySettings:
+    """The mesh's authority of `sekisho up`."""
+
+    directory: Path
+    """Where the root and the join tokens are kept."""
+    address: AdminAddress
+    names: tuple[str, ...]
+    """By which machines know it."""
+    trust_domain: str = DEFAULT_TRUST_DOMAIN
+    lifetime: datetime.timedelta = datetime.timedelta(hours=24)
+
+    def __post_init__(self) -> None:
+        check_issuing(self.trust_domain, self.lifetime)
+
+
+@dataclass(frozen=True)
 class StandaloneSettings:
     """`sekisho up`: controller and gateway in one process."""
 
@@ -53,6 +75,7 @@ class StandaloneSettings:
     """Manifest files and folders; ``-`` is the standard input."""
     translation: TranslationSettings
     gateway: GatewaySettings
+    authority: StandaloneAuthoritySettings | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +94,7 @@ class ClusterSettings:
     watched_namespaces: tuple[str, ...] = ()
     """Empty: all."""
     trust_domain: str = DEFAULT_TRUST_DOMAIN
+    certificate_lifetime: datetime.timedelta = datetime.timedelta(hours=24)
     cluster_domain: str = "cluster.local"
     """Of the cluster's DNS."""
     root_namespace: str = "istio-system"
@@ -88,11 +112,25 @@ class ClusterSettings:
     def __post_init__(self) -> None:
         if not self.namespace:
             raise SettingsError("the controller's namespace is not known", "give --namespace, or set POD_NAMESPACE")
+        check_issuing(self.trust_domain, self.certificate_lifetime)
         if self.log_level not in LOG_LEVELS:
             raise SettingsError(f"--log-level {self.log_level!r} is not one of {', '.join(LOG_LEVELS)}")
         if not self.controller_url:
             url = f"https://{CONTROLLER_SERVICE}.{self.namespace}.svc:{self.discovery.port}"
             object.__setattr__(self, "controller_url", url)
+
+
+def check_issuing(trust_domain: str, lifetime: datetime.timedelta) -> None:
+    """What certificates are issued for and for how long; raises ``SettingsError``."""
+    if not _TRUST_DOMAIN.fullmatch(trust_domain):
+        raise SettingsError(
+            f"--trust-domain {trust_domain!r} is no trust domain", "use lower-case letters, digits, '-', '.' and '_'"
+        )
+    if not _SHORTEST_LIFE <= lifetime <= _LONGEST_LIFE:
+        raise SettingsError(
+            f"--certificate-lifetime {lifetime} is outside {_SHORTEST_LIFE} to {_LONGEST_LIFE}",
+            "hours are usual: certificates are renewed by themselves",
+        )
 
 
 @dataclass(frozen=True)

@@ -9,5 +9,9 @@ class SampleBackendError(SekishoError):
     """A sample backend of the demo cannot be started."""
 
 
+class AuthorityUnusableError(SekishoError):
+    """The mesh's authority cannot be used, or not as was asked."""
+
+
 class DiscoveryAddressError(SekishoError):
     """The address that gateways connect to cannot be bound."""

@@ -22,7 +22,7 @@ from gateway.config import (
     default_workers,
 )
 from gateway.errors import SettingsError
-from gateway.identity.identity import IdentitySettings
+from gateway.identity.settings import IdentitySettings
 
 
 def add_gateway_options(parser: argparse.ArgumentParser, *, access_log: str) -> None:
@@ -83,14 +83,17 @@ def add_cluster_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="certificates of the controller's authority; read again when it changes",
+        help="certificates that the controller is verified by; read again when the file changes",
     )
-    parser.add_argument(
-        "--token",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="service-account token that proves who this gateway is; read again at each use",
+    source = parser.add_argument_group("identity", "who this gateway is; one of:")
+    for option, metavar, what in (
+        ("--token", "FILE", "service-account token, shown for every certificate; read again at each use"),
+        ("--join-token", "FILE", "token of 'sekisho ca token create', good once; its certificate is renewed by itself"),
+        ("--certificates", "DIRECTORY", "tls.crt, tls.key and ca.crt that others rotate, as cert-manager does"),
+    ):
+        source.add_argument(option, type=Path, metavar=metavar, help=what)
+    source.add_argument(
+        "--workload-api", metavar="unix:///PATH", help="socket of a SPIFFE Workload API, such as SPIRE's agent"
     )
     parser.add_argument(
         "--health", metavar="HOST:PORT", help="serve only health and metrics here, for the kubelet and Prometheus"
@@ -114,7 +117,12 @@ def cluster_settings(arguments: argparse.Namespace) -> ClusterSettings:
     return ClusterSettings(
         gateway=replace(gateway_settings(arguments), health=health, drain_delay=arguments.drain_delay),
         identity=IdentitySettings(
-            controller=arguments.controller.rstrip("/"), trust_bundle=arguments.trust_bundle, token=arguments.token
+            controller=arguments.controller.rstrip("/"),
+            trust_bundle=arguments.trust_bundle,
+            token=arguments.token,
+            join_token=arguments.join_token,
+            certificates=arguments.certificates,
+            workload_api=arguments.workload_api,
         ),
         name=os.environ.get("POD_NAME") or socket.gethostname(),
     )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from gateway.admin.server import AdminAddress
 from gateway.errors import SettingsError
-from gateway.identity.identity import IdentitySettings
+from gateway.identity.settings import IdentitySettings
 
 DEFAULT_ADMIN: Final = "127.0.0.1:9901"
 DEFAULT_DRAIN_SECONDS: Final = 30.0

@@ -21,7 +21,7 @@ from gateway.admin.status import GatewayVersion, Problem, StatusReport
 from gateway.agent.discovery import Discovery
 from gateway.app import GatewayApp
 from gateway.config import ClusterSettings
-from gateway.identity.identity import Identity
+from gateway.identity.identity import identity_source
 from gateway.telemetry.discovery import DiscoveryCollector
 
 _RETRY_BIND_SECONDS = 5.0
@@ -40,7 +40,7 @@ class Edge:
         # 1. Traffic: the last good table is served from here on.
         self._gateway = GatewayApp(settings.gateway)
         # 2. Everything that gets the next table.
-        self._identity = Identity(settings.identity, lambda: datetime.datetime.now(datetime.UTC), random.random)
+        self._identity = identity_source(settings.identity, _utc_now, random.random)
         self._discovery = Discovery(
             settings.identity.controller, settings.name, self._gateway.agent, self._identity, random.random
         )
@@ -88,6 +88,9 @@ class Edge:
             served = f"table {table.version} is served meanwhile" if table.loaded else "no table is served yet"
             reason = stream.last_error or "it has not answered yet"
             problems = (Problem(message=f"no controller is subscribed to; {served}: {reason}"),)
+        warning = self._identity.warning()
+        if warning:
+            problems = (*problems, Problem(message=warning))
         refused = tuple(
             Problem(message=f"refused: {item.reason}", object=f"{item.kind} {item.key}") for item in table.rejected
         )
@@ -120,6 +123,10 @@ class Edge:
         )
         left = await self._gateway.drain()
         logger.info("stopped with %d connections still open", left)
+
+
+def _utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
 
 
 async def _for_ever(program: Callable[[], Awaitable[None]]) -> None:

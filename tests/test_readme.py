@@ -83,6 +83,8 @@ def test_every_option_of_the_gateway_is_there(command: str, capsys: pytest.Captu
         cli.main([command, "--help"])
     options = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
     shown = {row[0].split()[0] for row in table("| option of `up` and `demo` | default | |")}
+    if command == "up":
+        shown |= {row[0].split()[0] for row in table("| option of `up` | default | |")}
     assert shown == options - {"--directory"}
 
 

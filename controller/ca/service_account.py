@@ -68,10 +68,19 @@ class ServiceAccount:
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except (x509.ExtensionNotFound, ValueError) as error:
             raise IdentityError("the certificate has no usable alternative name") from error
+        if _signs(certificate):
+            raise IdentityError("the certificate is one that signs others, and proves nobody's identity")
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
         if len(uris) != 1:
             raise IdentityError(f"the certificate has {len(uris)} URIs; an identity is exactly one")
         return cls.of_uri(uris[0], trust_domain)
+
+
+def _signs(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
 
 
 def check_trust_domain(trust_domain: str) -> str:

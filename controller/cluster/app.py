@@ -17,6 +17,8 @@ from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
+from controller.ca.authority import Authority
+from controller.ca.rotation import AuthorityReport
 from controller.cluster.changes import Arrived, Changes
 from controller.cluster.election import lease_settings, url_of
 from controller.cluster.endpoints import Answering, admin_app, health_app
@@ -24,11 +26,19 @@ from controller.cluster.notices import Notices, Remark
 from controller.cluster.options import cluster_options, connection_of, provision_settings
 from controller.cluster.readiness import Readiness
 from controller.cluster.reporting import Reporting
-from controller.cluster.serving import authority_of, discovery_server, relay_to_leader, serve
+from controller.cluster.serving import (
+    authority_of,
+    authority_problems,
+    authority_report,
+    discovery_server,
+    relay_to_leader,
+    serve,
+)
 from controller.cluster.statuses import Statuses
 from controller.cluster.telemetry import Gauges, Telemetry
 from controller.config import ClusterSettings, ProcessIdentity
 from controller.kept_secrets import KeptSecrets
+from controller.kube.authority_secret import follow
 from controller.kube.client import Api
 from controller.kube.clock import SystemClock
 from controller.kube.events import EventRecorder
@@ -59,6 +69,7 @@ class ClusterController:
         self._stop = asyncio.Event()
         self._discovery_port = 0
         self._election: LeaderElection | None = None
+        self._authority: Authority | None = None
         self.read = asyncio.Event()
         """Set once everything has been read and translated."""
         # 1. Addresses: what a person can fix is said before anything runs.
@@ -101,7 +112,12 @@ class ClusterController:
         # 4. What it tells of itself.
         self._readiness = Readiness(self._source)
         self._reporting = Reporting(
-            self._pipeline, self._source, self._statuses, self._subscriptions.gateways, self._provisioner.problems
+            self._pipeline,
+            self._source,
+            self._statuses,
+            self._subscriptions.gateways,
+            self._provisioner.problems,
+            lambda: authority_problems(self._authority) if self._authority is not None else (),
         )
         self._telemetry.watch(
             Gauges(
@@ -164,6 +180,7 @@ class ClusterController:
             leader=lambda: self._election.holder if self._election else "",
             report=self._reporting.report,
             registry=self._telemetry.registry,
+            authority=self._authority_report,
         )
         stop = asyncio.Event()
         admin = admin_app(answering, allowed_hosts=(self._settings.admin.host,))
@@ -180,8 +197,14 @@ class ClusterController:
 
     async def _work(self, stack: AsyncExitStack) -> None:
         authority = await authority_of(self._api, self._settings, self._clock, random.random)
+        self._authority = authority
         self._readiness.has_authority = True
-        self._provisioner.use(provision_settings(self._settings, authority.bundle_pem))
+
+        def provision() -> None:
+            self._provisioner.use(provision_settings(self._settings, authority.bundle_pem))
+
+        provision()
+        authority.on_change(provision)
         server = discovery_server(
             self._settings, self._identity, authority, self._subscriptions, self._api, self._provisioner.gateway_of
         )
@@ -195,6 +218,7 @@ class ClusterController:
         relay = relay_to_leader(self._settings, self._identity, authority, self._subscriptions, self._other_leader)
         self._background(stack, serve(server), "discovery")
         self._background(stack, relay.run(), "relay")
+        self._background(stack, follow(self._api, self._settings.namespace, authority, self._clock), "authority")
         self._readiness.serving = True
         self._background(stack, self._changes.lapse(), "lapse")
         self._background(stack, self._writer.run(), "statuses")
@@ -267,6 +291,11 @@ class ClusterController:
         self._writer.lead(leads)
         self._notices.lead(leads)
         self._provisioner.lead(leads)
+
+    def _authority_report(self) -> AuthorityReport | None:
+        if self._authority is None:
+            return None
+        return authority_report(self._authority, self._subscriptions, leads=self.leads)
 
     def _other_leader(self) -> str | None:
         """Where the replica is that writes; None while that is this one."""

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from controller.ca.rotation import AuthorityReport
 from controller.terminal.report import write_report
 from controller.terminal.writer import Writer
 from gateway import __version__
@@ -44,6 +45,8 @@ class Answering:
     """Who leads, as far as is known."""
     report: Callable[[], Awaitable[StatusReport]]
     registry: CollectorRegistry
+    authority: Callable[[], AuthorityReport | None]
+    """How things stand with the authority; None before there is one."""
 
 
 def health_app(answering: Answering) -> Starlette:
@@ -59,6 +62,7 @@ def admin_app(answering: Answering, allowed_hosts: Iterable[str] = ()) -> Starle
             *_health_routes(answering),
             Route("/", endpoints.page, methods=["GET"]),
             Route("/status", endpoints.status, methods=["GET"]),
+            Route("/authority", endpoints.authority, methods=["GET"]),
             Route("/explain", endpoints.no_traffic, methods=["GET", "POST"]),
         ],
         middleware=[Middleware(HostGuard, allowed=tuple(allowed_hosts))],
@@ -99,6 +103,13 @@ class _Endpoints:
         """Objects, conditions, problems, and which gateway holds which version."""
         report = await self._answering.report()
         return Response(await run_in_threadpool(msgspec.json.encode, report), media_type="application/json")
+
+    async def authority(self, _request: Request) -> Response:
+        """The authority, and who has taken over its trust bundle."""
+        report = self._answering.authority()
+        if report is None:
+            return JSONResponse({"error": "there is no authority yet"}, status_code=503)
+        return Response(msgspec.json.encode(report), media_type="application/json")
 
     async def page(self, _request: Request) -> Response:
         """The same for people."""

@@ -46,13 +46,15 @@ class Reporting:
         statuses: Statuses,
         gateways: Callable[[], tuple[GatewayVersion, ...]],
         unprovisioned: Callable[[Key], tuple[str, ...]],
+        authority: Callable[[], tuple[Problem, ...]] = tuple,
     ) -> None:
-        """``unprovisioned``: why what a Gateway needs does not stand."""
+        """``unprovisioned``: why what a Gateway needs does not stand. ``authority``: what is wrong with that."""
         self._pipeline = pipeline
         self._source = source
         self._statuses = statuses
         self._gateways = gateways
         self._unprovisioned = unprovisioned
+        self._authority = authority
         self._report = Report()
         self._one_at_a_time = asyncio.Lock()
 
@@ -65,7 +67,7 @@ class Reporting:
                 notices=self._pipeline.translation.notices,
                 unusable=self._source.problems(),
                 gateways=self._gateways(),
-                others=(*self._absent(), *self._not_provisioned(statuses)),
+                others=(*self._authority(), *self._absent(), *self._not_provisioned(statuses)),
             )
             # On a thread: the first report on thousands of objects takes a while.
             return await asyncio.to_thread(self._made, look)

@@ -6,18 +6,21 @@ Owns getting the authority, however long the API server takes to give it, and wh
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
-from controller.ca.authority import Authority, AuthorityError, AuthoritySettings
+from controller.ca.authority import Authority, AuthorityError, AuthoritySettings, utc_now
+from controller.ca.rotation import AuthorityReport
 from controller.ca.service_account import ServiceAccount
 from controller.config import CONTROLLER_SERVICE, ClusterSettings, ProcessIdentity
 from controller.errors import DiscoveryAddressError
 from controller.kube.authority_secret import SECRET_NAME, load_or_create
 from controller.kube.client import Api, ApiError, UnreachableError
 from controller.kube.clock import Backoff, Clock
+from controller.kube.join_token_secret import TokenSecret
 from controller.kube.token_review import TokenReview
 from controller.publish.discovery import DiscoveryParts
 from controller.publish.relay import Relay, RelaySettings
@@ -25,10 +28,13 @@ from controller.publish.server import DiscoveryServer
 from controller.publish.subscriptions import Subscriptions
 from controller.store import Key
 from controller.translate.names import object_name
+from gateway.admin.status import Problem
 from gateway.routing_table.discovery import AUDIENCE
 
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 15.0
+_ROOT_EARLY: Final = datetime.timedelta(days=60)
+"""A change of roots takes people, and some patience."""
 
 GatewayOf = Callable[[str, str], Key | None]
 """The Gateway whose pods run as a service account, by namespace and name."""
@@ -39,10 +45,11 @@ logger = logging.getLogger(__name__)
 async def authority_of(api: Api, settings: ClusterSettings, clock: Clock, chance: Callable[[], float]) -> Authority:
     """The cluster's authority. Waits for it, and says what it waits for."""
     backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT, chance)
+    limits = AuthoritySettings(trust_domain=settings.trust_domain, lifetime=settings.certificate_lifetime)
     where = f"Secret {settings.namespace}/{SECRET_NAME}"
     while True:
         try:
-            return await load_or_create(api, settings.namespace, AuthoritySettings(trust_domain=settings.trust_domain))
+            return await load_or_create(api, settings.namespace, limits)
         except AuthorityError as error:
             logger.error("gateways cannot be served: %s", error)  # noqa: TRY400 - the text says all
         except ApiError as error:
@@ -83,6 +90,7 @@ def discovery_server(
         table_of=table_of,
         account=ServiceAccount(settings.namespace, CONTROLLER_SERVICE),
         replica=identity.name,
+        join=TokenSecret(api, settings.namespace).redeem,
     )
     address = settings.discovery
     try:
@@ -108,6 +116,38 @@ def relay_to_leader(
         server_name=f"{CONTROLLER_SERVICE}.{settings.namespace}.svc",
     )
     return Relay(relay, authority, subscriptions, leader)
+
+
+def authority_report(authority: Authority, subscriptions: Subscriptions, *, leads: bool) -> AuthorityReport:
+    """How things stand with the authority, and with those who trust it."""
+    material = authority.material
+    return AuthorityReport(
+        phase=material.phase.value,
+        bundle=material.digest,
+        root_key=authority.root_key,
+        root_ends=material.signing.ends,
+        certificate_seconds=authority.settings.lifetime.total_seconds(),
+        leads=leads,
+        denied=len(material.denied),
+        replicas=subscriptions.replica_trust(),
+        gateways=subscriptions.gateway_trust(),
+    )
+
+
+def authority_problems(authority: Authority) -> tuple[Problem, ...]:
+    """What a person must do about it, long before anything ends."""
+    ends = authority.material.signing.ends
+    left = ends - utc_now()
+    if left > _ROOT_EARLY:
+        return ()
+    return (
+        Problem(
+            message=f"the root of the mesh ends on {ends:%F}: in {max(left.days, 0)} days nothing can be certified",
+            object=f"Secret/{SECRET_NAME}",
+            remedy="change it with 'sekisho ca rotate', which takes three phases",
+            severity="warning" if left.days > 0 else "error",
+        ),
+    )
 
 
 async def serve(server: DiscoveryServer) -> None:

@@ -52,6 +52,25 @@ def server_context(bundle_pem: str) -> ssl.SSLContext:
     return context
 
 
+def accepting_context(current: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """For a listening socket: each handshake is done with what ``current`` says then, its bundle included.
+
+    A bundle cannot be taken out of a context, and the listening socket keeps the one that it was given.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    context.set_alpn_protocols(["h2"])
+
+    def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = current()
+
+    context.sni_callback = choose
+    return context
+
+
 def load_issued(context: ssl.SSLContext, issued: Issued) -> None:
     """Uses a certificate from the next handshake on. OpenSSL reads keys from files: this one is in memory only."""
     descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)

@@ -1,4 +1,4 @@
-"""What the controller answers gateways: certificates, streams of updates, and their answers.
+"""What the controller answers gateways: streams of updates, and their answers; certificates are ``certificates``'s.
 
 The protocol is described where it is owned, in ``gateway/routing_table/discovery.py``. Here it is decided who may ask
 for what: identity comes from a verified token or certificate and from nothing that a request says. The
@@ -7,43 +7,45 @@ application does not know how its connections are made (``server``), nor what is
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
-from controller.ca.authority import Authority, RequestError, utc_now
-from controller.ca.service_account import IdentityError, ServiceAccount, UnverifiableError
+from controller.ca.authority import Authority, utc_now
+from controller.ca.join_tokens import Redeem
+from controller.ca.service_account import ServiceAccount
+from controller.publish.certificates import Proofs, Tokens, certificate_routes, certified
 from controller.publish.connection import Connection
+from controller.publish.request_body import read_body, refusal
 from controller.publish.stream import Stream
-from controller.publish.stream_response import Pace, StreamResponse
+from controller.publish.stream_response import Pace, StreamResponse, StreamRules
 from controller.publish.subscriptions import Subscriptions, TooManyStreamsError
 from gateway.routing_table import wire
 from gateway.routing_table.discovery import (
     ANSWERS_PATH,
-    CERTIFICATE_PATH,
+    BUNDLE_HEADER,
     MAX_ANSWER_BYTES,
     MAX_RELAYED_BYTES,
     MAX_REQUEST_BYTES,
+    ROOT_KEY_HEADER,
     STREAM_PATH,
     Hello,
     Relayed,
+    Trust,
     Welcome,
 )
 from gateway.routing_table.model import FORMAT
 
-_BODY_SECONDS: Final = 15.0
-_REVIEW_SECONDS: Final = 10.0
-_MOST_REVIEWS: Final = 64
 _LONGEST_NAME: Final = 253
+_LONGEST_WORD: Final = 128
 RELAY_COUNTS_FOR: Final = 20.0
 """Seconds for which what a replica relayed counts; it says it again much sooner."""
 
@@ -58,7 +60,7 @@ class DiscoveryParts:
 
     subscriptions: Subscriptions
     authority: Authority
-    tokens: Callable[[str], Awaitable[ServiceAccount | None]]
+    tokens: Tokens
     """Whose token it is; None if nobody's. May raise ``UnverifiableError``."""
     table_of: Callable[[ServiceAccount], str | None]
     """The table of a gateway's service account."""
@@ -67,6 +69,8 @@ class DiscoveryParts:
     replica: str
     """The name of this process: its pod's."""
     pace: Pace = field(default_factory=Pace)
+    join: Redeem | None = None
+    """Whose join token it is, once; None: none are taken."""
 
 
 def discovery_app(parts: DiscoveryParts) -> Starlette:
@@ -75,19 +79,13 @@ def discovery_app(parts: DiscoveryParts) -> Starlette:
     post = ["POST"]
     return Starlette(
         routes=[
-            Route(CERTIFICATE_PATH, endpoints.certificate, methods=post),
+            *certificate_routes(parts.authority, Proofs(parts.tokens, parts.join)),
             Route(STREAM_PATH, endpoints.stream, methods=post),
             Route(STREAM_PATH + "/{stream}/answer", endpoints.answer, methods=post),
             Route(ANSWERS_PATH, endpoints.answers, methods=post),
         ],
-        exception_handlers={HTTPException: _refusal},
+        exception_handlers={HTTPException: refusal},
     )
-
-
-async def _refusal(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    return JSONResponse({"error": error.detail}, status_code=error.status_code)
 
 
 class _Endpoints:
@@ -95,39 +93,10 @@ class _Endpoints:
 
     def __init__(self, parts: DiscoveryParts) -> None:
         self._parts = parts
-        self._reviews = asyncio.Semaphore(_MOST_REVIEWS)
-
-    async def certificate(self, request: Request) -> Response:
-        """Signs the key of a certificate request for whoever the token belongs to."""
-        body = await _body(request, MAX_REQUEST_BYTES)
-        account = await self._of_token(request)
-        try:
-            # On a thread: a signature is a millisecond that no stream should wait for.
-            chain = await asyncio.to_thread(self._parts.authority.sign, body, account)
-        except RequestError as error:
-            raise HTTPException(400, str(error)) from error
-        logger.info("a certificate was signed for %s", account)
-        return Response(chain, media_type="application/x-pem-file")
-
-    async def _of_token(self, request: Request) -> ServiceAccount:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise HTTPException(401, "a service-account token is needed: authorization: Bearer …")
-        if self._reviews.locked():
-            raise HTTPException(503, "too many tokens are being reviewed")
-        try:
-            async with self._reviews, asyncio.timeout(_REVIEW_SECONDS):
-                account = await self._parts.tokens(token.strip())
-        except (UnverifiableError, TimeoutError) as error:
-            logger.warning("a token could not be reviewed: %s", error)
-            raise HTTPException(503, "tokens cannot be reviewed now") from error
-        if account is None:
-            raise HTTPException(401, "the token is not valid here: expired, or meant for another audience")
-        return account
 
     async def stream(self, request: Request) -> Response:
         """Opens a gateway's stream of updates."""
-        body = await _body(request, MAX_REQUEST_BYTES + MAX_ANSWER_BYTES)
+        body = await read_body(request, MAX_REQUEST_BYTES + MAX_ANSWER_BYTES)
         account = self._account(request)
         table = self._table(account)
         hello = _decoded(body, Hello)
@@ -143,25 +112,33 @@ class _Endpoints:
         connection = Connection.of(request.scope)
 
         def allowed() -> bool:
-            return parts.table_of(account) == table and connection.certificate_holds(utc_now())
+            denied = parts.authority.denies(account)
+            return not denied and parts.table_of(account) == table and connection.certificate_holds(utc_now())
+
+        def trust() -> Trust:
+            return Trust(bundle=parts.authority.bundle_pem, root_key=parts.authority.root_key)
 
         welcome = Welcome(
             stream=opened.id,
             controller=parts.replica,
             heartbeat_seconds=parts.pace.heartbeat,
             silence_seconds=parts.pace.silence,
+            trust=trust(),
         )
-        return StreamResponse(opened, welcome, parts.subscriptions, connection, parts.pace, allowed)
+        rules = StreamRules(parts.pace, allowed, trust)
+        return StreamResponse(opened, welcome, parts.subscriptions, connection, rules)
 
     async def answer(self, request: Request) -> Response:
         """What a gateway holds, or that it is as before."""
-        body = await _body(request, MAX_ANSWER_BYTES)
+        body = await read_body(request, MAX_ANSWER_BYTES)
         stream = self._stream(request, self._account(request))
         try:
             holds = wire.decode_applied(body) if body else None
         except wire.WireError as error:
             raise HTTPException(400, str(error)) from error
         self._parts.subscriptions.answered(stream, holds)
+        words = (request.headers.get(name, "")[:_LONGEST_WORD] for name in (BUNDLE_HEADER, ROOT_KEY_HEADER))
+        self._parts.subscriptions.trusts(stream, *words)
         return Response(status_code=204)
 
     def _stream(self, request: Request, account: ServiceAccount) -> Stream:
@@ -174,7 +151,7 @@ class _Endpoints:
 
     async def answers(self, request: Request) -> Response:
         """What the gateways of another replica hold."""
-        body = await _body(request, MAX_RELAYED_BYTES)
+        body = await read_body(request, MAX_RELAYED_BYTES)
         account = self._account(request)
         if account != self._parts.account:
             raise HTTPException(403, f"{account} is not the controller")
@@ -183,15 +160,7 @@ class _Endpoints:
         return Response(status_code=204)
 
     def _account(self, request: Request) -> ServiceAccount:
-        connection = Connection.of(request.scope)
-        if connection.certificate is None:
-            raise HTTPException(401, "a client certificate is needed")
-        if not connection.certificate_holds(utc_now()):
-            raise HTTPException(401, "the client certificate has expired")
-        try:
-            return self._parts.authority.identity(connection.certificate)
-        except IdentityError as error:
-            raise HTTPException(403, str(error)) from error
+        return certified(request, self._parts.authority)
 
     def _table(self, account: ServiceAccount) -> str:
         table = self._parts.table_of(account)
@@ -200,28 +169,6 @@ class _Endpoints:
                 403, f"{account.uri(self._parts.authority.trust_domain)} has no table: no Gateway is its"
             )
         return table
-
-
-async def _body(request: Request, most: int) -> bytes:
-    """The whole body, within bounds of size and time; small for who has shown no certificate.
-
-    It is read before anything is refused: hypercorn gives a connection up whose request is answered while its
-    body is still on the way.
-    """
-    if Connection.of(request.scope).certificate is None:
-        most = min(most, MAX_REQUEST_BYTES)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > most:
-                    raise HTTPException(413, f"the body is longer than {most} bytes")
-    except TimeoutError as error:
-        raise HTTPException(408, "the body did not arrive in time") from error
-    except ClientDisconnect as error:
-        raise HTTPException(400, "the body is not whole") from error
-    return bytes(body)
 
 
 def _decoded(body: bytes, kind: type[Message]) -> Message:

@@ -85,18 +85,23 @@ class Relay:
     async def _tell_while(self, leader: str) -> None:
         """Until somebody else leads, or the certificate is old."""
         context, ends = self._client_context()
+        material = self._authority.material
         changed = self._subscriptions.changed
         async with httpx.AsyncClient(
             http1=False, http2=True, verify=context, trust_env=False, timeout=_REQUEST_SECONDS
         ) as client:
-            while self._leader() == leader and utc_now() < ends:
+            while self._leader() == leader and utc_now() < ends and self._authority.material is material:
                 changed.clear()
                 await self._tell(client, leader)
                 await _wait(changed, _AGAIN_SECONDS)
                 await asyncio.sleep(_QUIET_SECONDS)
 
     async def _tell(self, client: httpx.AsyncClient, leader: str) -> None:
-        relayed = Relayed(replica=self._settings.replica, answers=self._subscriptions.local_answers())
+        relayed = Relayed(
+            replica=self._settings.replica,
+            bundle=self._authority.material.digest,
+            answers=self._subscriptions.local_answers(),
+        )
         response = await client.post(
             leader + ANSWERS_PATH,
             content=msgspec.json.encode(relayed),

@@ -29,6 +29,10 @@ class Stream:
         self._news = asyncio.Event()
         self._heard = asyncio.get_running_loop().time()
         self._ended = False
+        self._told_of_trust = True
+        self.bundle = ""
+        self.root_key = ""
+        """What the gateway said last of its trust and of its certificate."""
 
     @property
     def holds(self) -> Applied | None:
@@ -59,6 +63,11 @@ class Stream:
         """The table changed."""
         self._news.set()
 
+    def trust_changed(self) -> None:
+        """There is another trust bundle: :meth:`next` returns at once."""
+        self._told_of_trust = False
+        self._news.set()
+
     def answered(self, holds: Applied | None) -> None:
         """What the gateway said; None is "as before"."""
         self._heard = asyncio.get_running_loop().time()
@@ -79,14 +88,15 @@ class Stream:
         self._news.set()
 
     async def next(self, within: float) -> Message | None:
-        """The next update to send, or None if there is none ``within`` so many seconds, or the stream ended."""
+        """The next update to send, or None if there is none ``within`` so many seconds, or there is other news."""
         try:
             async with asyncio.timeout(within):
                 while not self._ended:
                     self._news.clear()
                     message = self._due()
-                    if message is not None:
-                        self._on_its_way = message
+                    if message is not None or not self._told_of_trust:
+                        self._told_of_trust = True
+                        self._on_its_way = message or self._on_its_way
                         return message
                     await self._news.wait()
         except TimeoutError:

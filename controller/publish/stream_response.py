@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from controller.publish.connection import Connection
 from controller.publish.stream import Stream
 from controller.publish.subscriptions import Subscriptions
-from gateway.routing_table.discovery import HEARTBEAT_SECONDS, SILENCE_SECONDS, Heartbeat, Welcome
+from gateway.routing_table.discovery import HEARTBEAT_SECONDS, SILENCE_SECONDS, Heartbeat, Trust, Welcome
 
 _PIECE_BYTES: Final = 64 * 1024
 _HEARTBEAT: Final = msgspec.json.encode(Heartbeat())
@@ -37,6 +37,17 @@ class Pace:
     """Seconds for which a gateway may say nothing, or take nothing of what it is sent."""
 
 
+@dataclass(frozen=True)
+class StreamRules:
+    """What holds for a stream while it lasts."""
+
+    pace: Pace
+    allowed: Callable[[], bool]
+    """Whether the gateway still may have this table."""
+    trust: Callable[[], Trust]
+    """What the controller is to be verified by now."""
+
+
 class _StalledError(Exception):
     """Nothing moves any more."""
 
@@ -50,17 +61,16 @@ class StreamResponse(Response):
         welcome: Welcome,
         subscriptions: Subscriptions,
         connection: Connection,
-        pace: Pace,
-        allowed: Callable[[], bool],
+        rules: StreamRules,
     ) -> None:
-        """``allowed``: whether the gateway still may have this table."""
         super().__init__(media_type="application/x-ndjson")
         self._stream = stream
         self._welcome = welcome
         self._subscriptions = subscriptions
         self._connection = connection
-        self._pace = pace
-        self._allowed = allowed
+        self._pace = rules.pace
+        self._allowed = rules.allowed
+        self._trust = rules.trust
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Until either side ends it."""
@@ -92,12 +102,16 @@ class StreamResponse(Response):
         await self._line(send, msgspec.json.encode(self._welcome))
         loop = asyncio.get_running_loop()
         moved = loop.time()
+        trust = self._welcome.trust
         while self._goes_on():
             if loop.time() > max(self._stream.heard, moved) + self._pace.silence:
                 raise _StalledError(f"it said nothing for {self._pace.silence:g} s")
             message = await self._stream.next(self._pace.heartbeat)
             if not self._goes_on():
                 break
+            if trust != self._trust():
+                trust = self._trust()
+                await self._line(send, msgspec.json.encode(trust))
             await self._line(send, message.data if message is not None else _HEARTBEAT)
             moved = loop.time() if message is not None else moved
         await self._within(send({"type": "http.response.body", "body": b"", "more_body": False}))

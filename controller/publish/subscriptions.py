@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from controller.ca.rotation import GatewayTrust, ReplicaTrust
 from controller.publish.answers import Standing, united
 from controller.publish.lineage import Lineage
 from controller.publish.stream import Stream
@@ -34,6 +35,8 @@ class _Relay:
     """What another replica said of its gateways, and until when it counts."""
 
     by_table: Mapping[str, Sequence[GatewayAnswer]]
+    bundle: str
+    """The digest of the trust bundle in force there."""
     until: float
 
 
@@ -150,6 +153,8 @@ class Subscriptions:
                 table=stream.table,
                 holds=stream.holds or Applied(version=""),
                 refused=stream.refused,
+                bundle=stream.bundle,
+                root_key=stream.root_key,
             )
             for stream in self._streams.values()
         )
@@ -160,9 +165,47 @@ class Subscriptions:
         for answer in relayed.answers:
             by_table.setdefault(answer.table, []).append(answer)
         before = self._relays.get(relayed.replica)
-        self._relays[relayed.replica] = _Relay(by_table, self._loop.time() + seconds)
+        self._relays[relayed.replica] = _Relay(by_table, relayed.bundle, self._loop.time() + seconds)
         for table in by_table.keys() | (before.by_table.keys() if before is not None else set()):
             self._look_at(table, for_seconds=seconds)
+
+    # --- whom they trust ------------------------------------------------------------------------
+
+    def trust_changed(self) -> None:
+        """There is another trust bundle: every stream tells its gateway."""
+        for stream in self._streams.values():
+            stream.trust_changed()
+
+    def trusts(self, stream: Stream, bundle: str, root_key: str) -> None:
+        """A gateway said which bundle is in force there, and what root its certificate leads to."""
+        if (stream.bundle, stream.root_key) != (bundle, root_key):
+            stream.bundle, stream.root_key = bundle, root_key
+            self.changed.set()
+
+    def gateway_trust(self) -> tuple[GatewayTrust, ...]:
+        """What every connected gateway said of it, here and at the other replicas."""
+        now = self._loop.time()
+        relayed = [
+            GatewayTrust(gateway=f"{table}: {answer.gateway}", bundle=answer.bundle, root_key=answer.root_key)
+            for relay in self._relays.values()
+            for table, answers in relay.by_table.items()
+            for answer in answers
+            if relay.until > now
+        ]
+        local = [
+            GatewayTrust(gateway=f"{stream.table}: {stream.gateway}", bundle=stream.bundle, root_key=stream.root_key)
+            for stream in self._streams.values()
+            if not stream.ended
+        ]
+        known = {trust.gateway: trust for trust in (*relayed, *local)}
+        return tuple(known[name] for name in sorted(known))
+
+    def replica_trust(self) -> tuple[ReplicaTrust, ...]:
+        """The same of the other replicas of the controller."""
+        now = self._loop.time()
+        return tuple(
+            ReplicaTrust(replica=name, bundle=relay.bundle) for name, relay in self._relays.items() if relay.until > now
+        )
 
     # --- streams --------------------------------------------------------------------------------
 

@@ -33,6 +33,10 @@ class AdminClient:
         """The same, as JSON."""
         return self._ask("GET", "/status")
 
+    def authority_document(self) -> bytes:
+        """What a controller says of its authority, as JSON."""
+        return self._ask("GET", "/authority")
+
     def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         try:
             # Proxies from the environment would send a loopback request elsewhere.

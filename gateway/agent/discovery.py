@@ -22,9 +22,16 @@ from gateway.agent.agent import Agent
 from gateway.agent.backoff import Backoff
 from gateway.agent.stream import ControllerStream, StreamEndedError
 from gateway.identity.credentials import IdentityError
-from gateway.identity.identity import refusal, why
+from gateway.identity.words import refusal, why
 from gateway.routing_table import wire
-from gateway.routing_table.discovery import SILENCE_SECONDS, STREAM_PATH, Hello
+from gateway.routing_table.discovery import (
+    BUNDLE_HEADER,
+    ROOT_KEY_HEADER,
+    SILENCE_SECONDS,
+    STREAM_PATH,
+    Hello,
+    Trust,
+)
 from gateway.routing_table.model import Applied, Snapshot
 
 _CONNECT_SECONDS: Final = 10.0
@@ -45,6 +52,20 @@ class Identity(Protocol):
 
     async def context(self) -> ssl.SSLContext:
         """TLS to the controller, with a certificate that is good now."""
+        ...
+
+    def take_trust(self, bundle: str, root_key: str) -> None:
+        """By what the controller is verified from now on, and the root that it signs with."""
+        ...
+
+    @property
+    def trust_digest(self) -> str:
+        """Of the bundle that the controller is verified by."""
+        ...
+
+    @property
+    def root_key(self) -> str:
+        """The key identifier of the root that the certificate leads to."""
         ...
 
 
@@ -154,6 +175,7 @@ class Discovery:
 
     async def _follow(self, client: httpx.AsyncClient, stream: ControllerStream) -> None:
         welcome = await stream.welcome()
+        self._take_trust(welcome.trust)
         self._told = None
         count = self._state.connections + 1
         self._state = DiscoveryState(
@@ -170,10 +192,20 @@ class Discovery:
 
     async def _read(self, client: httpx.AsyncClient, address: str, stream: ControllerStream) -> None:
         async for update in stream.updates():
-            if update is not None:
+            if isinstance(update, Trust):
+                self._take_trust(update)
+            elif update is not None:
                 await self._update(update)
             await self._answer(client, address)
         raise StreamEndedError("the controller ended the stream")
+
+    def _take_trust(self, trust: Trust | None) -> None:
+        if trust is None or not trust.bundle:
+            return
+        try:
+            self._identity.take_trust(trust.bundle, trust.root_key)
+        except IdentityError as error:
+            logger.warning("the trust bundle that the controller tells is not taken: %s", error)
 
     async def _update(self, line: bytes) -> None:
         try:
@@ -198,10 +230,14 @@ class Discovery:
         holds = self._holds()
         content = b"" if holds == self._told else wire.encode(holds)
         async with asyncio.timeout(_ANSWER_SECONDS):
-            response = await client.post(address, content=content)
+            response = await client.post(address, content=content, headers=self._words())
         if response.status_code != 204:
             raise StreamEndedError(f"the controller does not take the answer: {refusal(response)}")
         self._told = holds
+
+    def _words(self) -> dict[str, str]:
+        """What every answer says of trust, so that the controller knows when another root may sign."""
+        return {BUNDLE_HEADER: self._identity.trust_digest, ROOT_KEY_HEADER: self._identity.root_key}
 
     async def _tell_changes(self, client: httpx.AsyncClient, address: str) -> None:
         """Listeners get bound, or lose their port, without an update."""

@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator
 import httpx
 import msgspec
 
-from gateway.routing_table.discovery import MAX_UPDATE_BYTES, Heartbeat, Welcome
+from gateway.routing_table.discovery import MAX_UPDATE_BYTES, Heartbeat, Trust, Welcome
 
+_TRUST = b'{"type":"trust"'
 _LONGEST_WORD = 200
 """A heartbeat is short; an update is not looked at twice."""
 
@@ -38,10 +39,10 @@ class ControllerStream:
                 raise StreamEndedError(f"the controller speaks another protocol: {error}") from error
         raise StreamEndedError("the controller ended the stream")
 
-    async def updates(self) -> AsyncIterator[bytes | None]:
-        """Every further line: an update, or None for a heartbeat."""
+    async def updates(self) -> AsyncIterator[bytes | Trust | None]:
+        """Every further line: an update, another trust bundle, or None for a heartbeat."""
         async for line in self._lines:
-            yield None if _is_heartbeat(line) else line
+            yield _trust(line) or (None if _is_heartbeat(line) else line)
 
     async def silence(self, seconds: float) -> None:
         """Ends when nothing came for so long, not even a heartbeat: nobody may have said that a connection is dead."""
@@ -61,6 +62,15 @@ class ControllerStream:
                 searched = 0
             if len(pending) > MAX_UPDATE_BYTES:
                 raise StreamEndedError(f"the controller sent an update of more than {MAX_UPDATE_BYTES} bytes")
+
+
+def _trust(line: bytes) -> Trust | None:
+    if not line.startswith(_TRUST):
+        return None
+    try:
+        return msgspec.json.decode(line, type=Trust)
+    except msgspec.DecodeError as error:
+        raise StreamEndedError(f"the controller speaks another protocol: {error}") from error
 
 
 def _is_heartbeat(line: bytes) -> bool:

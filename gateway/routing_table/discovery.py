@@ -4,22 +4,27 @@ The contract between ``gateway/agent/discovery.py`` and ``controller/publish/dis
 the server proves itself by a certificate of the controller's authority, on every connection.
 
 ``POST /v1/certificate``
-    Needs no client certificate. ``Authorization: Bearer`` a service-account token of audience
-    :data:`AUDIENCE`; the body is a certificate request, PEM. The answer is the chain, PEM, leaf first.
-    The identity is the token's; nothing that the request says about names counts.
+    The body is a certificate request, PEM; the answer is the chain, PEM, leaf first. The identity is that of the
+    proof, and nothing that the request says about names counts. Proof is ``Authorization: Bearer`` a service-account
+    token of audience :data:`AUDIENCE`, or a join token, which is good once; or without it the client certificate of
+    the connection, which is renewed so.
+
+``GET /v1/bundle``
+    The trust bundle, PEM. Needs no proof.
 
 ``POST /v1/stream``
     Needs the certificate, as everything below. The body is a :class:`Hello`. The answer never ends by itself: lines
-    of JSON, first a :class:`Welcome`, then as they come updates (``wire``: Snapshot and Delta, one a line) and
-    a :class:`Heartbeat` whenever nothing else was said for a while. Which table it is follows from the
-    certificate. A new update is sent only after the last one was answered, so nothing queues up: what
-    changed meanwhile is one delta.
+    of JSON, first a :class:`Welcome`, then as they come updates (``wire``: Snapshot and Delta, one a line), a
+    :class:`Trust` whenever the trust bundle has changed, and a :class:`Heartbeat` whenever nothing else was said for a
+    while. Which table it is follows from the certificate. A new update is sent only after the last one was answered,
+    so nothing queues up: what changed meanwhile is one delta.
 
 ``POST /v1/stream/{id}/answer``
     The body is ``Applied``: what this gateway holds *now*, whole: the version, everything that stays refused,
     every listener; ``error`` if the last update was refused as a whole. It answers an update and may be said
     again at any time. An empty body means "as before", and answers a heartbeat: who hears neither for long
-    enough gives the connection up, on both sides.
+    enough gives the connection up, on both sides. Every answer says in :data:`BUNDLE_HEADER` which trust bundle is in
+    force there, and in :data:`ROOT_KEY_HEADER` what root its certificate leads to.
 
 ``POST /v1/answers``
     From the other replicas of the controller: the :class:`Relayed` answers of their gateways.
@@ -33,7 +38,9 @@ no table here, 404 the stream is gone, 413 too long, 503 later. All of them may 
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -44,8 +51,14 @@ from gateway.routing_table.model import FORMAT, Applied, Resources
 
 AUDIENCE: Final = "sekisho-controller"
 CERTIFICATE_PATH: Final = "/v1/certificate"
+BUNDLE_PATH: Final = "/v1/bundle"
 STREAM_PATH: Final = "/v1/stream"
 ANSWERS_PATH: Final = "/v1/answers"
+
+BUNDLE_HEADER: Final = "sekisho-bundle"
+"""The digest (:func:`trust_digest`) of the bundle that the controller is verified by."""
+ROOT_KEY_HEADER: Final = "sekisho-root-key"
+"""The key identifier, hexadecimal, of the root that the client certificate leads to."""
 
 HEARTBEAT_SECONDS: Final = 10.0
 SILENCE_SECONDS: Final = 30.0
@@ -57,6 +70,7 @@ MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 MAX_RELAYED_BYTES: Final = 64 * 1024 * 1024
 MAX_UPDATE_BYTES: Final = 1024 * 1024 * 1024
 
+_CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
 _MODULUS: Final = 1 << 512
 
 
@@ -70,6 +84,15 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What it holds of an earlier stream; None asks for a snapshot."""
 
 
+class Trust(msgspec.Struct, frozen=True, tag="trust"):
+    """What the controller, and everybody whom its authority certifies, is to be verified by from now on."""
+
+    bundle: str
+    """Certificates, PEM."""
+    root_key: str = ""
+    """The key identifier of the root that certificates lead to that are signed now: others are renewed soon."""
+
+
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
     """The first line of a stream."""
 
@@ -79,6 +102,8 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
     """The name of the replica."""
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     silence_seconds: float = SILENCE_SECONDS
+    trust: Trust | None = None
+    """As it is now."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
@@ -93,12 +118,17 @@ class GatewayAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     holds: Applied
     refused: str = ""
     """The version that it refused as a whole, where ``holds`` says why."""
+    bundle: str = ""
+    root_key: str = ""
+    """What its answers say of its trust and of its certificate."""
 
 
 class Relayed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All gateways of one replica of the controller; replaces what it said before."""
 
     replica: str
+    bundle: str = ""
+    """The digest of the trust bundle in force there."""
     answers: tuple[GatewayAnswer, ...] = ()
 
 
@@ -132,6 +162,14 @@ def number_of(kind: str, resource: wire.Resource) -> int:
     """A resource's part in the digest."""
     content = kind.encode() + b"\0" + msgspec.json.encode(resource, order="sorted")
     return int.from_bytes(hashlib.sha512(content).digest(), "big")
+
+
+def trust_digest(bundle_pem: str) -> str:
+    """What a trust bundle is called: the same whatever the order of its certificates, and the text around them."""
+    found = {
+        hashlib.sha256(base64.b64decode("".join(body.split()))).digest() for body in _CERTIFICATE.findall(bundle_pem)
+    }
+    return hashlib.sha256(b"".join(sorted(found))).hexdigest()[:20]
 
 
 def version_of(table: Resources) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from controller.kube.authority_secret import SECRET_NAME
+from controller.kube.join_token_secret import SECRET_NAME as JOIN_TOKENS
 from controller.kube.kinds import plural
 from controller.kube.lease import LeaseSettings
 from controller.resources import KINDS, Resource
@@ -90,6 +91,8 @@ def test_in_its_own_namespace_the_controller_has_its_lease_and_its_authority(hel
         ("coordination.k8s.io", "leases", "update", lease),
         ("", "secrets", "create", ""),
         ("", "secrets", "get", SECRET_NAME),
+        ("", "secrets", "get", JOIN_TOKENS),
+        ("", "secrets", "update", JOIN_TOKENS),
     }
 
 

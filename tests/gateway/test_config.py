@@ -7,7 +7,7 @@ import pytest
 from gateway.admin.server import AdminAddress
 from gateway.config import ClusterSettings, GatewaySettings, default_workers
 from gateway.errors import SettingsError
-from gateway.identity.identity import IdentitySettings
+from gateway.identity.settings import IdentitySettings
 
 ADMIN = AdminAddress("127.0.0.1", 0)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.ca.authority import Authority, AuthoritySettings
+from controller.ca.join_tokens import TokenBook
 from controller.ca.service_account import ServiceAccount, UnverifiableError
 from controller.publish.discovery import DiscoveryParts
 from controller.publish.server import DiscoveryServer
@@ -18,7 +19,8 @@ from controller.publish.stream_response import Pace
 from controller.publish.subscriptions import Subscriptions
 from gateway.agent.agent import Agent
 from gateway.agent.discovery import Discovery
-from gateway.identity.identity import Identity, IdentitySettings
+from gateway.identity.controller_source import ControllerSource
+from gateway.identity.settings import IdentitySettings
 from gateway.routing_table.model import Applied, Resources
 from tests.support.fake_engine import FakeEngine
 
@@ -49,6 +51,7 @@ class ControllerHalf:
         self.tokens: dict[str, ServiceAccount] = {TOKEN: EDGE}
         self.tables: dict[ServiceAccount, str] = {EDGE: TABLE}
         self.told: list[str] = []
+        self.book = TokenBook()
         self.reviews = 0
         self.reviews_fail = False
         self.port = port
@@ -68,6 +71,14 @@ class ControllerHalf:
             raise UnverifiableError("the API server is away")
         return self.tokens.get(token)
 
+    async def _join(self, token: str) -> ServiceAccount:
+        self.book, account = self.book.without(token, utc_now())
+        return account
+
+    def join_token(self, account: ServiceAccount = EDGE, life: float = 60.0) -> str:
+        self.book, token = self.book.with_new(account, datetime.timedelta(seconds=life), utc_now())
+        return token
+
     async def __aenter__(self) -> ControllerHalf:
         self.subscriptions = Subscriptions(self.told.append, patience=self._patience)
         parts = DiscoveryParts(
@@ -78,6 +89,7 @@ class ControllerHalf:
             account=CONTROLLER,
             replica="controller-1",
             pace=self._pace,
+            join=self._join,
         )
         server = DiscoveryServer("127.0.0.1", self.port, parts, ("localhost",))
         self.port = server.port
@@ -104,7 +116,15 @@ class GatewayHalf:
     """A gateway without traffic: agent, identity and discovery as in the process, on an engine that a test asks."""
 
     def __init__(
-        self, directory: Path, controller: ControllerHalf, *, token: str = TOKEN, name: str = "edge-1", bundle: str = ""
+        self,
+        directory: Path,
+        controller: ControllerHalf,
+        *,
+        token: str = TOKEN,
+        name: str = "edge-1",
+        bundle: str = "",
+        joins: bool = False,
+        url: str = "",
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.token = directory / "token"
@@ -113,8 +133,13 @@ class GatewayHalf:
         self.bundle.write_text(bundle or controller.authority.bundle_pem)
         self.engine = FakeEngine()
         self.agent = Agent(self.engine, None, lambda: 1_000.0)
-        settings = IdentitySettings(controller=controller.url, trust_bundle=self.bundle, token=self.token)
-        self.identity = Identity(settings, utc_now, random.random)
+        settings = IdentitySettings(
+            controller=url or controller.url,
+            trust_bundle=self.bundle,
+            token=None if joins else self.token,
+            join_token=self.token if joins else None,
+        )
+        self.identity = ControllerSource(settings, utc_now, random.random)
         self.discovery = Discovery(controller.url, name, self.agent, self.identity, lambda: 0.0)
         self._tasks: list[asyncio.Task[None]] = []
 

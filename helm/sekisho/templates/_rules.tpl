@@ -89,7 +89,7 @@ watchNamespaces.
   verbs: [create]
 {{- end }}
 
-{{/* In the controller's own namespace: who leads, and the authority's key. Creating cannot be bound to a name. */}}
+{{/* In the controller's own namespace: who leads, and the authority's key, and join tokens. Creating cannot be bound to a name. */}}
 {{- define "sekisho.ownRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -105,4 +105,8 @@ watchNamespaces.
   resources: [secrets]
   resourceNames: [sekisho-ca]
   verbs: [get]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [sekisho-join-tokens]
+  verbs: [get, update]
 {{- end }}

@@ -65,12 +65,12 @@ def root_ends(root: Authority) -> datetime.datetime:
 
 def test_chains_are_believed_by_a_verifier_that_knows_the_root_alone() -> None:
     root, other = authority(), authority()
-    certificate = leaf(root.issue(EDGE).chain)
+    certificate, *chain = x509.load_pem_x509_certificates(root.issue(EDGE).chain.encode())
     verifier = PolicyBuilder().store(Store([leaf(root.bundle_pem)])).time(NOW).build_client_verifier()
-    assert verifier.verify(certificate, []).subjects is not None
+    assert verifier.verify(certificate, chain).subjects is not None
     stranger = PolicyBuilder().store(Store([leaf(other.bundle_pem)])).time(NOW).build_client_verifier()
     with pytest.raises(x509.verification.VerificationError):
-        stranger.verify(certificate, [])
+        stranger.verify(certificate, chain)
 
 
 def test_a_server_certificate_has_names_and_addresses_besides() -> None:

@@ -6,9 +6,13 @@ import base64
 import pytest
 
 from controller.ca.authority import Authority, AuthorityError
-from controller.kube.authority_secret import SECRET_NAME, load_or_create
+from controller.ca.root import Root
+from controller.ca.rotation import next_phase
+from controller.kube.authority_secret import SECRET_NAME, follow, load_or_create, material_of, save
 from controller.kube.client import Api, ApiError
+from tests.support.authorities import utc_now
 from tests.support.fake_apiserver import FakeApiServer
+from tests.support.kube import HastyClock, comes_true
 
 NAMESPACE = "sekisho-system"
 
@@ -68,3 +72,35 @@ async def test_what_the_api_server_does_not_allow_is_an_error(server: FakeApiSer
     server.forbidden = {"secrets"}
     with pytest.raises(ApiError):
         await load_or_create(api, NAMESPACE)
+
+
+async def test_a_changed_secret_takes_effect_and_a_broken_one_is_said_once(
+    server: FakeApiServer, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = await load_or_create(api, NAMESPACE)
+    following = asyncio.create_task(follow(api, NAMESPACE, authority, HastyClock()))
+    secret = server.get("Secret", SECRET_NAME, NAMESPACE)
+    introduced = next_phase(material_of(secret), Root.create(utc_now()))
+    await save(api, secret, introduced)
+    await comes_true(lambda: authority.material.digest == introduced.digest)
+
+    put_data(server, {"ca.crt": "!"})
+    await comes_true(lambda: "goes on as it was before" in caplog.text)
+    await asyncio.sleep(0.05)
+    assert caplog.text.count("goes on as it was before") == 1
+    assert authority.material.digest == introduced.digest
+
+    put(server, Authority.create())
+    await comes_true(lambda: authority.material.digest != introduced.digest)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_a_change_that_was_made_meanwhile_is_not_overwritten(server: FakeApiServer, api: Api) -> None:
+    await load_or_create(api, NAMESPACE)
+    secret = server.get("Secret", SECRET_NAME, NAMESPACE)
+    other = Authority.create()
+    put(server, other)
+    with pytest.raises(ApiError, match="409"):
+        await save(api, secret, next_phase(material_of(secret), Root.create(utc_now())))
+    assert material_of(server.get("Secret", SECRET_NAME, NAMESPACE)).digest == other.material.digest

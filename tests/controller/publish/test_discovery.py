@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -162,12 +161,8 @@ async def test_a_server_of_another_authority_never_sees_the_token(tmp_path: Path
 
 async def test_a_server_under_another_name_is_refused(tmp_path: Path) -> None:
     async with ControllerHalf() as controller:
-        gateway = GatewayHalf(tmp_path, controller)
-        settings = dataclasses.replace(
-            gateway.identity._settings, controller=controller.url.replace("localhost", "127.0.0.1")
-        )
-        gateway.identity._settings = settings
-        async with gateway:
+        url = controller.url.replace("localhost", "127.0.0.1")
+        async with GatewayHalf(tmp_path, controller, url=url) as gateway:
             await soon(lambda: "CERTIFICATE_VERIFY_FAILED" in gateway.error)
             assert controller.reviews == 0
 

@@ -34,6 +34,7 @@ from gateway.routing_table.discovery import (
 )
 from gateway.routing_table.model import Applied, Resources
 from tests.support import small_tables as tables
+from tests.support.authorities import LeafPlan, leaf, root_of
 from tests.support.discovery import CONTROLLER, EDGE, TABLE, ControllerHalf, GatewayHalf, headers, soon
 
 HELLO = msgspec.json.encode(Hello(gateway="edge-1"))
@@ -51,26 +52,8 @@ def client(controller: ControllerHalf, issued: Issued | None = None) -> httpx.As
 
 def signed_by(authority: Authority, *uris: str, ends_in: float = 3600.0) -> Issued:
     """A certificate such as the authority itself never signs."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.datetime.now(datetime.UTC)
-    ends = now + datetime.timedelta(seconds=ends_in)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([]))
-        .issuer_name(authority._certificate.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=2))
-        .not_valid_after(ends)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri) for uri in uris]), critical=True
-        )
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    chain = builder.sign(authority._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    return Issued(chain=chain.decode(), private_key=private.decode(), ends=ends)
+    ends = datetime.timedelta(seconds=ends_in)
+    return leaf(LeafPlan(uris=uris, ends=ends), root_of(authority))
 
 
 async def refused(controller: ControllerHalf, issued: Issued | None, path: str = STREAM_PATH) -> tuple[int, str]:

@@ -11,9 +11,10 @@ from cryptography import x509
 
 from controller.ca.authority import Authority
 from controller.ca.service_account import ServiceAccount
+from gateway.identity.controller_source import ControllerSource
 from gateway.identity.credentials import CertificateRequest, IdentityError
 from gateway.identity.files import MountedFile
-from gateway.identity.identity import Identity, IdentitySettings
+from gateway.identity.settings import IdentitySettings
 
 EDGE = ServiceAccount("prod", "edge")
 
@@ -78,7 +79,7 @@ async def test_a_bundle_that_is_none_is_said(tmp_path: Path) -> None:
     bundle.write_text("hello")
     token.write_text("token")
     settings = IdentitySettings(controller="https://localhost:1", trust_bundle=bundle, token=token)
-    identity = Identity(settings, lambda: datetime.datetime.now(datetime.UTC), lambda: 0.0)
+    identity = ControllerSource(settings, lambda: datetime.datetime.now(datetime.UTC), lambda: 0.0)
     with pytest.raises(IdentityError, match="trust bundle is no PEM"):
         await identity.context()
     bundle.write_text(Authority.create().bundle_pem)

@@ -72,15 +72,25 @@ def medians(samples: Iterable[Sample]) -> list[Median]:
 
 
 def expectations(rows: Iterable[Median]) -> list[str]:
-    """Each expected bound, with what was measured."""
-    cpu = {(row.workload, row.peer): row.cpu_us for row in rows}
+    """Each expected bound, with what was measured.
+
+    The least of the rounds is held against it: whatever else a machine does only ever adds to a round, and on a
+    machine shared with others it doubles some of them. The ratio of the medians is told beside it.
+    """
+    shown = list(rows)
+    least = {(row.workload, row.peer): row.cpu_us_least for row in shown}
+    median = {(row.workload, row.peer): row.cpu_us for row in shown}
     lines = []
 
     def compare(workload: str, other: tuple[str, str], bound: float, words: str) -> None:
-        ours, theirs = cpu.get((workload, "sekisho")), cpu.get(other)
-        if ours is not None and theirs:
-            verdict = "holds" if ours <= bound * theirs else "DOES NOT HOLD"
-            lines.append(f"{workload}: {ours / theirs:.2f} of {words}, expected at most {bound:g}: {verdict}")
+        own = workload, "sekisho"
+        if own not in least or other not in least:
+            return
+        verdict = "holds" if least[own] <= bound * least[other] else "DOES NOT HOLD"
+        lines.append(
+            f"{workload}: {least[own] / least[other]:.2f} of {words} (medians {median[own] / median[other]:.2f}), "
+            f"expected at most {bound:g}: {verdict}"
+        )
 
     for workload in WORKLOADS:
         compare(workload.name, (workload.name, "envoy"), ENVOY_SHARE, "Envoy's CPU for a request")
@@ -117,7 +127,7 @@ def table(rows: list[Median], machine: dict[str, str], rounds: int) -> str:
             for row in shown
         ]
         lines.append("")
-    lines += ["## Expected", "", *(f"* {line}" for line in expectations(rows))]
+    lines += ["## Expected, by the least of the rounds", "", *(f"* {line}" for line in expectations(rows))]
     return "\n".join(lines) + "\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -109,8 +110,8 @@ async def test_the_root_changes_in_phases_that_each_last_for_a_life_of_certifica
     assert trust_digest(new.bundle_pem) != old.digest
 
     # Who knows both is served by the new root; who knows the old one alone is too late.
-    machine = mesh.machine(tmp_path / "machine", mesh.token())
-    await soon(lambda: _signed_by(machine, mesh))
+    number = itertools.count()
+    await soon(lambda: _signed_by(mesh.machine(tmp_path / f"machine-{next(number)}", mesh.token()), mesh))
     late = mesh.machine(tmp_path / "late", mesh.token(), bundle=old.bundle_pem)
     with pytest.raises(IdentityError, match="maybe the mounted trust bundle is not the controller's"):
         await late.context()
@@ -120,6 +121,7 @@ async def test_the_root_changes_in_phases_that_each_last_for_a_life_of_certifica
 
 
 async def _signed_by(machine: ControllerSource, mesh: Mesh) -> bool:
+    """Whether the root of now signs for a machine that has just come: the process reads its directory once a second."""
     with suppress(IdentityError):
         await machine.context()
     root = mesh.authority().read().signing.certificate

@@ -582,6 +582,21 @@ pub struct Backend {
     pub original_destination: bool,
 }
 
+impl Backend {
+    /// One of which nothing but this is configured.
+    pub fn new(key: impl Into<String>, protocol: BackendProtocol, tls: Option<BackendTls>) -> Self {
+        Self {
+            key: key.into(),
+            protocol,
+            tls,
+            destination: Destination::default(),
+            failure: None,
+            mesh_server_name: String::new(),
+            original_destination: false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 pub enum PeerTunnel {
     #[default]
@@ -610,6 +625,13 @@ pub struct Endpoint {
     pub port: u16,
     #[serde(default)]
     pub peer: Option<Peer>,
+}
+
+impl Endpoint {
+    /// One outside the mesh.
+    pub fn new(address: impl Into<String>, port: u16) -> Self {
+        Self { address: address.into(), port, peer: None }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]

@@ -6,7 +6,7 @@ a namespace, ListenerSets of a Gateway. Must not judge whether a reference is va
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 from controller.resources import (
     SERVICE_NAME_LABEL,
@@ -15,8 +15,12 @@ from controller.resources import (
     EndpointSlice,
     IngressClass,
     ListenerSet,
+    PeerAuthentication,
+    Pod,
     ReferenceGrant,
     Resource,
+    Service,
+    WorkloadEntry,
 )
 from controller.store import Key
 
@@ -33,8 +37,29 @@ SETS = "sets"
 AUTHORIZATIONS = "authorizations"
 """AuthorizationPolicies by namespace."""
 
+PEER_AUTHENTICATIONS = "peer-authentications"
+"""PeerAuthentications by namespace."""
+
+SERVICES = "services"
+"""Services by namespace."""
+
+WORKLOADS = "workloads"
+"""Pods and WorkloadEntries by IP address."""
+
+MACHINES = "machines"
+"""WorkloadEntries by namespace."""
+
 INGRESS_CLASSES = "ingress-classes"
 """All IngressClasses, under the empty key."""
+
+_NAMESPACED: Mapping[type[Resource], str] = {
+    AuthorizationPolicy: AUTHORIZATIONS,
+    PeerAuthentication: PEER_AUTHENTICATIONS,
+    ReferenceGrant: GRANTS,
+    Service: SERVICES,
+    WorkloadEntry: MACHINES,
+}
+"""Kinds that are looked for by their namespace."""
 
 Entry = tuple[str, Hashable]
 
@@ -56,10 +81,24 @@ def entries_of(resource: Resource) -> Iterator[Entry]:
             yield SETS, (parent.namespace or namespace, parent.name)
         case IngressClass():
             yield INGRESS_CLASSES, ""
-        case AuthorizationPolicy():
-            yield AUTHORIZATIONS, namespace
-        case ReferenceGrant():
-            yield GRANTS, namespace
+        case _:
+            yield from _by_namespace(resource, namespace)
+            yield from _by_address(resource)
+
+
+def _by_namespace(resource: Resource, namespace: str) -> Iterator[Entry]:
+    index = _NAMESPACED.get(type(resource))
+    if index is not None:
+        yield index, namespace
+
+
+def _by_address(resource: Resource) -> Iterator[Entry]:
+    match resource:
+        case Pod():
+            for address in resource.status.addresses:
+                yield WORKLOADS, address
+        case WorkloadEntry():
+            yield WORKLOADS, resource.spec.address
         case _:
             return
 

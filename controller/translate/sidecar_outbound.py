@@ -19,6 +19,7 @@ from controller.translate.destinations import DESTINATIONS, Destination, granted
 from controller.translate.graph import NOTHING, Published, Reads, Stage
 from controller.translate.hostnames import ANY
 from controller.translate.names import backend_key, object_name
+from controller.translate.service_routes import routes_of_service
 from controller.translate.sidecar import (
     CLIENTS,
     IPV4,
@@ -120,6 +121,8 @@ class _Made:
         names = (*short, full, f"{full}.svc", f"{full}.svc.{reads.options.cluster_domain}")
         listener = explicit_listener(self._namespace).key
         behind = self._behind(http[0]._replace(endpoint=None), listener, f"{object_name(key)}/{port}")
+        if behind.protocol != "HTTP":
+            return  # Connections name no host by which one Service is told from another.
         for field, resource in behind.routes:
             if isinstance(resource, model.Route):
                 attachments = (model.Attachment(listener=listener, hostnames=names),)
@@ -131,6 +134,10 @@ class _Made:
     def _behind(self, destination: Destination, listener: str, name: str) -> _Behind:
         if destination.endpoint is not None:
             return self._endpoint(destination, destination.endpoint, listener, name)
+        attached = routes_of_service(self._reads, self._key, destination.service_port, self._namespace)
+        if attached is not None:
+            routes: tuple[Resource, ...] = tuple(("routes", route) for route in attached.attached(listener))
+            return _Behind(attached.protocol, routes, attached.backends)
         backend = self._backend(destination)
         http = backend.transport == ""
         key = backend_key(backend.target, backend.port, backend.variant, backend.transport)

@@ -11,7 +11,7 @@ from enum import IntEnum, auto
 class Rank(IntEnum):
     """From what depends on objects alone to what depends on everything."""
 
-    CERTIFICATE = 0
+    CERTIFICATE = auto()
     TRUST_BUNDLE = auto()
     GATEWAY_CLASS = auto()
     INGRESS_CLASS = auto()
@@ -42,6 +42,10 @@ class Rank(IntEnum):
     MESH_ENDPOINTS = auto()
     """Endpoints, and which of them are in the mesh."""
     BACKEND = auto()
+    MESH_ROUTE = auto()
+    """A route as its parents see it that are Services."""
+    SERVICE_ROUTES = auto()
+    """The routes of a port of a Service."""
     ROUTE = auto()
     INGRESS = auto()
     SIDECAR = auto()

@@ -48,10 +48,13 @@ from controller.translate.ingress_status import INGRESS_STATUS
 from controller.translate.ingress_tls import INGRESS_TLS, TLS_HOSTS
 from controller.translate.listener_set import LISTENER_SET
 from controller.translate.listener_set_status import LISTENER_SET_STATUS
+from controller.translate.mesh_route import MESH_ROUTE
 from controller.translate.options import STANDALONE_TABLE, Options
 from controller.translate.parent import PARENT
 from controller.translate.peer_authentication_notices import PEER_AUTHENTICATION_NOTICES
-from controller.translate.route import ROUTE, ROUTES
+from controller.translate.route import ROUTE
+from controller.translate.route_rules import ROUTES
+from controller.translate.service_routes import SERVICE_ROUTES
 from controller.translate.sidecar import SIDECAR
 from controller.translate.sidecar_outbound import CALLED, CALLED_BACKEND, CALLS
 from controller.translate.statuses import Status
@@ -80,6 +83,8 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     ENDPOINTS,
     MESH_ENDPOINTS,
     BACKEND,
+    MESH_ROUTE,
+    SERVICE_ROUTES,
     ROUTE,
     INGRESS,
     SIDECAR,

@@ -89,7 +89,9 @@ SERVICES = """
 apiVersion: v1
 kind: Service
 metadata: {name: cart, namespace: shop}
-spec: {clusterIP: 10.96.0.5, ports: [{name: http, port: 80}, {name: admin, port: 81}, {name: dns, port: 53, protocol: UDP}]}
+spec:
+  clusterIP: 10.96.0.5
+  ports: [{name: http, port: 80}, {name: admin, port: 81}, {name: dns, port: 53, protocol: UDP}]
 ---
 apiVersion: v1
 kind: Service

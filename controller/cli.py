@@ -32,6 +32,8 @@ from controller.config import (
     StandaloneSettings,
     TranslationSettings,
 )
+from controller.inject_command import fill_parser as fill_inject_parser
+from controller.inject_command import injection_settings, run_inject
 from controller.terminal.announce import problems
 from controller.terminal.explanation import write_explanation
 from controller.terminal.report import write_report, write_verdict
@@ -99,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_gateway(commands)
     _add_controller(commands)
     _add_ca(commands)
+    _add_inject(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(command=_version)
     return parser
@@ -284,6 +287,17 @@ def _add_ca(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     fill_parser(parser)
 
 
+def _add_inject(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "inject",
+        _inject,
+        "add sidecars to the workloads of manifests",
+        "  sekisho inject -f shop.yaml --image registry.example.com/sekisho:1.0 | kubectl apply -f -",
+    )
+    fill_inject_parser(parser)
+
+
 def _add_gateway(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(
         commands,
@@ -433,6 +447,11 @@ def _controller(arguments: argparse.Namespace, _writer: Writer) -> int:
             log_level=arguments.log_level,
         )
     )
+
+
+def _inject(arguments: argparse.Namespace, _writer: Writer) -> int:
+    run_inject(arguments.paths, injection_settings(arguments), sys.stdout, sys.stderr)
+    return 0
 
 
 def _gateway(arguments: argparse.Namespace, _writer: Writer) -> int:

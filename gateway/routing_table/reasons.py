@@ -41,6 +41,14 @@ class Reason(StrEnum):
     OVERLOAD = "overload"
     AUTHORIZATION_DENIED = "authorization_denied"
     AUTHORIZATION_UNAVAILABLE = "authorization_unavailable"
+    TOKEN_MALFORMED = "token_malformed"
+    TOKEN_ISSUER_UNKNOWN = "token_issuer_unknown"
+    TOKEN_KEYS_UNAVAILABLE = "token_keys_unavailable"
+    TOKEN_UNVERIFIED = "token_unverified"
+    TOKEN_AUDIENCE = "token_audience"
+    TOKEN_NOT_YET_VALID = "token_not_yet_valid"
+    TOKEN_EXPIRED = "token_expired"
+    AUTHENTICATION_UNAVAILABLE = "authentication_unavailable"
 
 
 FLAGS: dict[Reason, str] = {
@@ -72,5 +80,13 @@ FLAGS: dict[Reason, str] = {
     Reason.OVERLOAD: "OM",
     Reason.AUTHORIZATION_DENIED: "-",
     Reason.AUTHORIZATION_UNAVAILABLE: "-",
+    Reason.TOKEN_MALFORMED: "-",
+    Reason.TOKEN_ISSUER_UNKNOWN: "-",
+    Reason.TOKEN_KEYS_UNAVAILABLE: "-",
+    Reason.TOKEN_UNVERIFIED: "-",
+    Reason.TOKEN_AUDIENCE: "-",
+    Reason.TOKEN_NOT_YET_VALID: "-",
+    Reason.TOKEN_EXPIRED: "-",
+    Reason.AUTHENTICATION_UNAVAILABLE: "-",
 }
 """Envoy's ``response_flags`` for each reason; ``-`` where Envoy sets none."""

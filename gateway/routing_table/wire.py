@@ -10,8 +10,8 @@ The unknown-field rule
     the message itself, or a kind this reader has never heard of) refuses the whole message,
     because nothing tells what it would have changed.
 
-    An authorization policy that is rejected is removed instead: its previous version may permit what this one was to
-    forbid.
+    A policy of authorization or authentication that is rejected is removed instead: its previous version may permit
+    what this one was to forbid.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from gateway.routing_table.model import (
     Listener,
     Rejection,
     Removed,
+    RequestAuthentication,
     Resources,
     Route,
     Snapshot,
@@ -48,10 +49,21 @@ Kind = Literal[
     "backends",
     "gateways",
     "authorization_policies",
+    "request_authentications",
     "listeners",
     "routes",
 ]
-Resource = TrustBundle | Certificate | Endpoints | Backend | Gateway | AuthorizationPolicy | Listener | Route
+Resource = (
+    TrustBundle
+    | Certificate
+    | Endpoints
+    | Backend
+    | Gateway
+    | AuthorizationPolicy
+    | RequestAuthentication
+    | Listener
+    | Route
+)
 
 KINDS: Final[Mapping[Kind, type[Resource]]] = {
     "trust_bundles": TrustBundle,
@@ -60,10 +72,14 @@ KINDS: Final[Mapping[Kind, type[Resource]]] = {
     "backends": Backend,
     "gateways": Gateway,
     "authorization_policies": AuthorizationPolicy,
+    "request_authentications": RequestAuthentication,
     "listeners": Listener,
     "routes": Route,
 }
 """Every kind, by its field in :class:`Resources`, in the order in which kinds are applied."""
+
+GUARDS: Final[tuple[Kind, ...]] = ("authorization_policies", "request_authentications")
+"""Kinds of which no previous version serves on when one is refused."""
 
 
 class WireError(ValueError):
@@ -79,6 +95,7 @@ class _RawResources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backends: tuple[msgspec.Raw, ...] = ()
     gateways: tuple[msgspec.Raw, ...] = ()
     authorization_policies: tuple[msgspec.Raw, ...] = ()
+    request_authentications: tuple[msgspec.Raw, ...] = ()
     listeners: tuple[msgspec.Raw, ...] = ()
     routes: tuple[msgspec.Raw, ...] = ()
 
@@ -155,12 +172,13 @@ def decode_update(data: bytes) -> tuple[Update, tuple[Rejection, ...]]:
 
 def _with_refused_policies(remove: Removed, good: Resources, rejected: Iterable[Rejection]) -> Removed:
     """A policy that is refused goes: its previous version may permit what this one was to forbid."""
-    held = {policy.key for policy in good.authorization_policies}
-    named = remove.authorization_policies
-    refused = {item.key for item in rejected if item.kind == "authorization_policies"} - held - set(named)
-    if not refused:
-        return remove
-    return msgspec.structs.replace(remove, authorization_policies=(*named, *sorted(refused)))
+    for kind in GUARDS:
+        held = set(by_key(good, kind))
+        named: tuple[str, ...] = getattr(remove, kind)
+        refused = {item.key for item in rejected if item.kind == kind} - held - set(named)
+        if refused:
+            remove = msgspec.structs.replace(remove, **{kind: (*named, *sorted(refused))})
+    return remove
 
 
 def _decode_resources(raw: _RawResources) -> tuple[Resources, tuple[Rejection, ...]]:

@@ -16,10 +16,12 @@ from gateway.routing_table.model import (
     Gateway,
     Limits,
     Listener,
+    RequestAuthentication,
     Route,
     SubjectAltName,
     TrustBundle,
 )
+from gateway.routing_table.validate.authentication import request_authentication
 from gateway.routing_table.validate.authorization import authorization_policy
 from gateway.routing_table.validate.mesh import mesh_listener, peer, workload
 from gateway.routing_table.validate.names import (
@@ -46,7 +48,17 @@ _MAX_TRUSTED_HOPS: Final = 64
 _MAX_WINDOW_BYTES: Final = 2**31 - 1
 """RFC 9113, 6.5.2: a larger window is a flow-control error."""
 
-Judged = TrustBundle | Certificate | Endpoints | Backend | Gateway | AuthorizationPolicy | Listener | Route
+Judged = (
+    TrustBundle
+    | Certificate
+    | Endpoints
+    | Backend
+    | Gateway
+    | AuthorizationPolicy
+    | RequestAuthentication
+    | Listener
+    | Route
+)
 
 
 def problem(resource: Judged) -> str | None:
@@ -74,6 +86,8 @@ def _problems(resource: Judged) -> Iterator[str]:
                 yield from at("workload", workload(resource.workload))
         case AuthorizationPolicy():
             yield from authorization_policy(resource)
+        case RequestAuthentication():
+            yield from request_authentication(resource)
         case Listener():
             yield from _listener(resource)
         case Route():
@@ -147,6 +161,7 @@ def _listener(listener: Listener) -> Problems:
     if not terminates and listener.certificates:
         yield "certificates: a listener that does not terminate TLS would not use them; name none"
     yield from at("authorization", bounded(len(listener.authorization), _MAX_REFERENCES, "policies"))
+    yield from at("authentication", bounded(len(listener.authentication), _MAX_REFERENCES, "policies"))
     if listener.client_validation is not None:
         yield from at("client_validation", _client_validation(listener.client_validation, terminates))
     yield from mesh_listener(listener)

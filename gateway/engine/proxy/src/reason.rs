@@ -64,6 +64,14 @@ reasons! {
     Overload, "overload", "OM", "too many connections";
     AuthorizationDenied, "authorization_denied", "-", "access is denied";
     AuthorizationUnavailable, "authorization_unavailable", "-", "access is denied because it cannot be decided";
+    TokenMalformed, "token_malformed", "-", "the token cannot be read";
+    TokenIssuerUnknown, "token_issuer_unknown", "-", "the token is of an issuer that is not known here";
+    TokenKeysUnavailable, "token_keys_unavailable", "-", "the keys of the token's issuer are not known";
+    TokenUnverified, "token_unverified", "-", "the token is not signed by its issuer";
+    TokenAudience, "token_audience", "-", "the token is meant for others";
+    TokenNotYetValid, "token_not_yet_valid", "-", "the token is not valid yet";
+    TokenExpired, "token_expired", "-", "the token has expired";
+    AuthenticationUnavailable, "authentication_unavailable", "-", "access is denied because it cannot be told who asks";
 }
 
 /// JSON object of code → flags.

@@ -15,6 +15,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use sekisho_router::SocketId;
+use sekisho_token::TokenCache;
 use sekisho_upstream::{Backend, UpstreamOptions, Upstreams};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinHandle, LocalSet};
@@ -103,6 +104,7 @@ pub struct Worker {
     log_flush_scheduled: Cell<bool>,
     draining: Cell<bool>,
     pub mirrors: Rc<MirrorLoad>,
+    pub tokens: RefCell<TokenCache>,
     connections: RefCell<ConnectionRegistry>,
     /// Connections of all workers together.
     pub total_connections: Arc<AtomicU32>,
@@ -121,6 +123,7 @@ impl Worker {
             log_flush_scheduled: Cell::new(false),
             draining: Cell::new(false),
             mirrors: Rc::default(),
+            tokens: RefCell::default(),
             connections: RefCell::new(ConnectionRegistry::default()),
             total_connections,
             sockets: RefCell::new(HashMap::new()),

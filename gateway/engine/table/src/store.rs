@@ -1,7 +1,7 @@
 //! Keyed store of resources: applies updates resource by resource, so that a bad one costs itself.
 //!
-//! Owns what is served after an update: a rejected resource keeps its previous version (an authorization policy
-//! none), a reference never dangles, and an update that cannot be read changes nothing. Decoding is [`crate::update`]'s, judging one
+//! Owns what is served after an update: a rejected resource keeps its previous version (a policy of
+//! authorization or authentication none), a reference never dangles, and an update that cannot be read changes nothing. Decoding is [`crate::update`]'s, judging one
 //! resource [`crate::validate`]'s.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -26,6 +26,7 @@ pub struct Table {
     pub backends: BTreeMap<String, Arc<Backend>>,
     pub gateways: BTreeMap<String, Arc<Gateway>>,
     pub authorization_policies: BTreeMap<String, Arc<AuthorizationPolicy>>,
+    pub request_authentications: BTreeMap<String, Arc<RequestAuthentication>>,
     pub listeners: BTreeMap<String, Arc<Listener>>,
     pub routes: BTreeMap<String, Arc<Route>>,
 }
@@ -39,6 +40,7 @@ impl Table {
             certificates: self.certificates.clone(),
             gateways: self.gateways.clone(),
             authorization_policies: self.authorization_policies.clone(),
+            request_authentications: self.request_authentications.clone(),
             listeners: self.listeners.clone(),
             ..Table::default()
         }
@@ -102,13 +104,16 @@ impl TableStore {
         sweep.insert(staged.endpoints);
         sweep.insert(staged.backends);
         sweep.insert(staged.gateways);
-        sweep.withdraw_refused_policies(&staged.authorization_policies);
+        sweep.withdraw_refused(&staged.authorization_policies);
         sweep.insert(staged.authorization_policies);
+        sweep.withdraw_refused(&staged.request_authentications);
+        sweep.insert(staged.request_authentications);
         sweep.insert(staged.listeners);
         sweep.insert(staged.routes);
         // What uses goes before what is used.
         sweep.remove::<Route>();
         sweep.remove::<Listener>();
+        sweep.remove::<RequestAuthentication>();
         sweep.remove::<AuthorizationPolicy>();
         sweep.remove::<Gateway>();
         sweep.remove::<Backend>();
@@ -150,6 +155,7 @@ impl<'a> Change<'a> {
         self.stage::<Backend>(&raw.backends);
         self.stage::<Gateway>(&raw.gateways);
         self.stage::<AuthorizationPolicy>(&raw.authorization_policies);
+        self.stage::<RequestAuthentication>(&raw.request_authentications);
         self.stage::<Listener>(&raw.listeners);
         self.stage::<Route>(&raw.routes);
     }
@@ -367,13 +373,10 @@ impl Sweep<'_> {
     }
 
     /// An older version may permit what the refused one was to forbid: what it applied to is denied instead.
-    fn withdraw_refused_policies(&mut self, staged: &BTreeMap<String, Arc<AuthorizationPolicy>>) {
-        let kind = Kind::AuthorizationPolicies;
-        for refused in self.rejected.iter().filter(|rejection| rejection.kind == kind.field()) {
-            let known = self.table.authorization_policies.contains_key(&refused.key);
-            if known && !staged.contains_key(&refused.key) {
-                self.table.authorization_policies.remove(&refused.key);
-                self.touched.of_mut(kind).push(refused.key.clone());
+    fn withdraw_refused<T: Resource>(&mut self, staged: &BTreeMap<String, Arc<T>>) {
+        for refused in self.rejected.iter().filter(|rejection| rejection.kind == T::KIND.field()) {
+            if !staged.contains_key(&refused.key) && T::of_mut(self.table).remove(&refused.key).is_some() {
+                self.touched.of_mut(T::KIND).push(refused.key.clone());
             }
         }
     }

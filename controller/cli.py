@@ -42,6 +42,7 @@ from gateway import __version__
 from gateway.admin.explain import Question, QuestionError, checked, header_from_text
 from gateway.admin.server import AdminAddress
 from gateway.admin.status import StatusReport
+from gateway.capture.cli import add_capture_options, capture
 from gateway.cli import (
     add_admin_option,
     add_cluster_options,
@@ -99,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_demo(commands)
     _add_gateway(commands)
+    _add_sidecar_init(commands)
     _add_controller(commands)
     _add_ca(commands)
     _add_inject(commands)
@@ -314,6 +316,19 @@ def _add_gateway(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_gateway_options(parser, access_log="stdout", admin=f"default: {DEFAULT_ADMIN}, of a sidecar {SIDECAR_ADMIN}")
 
 
+def _add_sidecar_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "sidecar-init",
+        _sidecar_init,
+        "redirect the connections of this network namespace to its sidecar",
+        "  sekisho sidecar-init --exclude-inbound-port 22\n"
+        "  sekisho sidecar-init --exclude-outbound-cidr 169.254.169.254/32 --print\n"
+        "  sekisho sidecar-init --undo",
+    )
+    add_capture_options(parser)
+
+
 def _add_paths(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
         "-f",
@@ -458,6 +473,12 @@ def _gateway(arguments: argparse.Namespace, _writer: Writer) -> int:
     from gateway.edge import run_edge  # noqa: PLC0415
 
     return run_edge(cluster_settings(arguments))
+
+
+def _sidecar_init(arguments: argparse.Namespace, writer: Writer) -> int:
+    for line in capture(arguments).splitlines():
+        writer.line(line)
+    return 0
 
 
 def _version(_arguments: argparse.Namespace, writer: Writer) -> int:

@@ -163,7 +163,9 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "tell which route takes a request and why, on manifests or on a running gateway",
         "  sekisho explain GET http://shop.example.com/cart\n"
         "  sekisho explain -f shop.yaml GET http://shop.example.com/cart -H 'x-canary: 1'\n"
-        "  sekisho explain --admin 10.0.0.7:9901 POST https://shop.example.com/buy --output json",
+        "  sekisho explain --admin 10.0.0.7:9901 POST https://shop.example.com/buy --output json\n"
+        "  sekisho explain -f shop.yaml --workload shop/cart-1 --from spiffe://cluster.local/ns/shop/sa/web \\\n"
+        "    GET http://cart.shop:8080/cart",
     )
     parser.add_argument("method", metavar="METHOD", help="for example GET")
     parser.add_argument("url", metavar="URL", help="scheme and port choose the listener; https is TLS with that name")
@@ -177,6 +179,12 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--source", default="", metavar="ADDRESS", help="the client's address, for policies (default: 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--workload",
+        default="",
+        metavar="NAMESPACE/NAME",
+        help="with -f: ask the sidecar before this Pod or WorkloadEntry; the URL has the workload's port",
     )
     _add_paths(parser, required=False)
     add_admin_option(parser, default=None)
@@ -414,6 +422,8 @@ def _explain(arguments: argparse.Namespace, writer: Writer) -> int:
 
 def _ask(arguments: argparse.Namespace, question: Question) -> dict[str, Any]:
     if not arguments.paths:
+        if arguments.workload:
+            raise SettingsError("--workload needs manifests", "give -f, or --admin of the sidecar without --workload")
         from gateway.admin.client import AdminClient  # noqa: PLC0415
 
         return AdminClient(arguments.admin or DEFAULT_ADMIN).explain(question)
@@ -421,7 +431,8 @@ def _ask(arguments: argparse.Namespace, question: Question) -> dict[str, Any]:
         raise SettingsError("-f and --admin exclude each other", "-f asks manifests, --admin a running gateway")
     from controller.offline import Offline  # noqa: PLC0415
 
-    return Offline(arguments.paths).explain(question)
+    offline = Offline(arguments.paths)
+    return offline.explain_before(arguments.workload, question) if arguments.workload else offline.explain(question)
 
 
 def _status(arguments: argparse.Namespace, writer: Writer) -> int:

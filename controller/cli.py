@@ -49,7 +49,7 @@ from gateway.cli import (
     cluster_settings,
     gateway_settings,
 )
-from gateway.config import DEFAULT_ADMIN
+from gateway.config import DEFAULT_ADMIN, SIDECAR_ADMIN
 from gateway.errors import SekishoError, SettingsError
 
 Command = Callable[[argparse.Namespace, Writer], int]
@@ -319,13 +319,15 @@ def _add_gateway(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         commands,
         "gateway",
         _gateway,
-        "move the traffic of a cluster's Gateway, by the tables of its controller",
+        "move the traffic of a Gateway, or of a workload of the mesh, by the tables of a controller",
         "  sekisho gateway --role edge --controller https://sekisho-controller.sekisho-system.svc:15012 \\\n"
         "    --trust-bundle /etc/sekisho/ca/ca.crt --token /var/run/secrets/sekisho/token \\\n"
-        "    --state-dir /var/lib/sekisho --health 0.0.0.0:15021",
+        "    --state-dir /var/lib/sekisho --health 0.0.0.0:15021\n"
+        "  sekisho gateway --role sidecar --controller https://10.0.0.1:15012 --trust-bundle ca.crt \\\n"
+        "    --join-token token --workload shop/cart-machine",
     )
     add_cluster_options(parser)
-    add_gateway_options(parser, access_log="stdout")
+    add_gateway_options(parser, access_log="stdout", admin=f"default: {DEFAULT_ADMIN}, of a sidecar {SIDECAR_ADMIN}")
 
 
 def _add_paths(parser: argparse.ArgumentParser, *, required: bool) -> None:

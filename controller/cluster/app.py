@@ -49,6 +49,7 @@ from controller.kube.status_writer import StatusWriter, WriterSettings
 from controller.pipeline import ObjectPipeline, Taken
 from controller.provision.provisioner import Provisioner
 from controller.publish.batches import batches
+from controller.publish.places import table_of
 from controller.publish.subscriptions import Subscriptions
 from controller.sources.kubernetes import KubernetesSource
 from controller.store import Key
@@ -221,9 +222,8 @@ class ClusterController:
 
         provision()
         authority.on_change(provision)
-        server = discovery_server(
-            self._settings, self._identity, authority, self._subscriptions, self._api, self._provisioner.gateway_of
-        )
+        tables = table_of(self._provisioner.gateway_of, lambda: self._pipeline.translation.sidecars)
+        server = discovery_server(self._settings, self._identity, authority, self._subscriptions, self._api, tables)
         stack.callback(server.close)
         self._discovery_port = server.port
         await self._source.synced.wait()

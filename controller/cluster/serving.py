@@ -23,11 +23,10 @@ from controller.kube.clock import Backoff, Clock
 from controller.kube.join_token_secret import TokenSecret
 from controller.kube.token_review import TokenReview
 from controller.publish.discovery import DiscoveryParts
+from controller.publish.places import TableOf
 from controller.publish.relay import Relay, RelaySettings
 from controller.publish.server import AuthorityServer, DiscoveryServer
 from controller.publish.subscriptions import Subscriptions
-from controller.store import Key
-from controller.translate.names import object_name
 from gateway.admin.status import Problem
 from gateway.routing_table.discovery import AUDIENCE
 
@@ -35,9 +34,6 @@ _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 15.0
 _ROOT_EARLY: Final = datetime.timedelta(days=60)
 """A change of roots takes people, and some patience."""
-
-GatewayOf = Callable[[str, str], Key | None]
-"""The Gateway whose pods run as a service account, by namespace and name."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,14 +71,9 @@ def discovery_server(
     authority: Authority,
     subscriptions: Subscriptions,
     api: Api,
-    gateway_of: GatewayOf,
+    table_of: TableOf,
 ) -> DiscoveryServer:
     """Bound, and not serving yet."""
-
-    def table_of(account: ServiceAccount) -> str | None:
-        gateway = gateway_of(account.namespace, account.name)
-        return object_name(gateway) if gateway is not None else None
-
     parts = DiscoveryParts(
         subscriptions=subscriptions,
         authority=authority,

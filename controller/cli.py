@@ -268,6 +268,22 @@ def _add_controller(commands: argparse._SubParsersAction[argparse.ArgumentParser
         action="store_true",
         help="serve sidecars: look at workloads, and let routes attach to Services",
     )
+    parser.add_argument(
+        "--injection",
+        metavar="HOST:PORT",
+        help="where API servers ask what sidecar a new pod gets (default: nowhere); goes with --mesh",
+    )
+    parser.add_argument(
+        "--injection-webhook",
+        default="sekisho-injector",
+        metavar="NAME",
+        help="the MutatingWebhookConfiguration that has them ask; its caBundle is kept true (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--classic-sidecars",
+        action="store_true",
+        help="inject containers beside the workload's, for clusters older than Kubernetes 1.29",
+    )
     add_lifetime_options(parser)
     parser.add_argument(
         "--controller-url",
@@ -467,6 +483,9 @@ def _controller(arguments: argparse.Namespace, _writer: Writer) -> int:
             kubeconfig=arguments.kubeconfig,
             watched_namespaces=tuple(arguments.watched_namespaces),
             mesh=arguments.mesh,
+            injection=AdminAddress.parse(arguments.injection, "--injection") if arguments.injection else None,
+            webhook=arguments.injection_webhook,
+            native_sidecars=not arguments.classic_sidecars,
             trust_domain=arguments.trust_domain,
             certificate_lifetime=duration(arguments.certificate_lifetime),
             controller_url=arguments.controller_url,

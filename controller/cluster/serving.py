@@ -25,7 +25,7 @@ from controller.kube.token_review import TokenReview
 from controller.publish.discovery import DiscoveryParts
 from controller.publish.places import TableOf
 from controller.publish.relay import Relay, RelaySettings
-from controller.publish.server import DiscoveryServer
+from controller.publish.server import AuthorityServer, DiscoveryServer
 from controller.publish.subscriptions import Subscriptions
 from gateway.admin.status import Problem
 from gateway.routing_table.discovery import AUDIENCE
@@ -85,7 +85,7 @@ def discovery_server(
     )
     address = settings.discovery
     try:
-        return DiscoveryServer(address.host, address.port, parts, _names(settings))
+        return DiscoveryServer(address.host, address.port, parts, server_names(settings))
     except OSError as error:
         raise DiscoveryAddressError(
             f"the discovery address {address} cannot be bound: {error.strerror or error}",
@@ -141,8 +141,8 @@ def authority_problems(authority: Authority) -> tuple[Problem, ...]:
     )
 
 
-async def serve(server: DiscoveryServer) -> None:
-    """Until it is cancelled: then the streams end, and gateways find another replica."""
+async def serve(server: AuthorityServer) -> None:
+    """Until it is cancelled: then connections end, and who asks finds another replica."""
     stop = asyncio.Event()
     serving = asyncio.ensure_future(server.run(stop))
     try:
@@ -153,8 +153,8 @@ async def serve(server: DiscoveryServer) -> None:
         raise
 
 
-def _names(settings: ClusterSettings) -> tuple[str, ...]:
-    """What gateways may call this server."""
+def server_names(settings: ClusterSettings) -> tuple[str, ...]:
+    """What those may call this server who ask it."""
     service = f"{CONTROLLER_SERVICE}.{settings.namespace}"
     given = urlsplit(settings.controller_url).hostname or ""
     return tuple(dict.fromkeys((given, f"{service}.svc", f"{service}.svc.{settings.cluster_domain}", service)))

@@ -29,6 +29,7 @@ from controller.translate.listeners import ParsedListener, parse_listeners
 from controller.translate.names import listener_key, object_name
 from controller.translate.options import STANDALONE_TABLE, Options
 from controller.translate.parameters import find_parameters, gateway_settings
+from controller.translate.request_authentication import authentications_of
 from controller.translate.secret_refs import Resolved, resolve_certificate
 from controller.translate.stages import Rank
 from gateway.routing_table import model
@@ -38,6 +39,9 @@ CLAIMS = "claims"
 
 AUTHORIZED = "authorized"
 """Collection, by key of an authorization policy: the Gateways that it applies to."""
+
+TOKENS_LOOKED_AT = "tokens-looked-at"
+"""Collection, by key of a request authentication: the Gateways and workloads that it applies to."""
 
 TABLES = "tables"
 """Collection: names of the tables there are."""
@@ -68,6 +72,8 @@ class ParsedGateway(msgspec.Struct, frozen=True):
     client_problem: Problem | None
     authorization: tuple[model.AuthorizationPolicy, ...] = ()
     """Decides about every request and connection."""
+    authentication: tuple[model.RequestAuthentication, ...] = ()
+    """Looks at the tokens of every request."""
 
 
 class Governed(NamedTuple):
@@ -149,6 +155,7 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
         client_certificate=client.certificate,
         client_problem=client.problem,
         authorization=policies_of(reads, key, gateway),
+        authentication=authentications_of(reads, key, gateway),
     )
 
 
@@ -261,10 +268,15 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
     if resources:
         resources.append((served.table, "gateways", served.parsed.settings))
         resources += [(served.table, "authorization_policies", policy) for policy in policies]
+        resources += [(served.table, "request_authentications", it) for it in served.parsed.authentication]
     unique = {(table, kind, resource.key): (table, kind, resource) for table, kind, resource in resources}
     governed = _governed(key, served) if policies else None
     return Published(
-        members=(((TABLES, ""), served.table), *(((AUTHORIZED, policy.key), governed) for policy in policies)),
+        members=(
+            ((TABLES, ""), served.table),
+            *(((AUTHORIZED, policy.key), governed) for policy in policies),
+            *(((TOKENS_LOOKED_AT, it.key), object_name(key)) for it in served.parsed.authentication),
+        ),
         resources=tuple(unique.values()),
     )
 
@@ -293,6 +305,7 @@ def _table_listener(
         tls_mode=listener.tls_mode,
         client_validation=listener.client_validation,
         authorization=tuple(policy.key for policy in parsed.authorization),
+        authentication=tuple(it.key for it in parsed.authentication),
     )
 
 

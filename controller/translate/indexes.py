@@ -22,6 +22,7 @@ from controller.resources import (
     PeerAuthentication,
     Pod,
     ReferenceGrant,
+    RequestAuthentication,
     Resource,
     Service,
     TCPRoute,
@@ -43,6 +44,9 @@ SETS = "sets"
 
 AUTHORIZATIONS = "authorizations"
 """AuthorizationPolicies by namespace."""
+
+AUTHENTICATIONS = "authentications"
+"""RequestAuthentications by namespace."""
 
 PEER_AUTHENTICATIONS = "peer-authentications"
 """PeerAuthentications by namespace."""
@@ -66,6 +70,7 @@ _NAMESPACED: Mapping[type[Resource], str] = {
     AuthorizationPolicy: AUTHORIZATIONS,
     PeerAuthentication: PEER_AUTHENTICATIONS,
     ReferenceGrant: GRANTS,
+    RequestAuthentication: AUTHENTICATIONS,
     Service: SERVICES,
     WorkloadEntry: MACHINES,
 }

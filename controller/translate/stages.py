@@ -23,6 +23,8 @@ class Rank(IntEnum):
     """A Pod or WorkloadEntry by itself."""
     AUTHORIZATION = auto()
     """An AuthorizationPolicy by itself."""
+    AUTHENTICATION = auto()
+    """A RequestAuthentication by itself, with its keys."""
     PARSED_GATEWAY = auto()
     """A Gateway by itself, with its ListenerSets: listeners, certificates, addresses, conflicts."""
     WANTED_GATEWAY = auto()
@@ -65,6 +67,7 @@ class Rank(IntEnum):
     XBACKEND_STATUS = auto()
     GATEWAY_CLASS_STATUS = auto()
     AUTHORIZATION_NOTICES = auto()
+    AUTHENTICATION_NOTICES = auto()
     PEER_AUTHENTICATION_NOTICES = auto()
     INFRASTRUCTURE = auto()
     """What is provisioned for a Gateway."""

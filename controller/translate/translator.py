@@ -21,6 +21,7 @@ from controller.resources import (
     ListenerSet,
     PeerAuthentication,
     Pod,
+    RequestAuthentication,
     Service,
     WorkloadEntry,
     XBackend,
@@ -52,6 +53,8 @@ from controller.translate.mesh_route import MESH_ROUTE
 from controller.translate.options import STANDALONE_TABLE, Options
 from controller.translate.parent import PARENT
 from controller.translate.peer_authentication_notices import PEER_AUTHENTICATION_NOTICES
+from controller.translate.request_authentication import AUTHENTICATION
+from controller.translate.request_authentication_notices import AUTHENTICATION_NOTICES
 from controller.translate.route import ROUTE
 from controller.translate.route_rules import ROUTES
 from controller.translate.service_routes import SERVICE_ROUTES
@@ -72,6 +75,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     LISTENER_SET,
     WORKLOAD,
     AUTHORIZATION,
+    AUTHENTICATION,
     PARSED_GATEWAY,
     WANTED_GATEWAY,
     PORT,
@@ -99,6 +103,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     XBACKEND_STATUS,
     GATEWAY_CLASS_STATUS,
     AUTHORIZATION_NOTICES,
+    AUTHENTICATION_NOTICES,
     PEER_AUTHENTICATION_NOTICES,
     INFRASTRUCTURE,
 )
@@ -111,6 +116,7 @@ _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     XBackend.kind: (XBACKEND_STATUS,),
     Ingress.kind: (PARSED_INGRESS, INGRESS, INGRESS_STATUS),
     AuthorizationPolicy.kind: (AUTHORIZATION_NOTICES,),
+    RequestAuthentication.kind: (AUTHENTICATION_NOTICES,),
     PeerAuthentication.kind: (PEER_AUTHENTICATION_NOTICES,),
     Pod.kind: (WORKLOAD,),
     WorkloadEntry.kind: (WORKLOAD,),

@@ -1,8 +1,8 @@
 """The table this gateway holds: what the engine accepted, resource by resource.
 
 Kept as dictionaries so that a delta costs what it changes. A rejected resource keeps its previous
-version, exactly as in the engine, and a rejected policy of authorization or authentication none; that is what the state file
-stores and the config dump shows.
+version, exactly as in the engine, and a rejected policy of authorization or authentication none; that is
+what the state file stores and the config dump shows.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def _text(text: str) -> Problems:
 
 
 def _header(name: str) -> Problems:
-    """Headers that say where a message ends or whom it is for are nobody's to take tokens from or to write claims to."""
+    """No header that says where a message ends or whom it is for: it is nobody's to take tokens from or write to."""
     yield from header_name(name)
     if name in _OF_THE_MESSAGE:
         yield f"{name!r} belongs to the message itself; use another header"

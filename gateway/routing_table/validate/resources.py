@@ -80,10 +80,7 @@ def _problems(resource: Judged) -> Iterator[str]:
         case Backend():
             yield from _backend(resource)
         case Gateway():
-            yield from at("trusted_hops", bounded(resource.trusted_hops, _MAX_TRUSTED_HOPS, "hops"))
-            yield from at("limits", _limits(resource.limits))
-            if resource.workload is not None:
-                yield from at("workload", workload(resource.workload))
+            yield from _gateway(resource)
         case AuthorizationPolicy():
             yield from authorization_policy(resource)
         case RequestAuthentication():
@@ -94,6 +91,13 @@ def _problems(resource: Judged) -> Iterator[str]:
             yield from route(resource)
         case _:
             assert_never(resource)
+
+
+def _gateway(gateway: Gateway) -> Problems:
+    yield from at("trusted_hops", bounded(gateway.trusted_hops, _MAX_TRUSTED_HOPS, "hops"))
+    yield from at("limits", _limits(gateway.limits))
+    if gateway.workload is not None:
+        yield from at("workload", workload(gateway.workload))
 
 
 def _endpoint(endpoint: Endpoint) -> Problems:

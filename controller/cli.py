@@ -42,6 +42,7 @@ from gateway import __version__
 from gateway.admin.explain import Question, QuestionError, checked, header_from_text
 from gateway.admin.server import AdminAddress
 from gateway.admin.status import StatusReport
+from gateway.capture.cli import add_capture_options, capture
 from gateway.cli import (
     add_admin_option,
     add_cluster_options,
@@ -99,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_demo(commands)
     _add_gateway(commands)
+    _add_sidecar_init(commands)
     _add_controller(commands)
     _add_ca(commands)
     _add_inject(commands)
@@ -161,7 +163,9 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "tell which route takes a request and why, on manifests or on a running gateway",
         "  sekisho explain GET http://shop.example.com/cart\n"
         "  sekisho explain -f shop.yaml GET http://shop.example.com/cart -H 'x-canary: 1'\n"
-        "  sekisho explain --admin 10.0.0.7:9901 POST https://shop.example.com/buy --output json",
+        "  sekisho explain --admin 10.0.0.7:9901 POST https://shop.example.com/buy --output json\n"
+        "  sekisho explain -f shop.yaml --workload shop/cart-1 --from spiffe://cluster.local/ns/shop/sa/web \\\n"
+        "    GET http://cart.shop:8080/cart",
     )
     parser.add_argument("method", metavar="METHOD", help="for example GET")
     parser.add_argument("url", metavar="URL", help="scheme and port choose the listener; https is TLS with that name")
@@ -175,6 +179,12 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--source", default="", metavar="ADDRESS", help="the client's address, for policies (default: 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--workload",
+        default="",
+        metavar="NAMESPACE/NAME",
+        help="with -f: ask the sidecar before this Pod or WorkloadEntry; the URL has the workload's port",
     )
     _add_paths(parser, required=False)
     add_admin_option(parser, default=None)
@@ -330,6 +340,19 @@ def _add_gateway(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_gateway_options(parser, access_log="stdout", admin=f"default: {DEFAULT_ADMIN}, of a sidecar {SIDECAR_ADMIN}")
 
 
+def _add_sidecar_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "sidecar-init",
+        _sidecar_init,
+        "redirect the connections of this network namespace to its sidecar",
+        "  sekisho sidecar-init --exclude-inbound-port 22\n"
+        "  sekisho sidecar-init --exclude-outbound-cidr 169.254.169.254/32 --print\n"
+        "  sekisho sidecar-init --undo",
+    )
+    add_capture_options(parser)
+
+
 def _add_paths(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
         "-f",
@@ -415,6 +438,8 @@ def _explain(arguments: argparse.Namespace, writer: Writer) -> int:
 
 def _ask(arguments: argparse.Namespace, question: Question) -> dict[str, Any]:
     if not arguments.paths:
+        if arguments.workload:
+            raise SettingsError("--workload needs manifests", "give -f, or --admin of the sidecar without --workload")
         from gateway.admin.client import AdminClient  # noqa: PLC0415
 
         return AdminClient(arguments.admin or DEFAULT_ADMIN).explain(question)
@@ -422,7 +447,8 @@ def _ask(arguments: argparse.Namespace, question: Question) -> dict[str, Any]:
         raise SettingsError("-f and --admin exclude each other", "-f asks manifests, --admin a running gateway")
     from controller.offline import Offline  # noqa: PLC0415
 
-    return Offline(arguments.paths).explain(question)
+    offline = Offline(arguments.paths)
+    return offline.explain_before(arguments.workload, question) if arguments.workload else offline.explain(question)
 
 
 def _status(arguments: argparse.Namespace, writer: Writer) -> int:
@@ -477,6 +503,12 @@ def _gateway(arguments: argparse.Namespace, _writer: Writer) -> int:
     from gateway.edge import run_edge  # noqa: PLC0415
 
     return run_edge(cluster_settings(arguments))
+
+
+def _sidecar_init(arguments: argparse.Namespace, writer: Writer) -> int:
+    for line in capture(arguments).splitlines():
+        writer.line(line)
+    return 0
 
 
 def _version(_arguments: argparse.Namespace, writer: Writer) -> int:

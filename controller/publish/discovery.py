@@ -61,8 +61,8 @@ class DiscoveryParts:
 
     subscriptions: Subscriptions
     authority: Authority
-    tokens: Tokens
-    """Whose token it is; None if nobody's. May raise ``UnverifiableError``."""
+    tokens: Tokens | None
+    """Whose token it is; None if nobody's. May raise ``UnverifiableError``. None: none are taken."""
     table_of: TableOf
     account: ServiceAccount
     """The controller's own, which all its replicas have."""

@@ -2,8 +2,8 @@
 
 Run as a program, with nothing but Python. It listens on port 8080 of every address.
 
-* ``/call`` makes the request that the headers describe: ``x-call-url``, ``x-call-method``, ``x-call-headers`` (JSON); the
-  answer is JSON with ``status``, ``body`` and ``seconds``, or ``error`` where there was none.
+* ``/call`` makes the request that the headers describe: ``x-call-url``, ``x-call-method``, ``x-call-headers`` (JSON);
+  the answer is JSON with ``status``, ``body`` and ``seconds``, or ``error`` where there was none.
 * Everything else is answered with what was asked. ``status=`` and ``delay=`` (seconds) in the query say how;
   ``flaky=KEY`` is answered with 503 until it was asked for ``times=`` times.
 """
@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 PORT = 8080
@@ -25,8 +26,8 @@ _CALL_SECONDS = 10.0
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    asked: Counter[str] = Counter()
-    lock = threading.Lock()
+    asked: ClassVar[Counter[str]] = Counter()
+    lock: ClassVar[threading.Lock] = threading.Lock()
 
     def do_GET(self) -> None:
         length = int(self.headers.get("content-length") or 0)
@@ -38,7 +39,8 @@ class _Handler(BaseHTTPRequestHandler):
         time.sleep(float(wanted.get("delay", 0)))
         self._answer(self._status(wanted), self._told())
 
-    do_POST = do_GET
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def _status(self, wanted: dict[str, str]) -> int:
         if "flaky" not in wanted:

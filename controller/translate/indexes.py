@@ -1,22 +1,33 @@
 """Which objects refer to which: the look-ups that translation needs beyond "the object of this name".
 
 Owns the reverse references: EndpointSlices of a Service, policies that target a Service, grants of
-a namespace, ListenerSets of a Gateway. Must not judge whether a reference is valid.
+a namespace, ListenerSets of a Gateway, routes of a Service. Must not judge whether a reference is valid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 from controller.resources import (
     SERVICE_NAME_LABEL,
     AuthorizationPolicy,
     BackendTLSPolicy,
     EndpointSlice,
+    GRPCRoute,
+    HTTPRoute,
     IngressClass,
     ListenerSet,
+    LocalPolicyTargetReferenceWithSectionName,
+    ParentReference,
+    PeerAuthentication,
+    Pod,
     ReferenceGrant,
     Resource,
+    Service,
+    TCPRoute,
+    TLSRoute,
+    UDPRoute,
+    WorkloadEntry,
 )
 from controller.store import Key
 
@@ -33,8 +44,32 @@ SETS = "sets"
 AUTHORIZATIONS = "authorizations"
 """AuthorizationPolicies by namespace."""
 
+PEER_AUTHENTICATIONS = "peer-authentications"
+"""PeerAuthentications by namespace."""
+
+SERVICES = "services"
+"""Services by namespace."""
+
+WORKLOADS = "workloads"
+"""Pods and WorkloadEntries by IP address."""
+
+MACHINES = "machines"
+"""WorkloadEntries by namespace."""
+
+PARENT_SERVICES = "parent-services"
+"""Routes by the Services (namespace, name) that they name as parents."""
+
 INGRESS_CLASSES = "ingress-classes"
 """All IngressClasses, under the empty key."""
+
+_NAMESPACED: Mapping[type[Resource], str] = {
+    AuthorizationPolicy: AUTHORIZATIONS,
+    PeerAuthentication: PEER_AUTHENTICATIONS,
+    ReferenceGrant: GRANTS,
+    Service: SERVICES,
+    WorkloadEntry: MACHINES,
+}
+"""Kinds that are looked for by their namespace."""
 
 Entry = tuple[str, Hashable]
 
@@ -48,20 +83,48 @@ def entries_of(resource: Resource) -> Iterator[Entry]:
             if service:
                 yield SLICES, (namespace, service)
         case BackendTLSPolicy():
-            for target in resource.spec.target_refs:
-                if (target.group, target.kind) == ("", "Service"):
-                    yield POLICIES, (namespace, target.name)
+            yield from _targeted_services(namespace, resource.spec.target_refs)
         case ListenerSet():
             parent = resource.spec.parent_ref
             yield SETS, (parent.namespace or namespace, parent.name)
+        case HTTPRoute() | GRPCRoute() | TLSRoute() | TCPRoute() | UDPRoute():
+            yield from _parent_services(namespace, resource.spec.parent_refs)
         case IngressClass():
             yield INGRESS_CLASSES, ""
-        case AuthorizationPolicy():
-            yield AUTHORIZATIONS, namespace
-        case ReferenceGrant():
-            yield GRANTS, namespace
+        case _:
+            yield from _by_namespace(resource, namespace)
+            yield from _by_address(resource)
+
+
+def _by_namespace(resource: Resource, namespace: str) -> Iterator[Entry]:
+    index = _NAMESPACED.get(type(resource))
+    if index is not None:
+        yield index, namespace
+
+
+def _by_address(resource: Resource) -> Iterator[Entry]:
+    match resource:
+        case Pod():
+            for address in resource.status.addresses:
+                yield WORKLOADS, address
+        case WorkloadEntry():
+            yield WORKLOADS, resource.spec.address
         case _:
             return
+
+
+def _targeted_services(
+    namespace: str, references: Iterable[LocalPolicyTargetReferenceWithSectionName]
+) -> Iterator[Entry]:
+    for reference in references:
+        if (reference.group, reference.kind) == ("", "Service"):
+            yield POLICIES, (namespace, reference.name)
+
+
+def _parent_services(namespace: str, references: Iterable[ParentReference]) -> Iterator[Entry]:
+    for reference in references:
+        if (reference.group, reference.kind) == ("", "Service"):
+            yield PARENT_SERVICES, (reference.namespace or namespace, reference.name)
 
 
 class Indexes:

@@ -27,7 +27,7 @@ pub use error::{TlsError, TlsErrorKind};
 pub use identity::PeerIdentity;
 pub use mesh::{Arrival, Credentials, MeshIdentity, Serves};
 pub use server::{Accepted, ServerTls};
-pub use transport::Transport;
+pub use transport::{Carried, Transport};
 
 use std::sync::{Arc, OnceLock};
 

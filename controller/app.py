@@ -56,7 +56,8 @@ class Standalone:
         # 2. Everything that makes the next table.
         state = settings.gateway.state_dir
         self._source = ManifestSource(settings.paths, without=() if state is None else (state,))
-        self._pipeline = Pipeline(settings.translation, regex_problem)
+        trust_domain = settings.authority.trust_domain if settings.authority is not None else ""
+        self._pipeline = Pipeline(settings.translation, regex_problem, trust_domain)
         held = self._gateway.agent.state.version
         self._publisher = Publisher(self._gateway.agent, int(held) if held.isdecimal() else 0)
         self._mesh_authority = StandaloneAuthority(settings.authority) if settings.authority is not None else None
@@ -69,7 +70,9 @@ class Standalone:
             asyncio.get_running_loop().add_signal_handler(number, self._signalled)
         background: list[asyncio.Task[None]] = []
         try:
-            self._gateway.start(lambda: self._report)
+            if self._mesh_authority is not None:
+                self._mesh_authority.bind(lambda: self._pipeline.sidecars)
+            self._gateway.start(self._reported)
             await self._first_table()
             background = [
                 asyncio.create_task(self._follow_changes(), name="changes"),
@@ -94,6 +97,7 @@ class Standalone:
         self._pipeline.take([change], self._source.places())
         kept = self._keeps_last_table(change)
         published = None if kept else await self._publisher.publish(self._pipeline.table)
+        self._publish_sidecars()
         self._take_answer(published)
         state = self._gateway.agent.state
         announce(
@@ -123,6 +127,10 @@ class Standalone:
             return ""
         return f"the manifests define no usable listener; the last run's table v{state.version} is served until they do"
 
+    def _publish_sidecars(self) -> None:
+        if self._mesh_authority is not None:
+            self._mesh_authority.publish(self._pipeline.tables)
+
     def _explain(self, question: Question) -> dict[str, Any]:
         answer: dict[str, Any] = msgspec.json.decode(self._gateway.engine.explain(encode_question(question)))
         return answer
@@ -143,6 +151,11 @@ class Standalone:
             problems=self._problems,
             left_alone=report.left_alone,
         )
+
+    def _reported(self) -> StatusReport:
+        """The report, with the sidecars as they are now."""
+        sidecars = self._mesh_authority.sidecars() if self._mesh_authority is not None else ()
+        return msgspec.structs.replace(self._report, gateways=(*self._report.gateways, *sidecars))
 
     # --- changes --------------------------------------------------------------------------------
 
@@ -173,6 +186,7 @@ class Standalone:
         places = self._source.places()
         changed = self._pipeline.take(batch, places)
         published = await self._publisher.publish(self._pipeline.table)
+        self._publish_sidecars()
         milliseconds = (time.perf_counter() - began) * 1000
         self._take_answer(published)
         known, now = set(problems), set(self._problems)

@@ -70,6 +70,16 @@ class Identity(Protocol):
 
 
 @dataclass(frozen=True)
+class Subscriber:
+    """Who asks."""
+
+    name: str
+    """The name of this process."""
+    workload: str = ""
+    """Of a sidecar, what it stands before: ``namespace/name``."""
+
+
+@dataclass(frozen=True)
 class DiscoveryState:
     """What is told of the stream; replaced as a whole."""
 
@@ -91,11 +101,11 @@ class Discovery:
     """One gateway's subscription."""
 
     def __init__(
-        self, controller: str, gateway: str, agent: Agent, identity: Identity, chance: Callable[[], float]
+        self, controller: str, subscriber: Subscriber, agent: Agent, identity: Identity, chance: Callable[[], float]
     ) -> None:
-        """``controller``: ``https://HOST:PORT``. ``gateway``: the name of this process."""
+        """``controller``: ``https://HOST:PORT``."""
         self._controller = controller
-        self._gateway = gateway
+        self._subscriber = subscriber
         self._agent = agent
         self._identity = identity
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
@@ -151,7 +161,7 @@ class Discovery:
         ) as client:
             if self._applying is not None:
                 await asyncio.wait({self._applying})
-            hello = Hello(gateway=self._gateway, holds=self._resumed())
+            hello = Hello(gateway=self._subscriber.name, workload=self._subscriber.workload, holds=self._resumed())
             async with client.stream("POST", STREAM_PATH, content=msgspec.json.encode(hello)) as response:
                 if response.status_code != 200:
                     await response.aread()

@@ -185,7 +185,7 @@ impl Control {
         let outcome = self.store.apply(update, &CertificateChecks);
         let mut applied = outcome.applied;
         if applied.error.is_empty() {
-            let compiled = Compiled::build(self.store.table().clone(), &self.compiled, outcome.touched);
+            let compiled = Compiled::build(self.store.table(), &self.compiled, &outcome.touched);
             // Thousands of rules are let go of here, and not by a worker: that one has requests to serve.
             let before = std::mem::replace(&mut self.compiled, Arc::new(compiled));
             applied.error = self.configure();

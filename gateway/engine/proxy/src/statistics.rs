@@ -11,6 +11,8 @@ use std::time::Duration;
 use sekisho_table::Destination;
 use serde::Serialize;
 
+use crate::authorization::NO_POLICY;
+use crate::config::Compiled;
 use crate::layer4::{ConnectionKey, ConnectionLine, ConnectionSeries};
 use crate::reason::Reason;
 
@@ -138,7 +140,16 @@ impl Statistics {
         *self.authorization.entry((policy.into(), effect)).or_default() += 1;
     }
 
-    /// The slot for a destination; called when a table is taken over, never per request.
+    /// Forgets the hits of what the table no longer has.
+    pub fn retain(&mut self, compiled: &Compiled) {
+        self.listeners.retain(|key, _| compiled.table.listeners.contains_key(key));
+        self.authorization.retain(|(policy, _), _| {
+            &**policy == NO_POLICY || compiled.table.authorization_policies.contains_key(&**policy)
+        });
+        self.routes.retain(|key, _| compiled.router.route_id(key).is_some());
+    }
+
+    /// The slot for a destination; called once for each destination and table, not per request.
     pub fn slot(&mut self, destination: &Destination) -> Slot {
         if let Some(slot) = self.slots.get(destination) {
             return Slot(*slot);

@@ -152,8 +152,7 @@ impl Worker {
         let mut upstreams = self.upstreams.borrow_mut();
         upstreams.update(compiled.specs.clone());
         let mut statistics = self.statistics.borrow_mut();
-        let backends: Vec<Rc<Backend>> =
-            (0..compiled.specs.len() as u32).map(|index| upstreams.backend(index).clone()).collect();
+        let backends = upstreams.backends().clone();
         let version = self.config.borrow().version() + 1;
         *self.config.borrow_mut() = Rc::new(ActiveConfig::new(version, compiled, backends, &mut statistics));
     }
@@ -165,7 +164,9 @@ impl Worker {
 
     fn report(&self) -> Report {
         self.fold_hits();
-        let backends = self.config.borrow().backends.iter().map(|backend| backend_report(backend)).collect();
+        let config = self.config();
+        self.statistics.borrow_mut().retain(&config.compiled);
+        let backends = config.backends.values().map(|backend| backend_report(backend)).collect();
         Report { statistics: self.statistics.borrow().clone(), backends }
     }
 

@@ -2,11 +2,12 @@
 //!
 //! The most specific wins: address and port, the address with any port, the port with any address, any destination.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use sekisho_table::{Captured, Listener};
 
-use crate::{FastMap, SocketId};
+use crate::SocketId;
 
 /// What the captured listeners of one socket take, as they say it themselves: those that say the same are one [`crate::Socket`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,10 +26,10 @@ impl Capture {
 }
 
 /// The choice among the captured listeners of one bound address.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Captures {
     /// `None` stands for any.
-    by_destination: FastMap<(Option<IpAddr>, Option<u16>), SocketId>,
+    by_destination: HashMap<(Option<IpAddr>, Option<u16>), SocketId>,
 }
 
 impl Captures {

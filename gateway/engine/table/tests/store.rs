@@ -99,7 +99,9 @@ fn a_delta_changes_only_what_it_names() {
     assert_eq!((outcome.applied.version.as_str(), outcome.applied.rejected.len()), ("2", 0));
     assert_eq!(keys(store.table()), ["b", "c", "r", "s"]);
     assert!(Arc::ptr_eq(&before.routes["s"], &store.table().routes["s"]));
-    assert_eq!(outcome.touched, Touched { backends: true, routes: true, ..Touched::default() });
+    let touched = |keys: [&str; 2]| keys.map(str::to_owned).to_vec();
+    let expected = Touched { backends: touched(["c", "a"]), routes: vec!["r".to_owned()], ..Touched::default() };
+    assert_eq!(outcome.touched, expected);
 }
 
 #[test]
@@ -116,13 +118,14 @@ fn what_is_equal_touches_nothing_and_keeps_its_identity() {
 #[test]
 fn each_kind_is_touched_alone() {
     let bundle = json!({"key": "t", "certificates": "x"});
+    let one = |key: &str| vec![key.to_owned()];
     for (upsert, touched) in [
-        (json!({"trust_bundles": [bundle]}), Touched { trust_bundles: true, ..Touched::default() }),
-        (json!({"certificates": [certificate("c", "x")]}), Touched { certificates: true, ..Touched::default() }),
-        (json!({"endpoints": [{"key": "a"}]}), Touched { endpoints: true, ..Touched::default() }),
-        (json!({"backends": [backend("a")]}), Touched { backends: true, ..Touched::default() }),
-        (json!({"gateways": [{"key": "h"}]}), Touched { gateways: true, ..Touched::default() }),
-        (json!({"listeners": [listener("l", 80, "")]}), Touched { listeners: true, ..Touched::default() }),
+        (json!({"trust_bundles": [bundle]}), Touched { trust_bundles: one("t"), ..Touched::default() }),
+        (json!({"certificates": [certificate("c", "x")]}), Touched { certificates: one("c"), ..Touched::default() }),
+        (json!({"endpoints": [{"key": "a"}]}), Touched { endpoints: one("a"), ..Touched::default() }),
+        (json!({"backends": [backend("a")]}), Touched { backends: one("a"), ..Touched::default() }),
+        (json!({"gateways": [{"key": "h"}]}), Touched { gateways: one("h"), ..Touched::default() }),
+        (json!({"listeners": [listener("l", 80, "")]}), Touched { listeners: one("l"), ..Touched::default() }),
     ] {
         let outcome =
             stored(json!({"gateways": [gateway()]})).apply(&delta("1", "2", upsert.clone(), json!({})), &NoChecks);

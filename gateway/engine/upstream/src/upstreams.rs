@@ -1,13 +1,13 @@
 //! All backends of one worker, and the sweep that closes what nobody uses.
 
 use std::cell::{Cell, RefCell};
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::future::Future;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sekisho_persistent::Slots;
 use sekisho_stream::Http2Options;
 use sekisho_tls::MeshIdentity;
 
@@ -46,10 +46,10 @@ impl Default for UpstreamOptions {
     }
 }
 
-/// One worker's backends, in the order of the specs.
+/// One worker's backends, at the positions of their specs.
 pub struct Upstreams {
     specs: Arc<BackendSpecs>,
-    backends: Vec<Rc<Backend>>,
+    backends: Slots<Rc<Backend>>,
     shared: Rc<Shared>,
 }
 
@@ -80,7 +80,7 @@ impl Upstreams {
             ticks: Cell::new(0),
             swept: RefCell::default(),
         };
-        Self { specs: Arc::default(), backends: Vec::new(), shared: Rc::new(shared) }
+        Self { specs: Arc::default(), backends: Slots::default(), shared: Rc::new(shared) }
     }
 
     /// Follows a new table. Exchanges in flight keep the backend they started with; endpoints that
@@ -89,22 +89,20 @@ impl Upstreams {
         if Arc::ptr_eq(&self.specs, &specs) {
             return;
         }
-        let mut before = std::mem::take(&mut self.backends).into_iter().peekable();
-        let mut after = Vec::with_capacity(specs.len());
-        for spec in specs.iter() {
-            // Both sides are sorted by key.
-            let mut previous = None;
-            while let Some(backend) = before.next_if(|backend| backend_order(backend, spec) != Ordering::Greater) {
-                if backend_order(&backend, spec) == Ordering::Equal {
-                    previous = Some(backend);
-                    break;
+        for position in specs.slots().unshared(self.specs.slots()) {
+            let spec = specs.slots().get(position);
+            let previous = self.backends.get(position).cloned();
+            let backend = match (spec, previous) {
+                (None, None) => continue,
+                (Some(spec), Some(backend)) if Arc::ptr_eq(backend.spec(), spec) => continue,
+                (Some(spec), Some(backend)) if backend.spec().key() == spec.key() => Some(self.follow(spec, &backend)),
+                (spec, previous) => {
+                    previous.iter().for_each(|backend| retire_all(backend));
+                    spec.map(|spec| self.start(spec, Rc::default(), HashMap::new()))
                 }
-                retire_all(&backend);
-            }
-            after.push(self.follow(spec, previous));
+            };
+            self.backends.set(position, backend);
         }
-        before.for_each(|backend| retire_all(&backend));
-        self.backends = after;
         self.specs = specs;
     }
 
@@ -114,7 +112,8 @@ impl Upstreams {
         &self.backends[index as usize]
     }
 
-    pub fn backends(&self) -> &[Rc<Backend>] {
+    /// By position.
+    pub fn backends(&self) -> &Slots<Rc<Backend>> {
         &self.backends
     }
 
@@ -138,22 +137,15 @@ impl Upstreams {
         }
     }
 
-    fn follow(&self, spec: &Arc<BackendSpec>, previous: Option<Rc<Backend>>) -> Rc<Backend> {
-        match previous {
-            None => self.start(spec, Rc::default(), HashMap::new()),
-            Some(backend) if Arc::ptr_eq(backend.spec(), spec) => backend,
-            Some(backend) => {
-                let mut kept = HashMap::new();
-                if backend.spec().shares_connections_with(spec) {
-                    kept.extend(
-                        backend.endpoints().iter().map(|endpoint| ((endpoint.target(), endpoint.peer()), endpoint)),
-                    );
-                }
-                let follower = self.start(spec, backend.shared_counters(), kept);
-                retire_left_out(&backend, &follower);
-                follower
-            }
+    /// The backend by its new spec, with the endpoints and connections that go on.
+    fn follow(&self, spec: &Arc<BackendSpec>, before: &Rc<Backend>) -> Rc<Backend> {
+        let mut kept = HashMap::new();
+        if before.spec().shares_connections_with(spec) {
+            kept.extend(before.endpoints().iter().map(|endpoint| ((endpoint.target(), endpoint.peer()), endpoint)));
         }
+        let follower = self.start(spec, before.shared_counters(), kept);
+        retire_left_out(before, &follower);
+        follower
     }
 
     /// A backend around the endpoint states in `kept`, and new ones for the rest.
@@ -175,7 +167,7 @@ impl Upstreams {
 
 impl Drop for Upstreams {
     fn drop(&mut self) {
-        self.backends.iter().for_each(|backend| retire_all(backend));
+        self.backends.values().for_each(|backend| retire_all(backend));
     }
 }
 
@@ -200,11 +192,6 @@ impl Shared {
         self.tunnels.sweep(now, SWEEPS_PER_TIMEOUT);
         self.dns.sweep();
     }
-}
-
-fn backend_order(backend: &Backend, spec: &Arc<BackendSpec>) -> Ordering {
-    // The same spec needs no comparison of keys, and most specs are the same.
-    if Arc::ptr_eq(backend.spec(), spec) { Ordering::Equal } else { backend.spec().key().cmp(spec.key()) }
 }
 
 fn retire_all(backend: &Backend) {

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
-use crate::support::{Authority, Issued, Request, Usage, Validity, self_signed};
+use crate::support::{Authority, Issued, Request, Usage, Validity, on_one_thread, self_signed};
 
 const CART: &str = "spiffe://mesh.test/ns/shop/sa/cart";
 const EDGE: &str = "spiffe://mesh.test/ns/edge/sa/gateway";
@@ -32,7 +32,7 @@ async fn listen(
 ) -> (SocketAddr, JoinHandle<Result<Arrival, TlsError>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let arrived = tokio::spawn(async move {
+    let arrived = tokio::task::spawn_local(async move {
         let (stream, _) = listener.accept().await.expect("a client");
         let mut arrival = identity.accept(stream, serves, every).await?;
         if let Arrival::Mutual { transport, .. } = &mut arrival {
@@ -63,43 +63,47 @@ fn peer(arrival: Result<Arrival, TlsError>) -> (PeerIdentity, Option<String>, Op
     }
 }
 
-#[tokio::test]
-async fn both_sides_learn_who_the_other_is() {
-    let root = Authority::new("root");
-    let intermediate = root.intermediate("intermediate");
-    let cart = identity(&root, &intermediate.issue(&[CART]).with(&intermediate));
-    let edge = identity(&root, &root.issue(&[EDGE, "a.dns.name"]));
-    for (offer, chosen, serves) in [
-        (AlpnOffer::Http2, Some(true), Serves::Http),
-        (AlpnOffer::Http1, Some(false), Serves::Http),
-        (AlpnOffer::Any, Some(true), Serves::Http),
-        (AlpnOffer::None, None, Serves::Http),
-        (AlpnOffer::None, None, Serves::Bytes),
-        (AlpnOffer::Tunnel, Some(true), Serves::Http2),
-    ] {
-        // A tunnel offers nothing of Istio's, and its listener takes every handshake for its own.
-        let (address, arrived) = listen(cart.clone(), serves, serves == Serves::Http2).await;
-        let stream = TcpStream::connect(address).await.expect("connected");
-        let name = "outbound_.80_._.cart.shop.svc.cluster.local";
-        let connected = edge.connect(stream, "mesh.test/ns/shop/sa/cart", name, offer).await;
-        let (mut transport, alpn) = connected.unwrap_or_else(|error| panic!("{offer:?}: {error:?}"));
-        assert!(echoes(&mut transport).await.expect("an echo"));
-        assert_eq!(alpn, if chosen == Some(true) { Alpn::Http2 } else { Alpn::Http1 });
-        let (peer, sni, http2) = peer(arrived.await.expect("no panic"));
-        assert_eq!((peer.uris, http2), (vec![EDGE.to_owned()], chosen), "{offer:?}");
-        assert_eq!(sni.as_deref(), Some(name));
-    }
+#[test]
+fn both_sides_learn_who_the_other_is() {
+    on_one_thread(async {
+        let root = Authority::new("root");
+        let intermediate = root.intermediate("intermediate");
+        let cart = identity(&root, &intermediate.issue(&[CART]).with(&intermediate));
+        let edge = identity(&root, &root.issue(&[EDGE, "a.dns.name"]));
+        for (offer, chosen, serves) in [
+            (AlpnOffer::Http2, Some(true), Serves::Http),
+            (AlpnOffer::Http1, Some(false), Serves::Http),
+            (AlpnOffer::Any, Some(true), Serves::Http),
+            (AlpnOffer::None, None, Serves::Http),
+            (AlpnOffer::None, None, Serves::Bytes),
+            (AlpnOffer::Tunnel, Some(true), Serves::Http2),
+        ] {
+            // A tunnel offers nothing of Istio's, and its listener takes every handshake for its own.
+            let (address, arrived) = listen(cart.clone(), serves, serves == Serves::Http2).await;
+            let stream = TcpStream::connect(address).await.expect("connected");
+            let name = "outbound_.80_._.cart.shop.svc.cluster.local";
+            let connected = edge.connect(stream, "mesh.test/ns/shop/sa/cart", name, offer).await;
+            let (mut transport, alpn) = connected.unwrap_or_else(|error| panic!("{offer:?}: {error:?}"));
+            assert!(echoes(&mut transport).await.expect("an echo"));
+            assert_eq!(alpn, if chosen == Some(true) { Alpn::Http2 } else { Alpn::Http1 });
+            let (peer, sni, http2) = peer(arrived.await.expect("no panic"));
+            assert_eq!((peer.uris, http2), (vec![EDGE.to_owned()], chosen), "{offer:?}");
+            assert_eq!(sni.as_deref(), Some(name));
+        }
+    });
 }
 
-#[tokio::test]
-async fn without_a_server_name_none_is_sent() {
-    let root = Authority::new("root");
-    let (address, arrived) = listen(identity(&root, &root.issue(&[CART])), Serves::Http2, true).await;
-    let stream = TcpStream::connect(address).await.expect("connected");
-    let edge = identity(&root, &root.issue(&[EDGE]));
-    let connected = edge.connect(stream, "mesh.test/ns/shop/sa/cart", "", AlpnOffer::Tunnel).await;
-    assert!(echoes(&mut connected.expect("connected").0).await.expect("an echo"));
-    assert_eq!(peer(arrived.await.expect("no panic")).1, None);
+#[test]
+fn without_a_server_name_none_is_sent() {
+    on_one_thread(async {
+        let root = Authority::new("root");
+        let (address, arrived) = listen(identity(&root, &root.issue(&[CART])), Serves::Http2, true).await;
+        let stream = TcpStream::connect(address).await.expect("connected");
+        let edge = identity(&root, &root.issue(&[EDGE]));
+        let connected = edge.connect(stream, "mesh.test/ns/shop/sa/cart", "", AlpnOffer::Tunnel).await;
+        assert!(echoes(&mut connected.expect("connected").0).await.expect("an echo"));
+        assert_eq!(peer(arrived.await.expect("no panic")).1, None);
+    });
 }
 
 /// Certificates that nobody may take, with what is said of each by a gateway that meets it.
@@ -127,101 +131,111 @@ fn bad_certificates(
     ]
 }
 
-#[tokio::test]
-async fn a_server_is_refused_unless_it_is_exactly_the_expected_one() {
-    let (root, other) = (Authority::new("root"), Authority::new("other"));
-    let edge = identity(&root, &root.issue(&[EDGE]));
-    let mut cases = bad_certificates(&root, &other, Usage::ClientOnly);
-    cases.push(("somebody else", root.issue(&["spiffe://mesh.test/ns/shop/sa/other"]), "is expected there"));
-    cases.push(("a longer name", root.issue(&["spiffe://mesh.test/ns/shop/sa/cart2"]), "is expected there"));
-    for (what, issued, said) in cases {
-        let address = bad_server(&issued).await;
-        let stream = TcpStream::connect(address).await.expect("connected");
-        let outcome = edge.connect(stream, "mesh.test/ns/shop/sa/cart", "", AlpnOffer::None).await;
-        let error = outcome.err().unwrap_or_else(|| panic!("{what} was taken"));
-        assert!(error.message.contains(said), "{what}: {}", error.message);
-        let identity_is_wrong = error.kind == TlsErrorKind::Identity;
-        assert!(identity_is_wrong || error.kind == TlsErrorKind::Certificate, "{what}: {error:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_client_is_refused_unless_it_is_of_the_mesh() {
-    let (root, other) = (Authority::new("root"), Authority::new("other"));
-    for (what, issued, said) in bad_certificates(&root, &other, Usage::ServerOnly) {
-        let (address, arrived) = listen(identity(&root, &root.issue(&[CART])), Serves::Bytes, true).await;
-        // In TLS 1.3 a client hears of its refusal after its own handshake.
-        let outcome = bad_client(address, Some(&issued)).await;
-        let error = arrived.await.expect("no panic").err().unwrap_or_else(|| panic!("{what} was taken"));
-        assert!(error.message.contains(said), "{what}: {}", error.message);
-        assert!(outcome.is_err(), "{what} heard an answer");
-    }
-    let (address, arrived) = listen(identity(&root, &root.issue(&[CART])), Serves::Bytes, true).await;
-    assert!(bad_client(address, None).await.is_err());
-    let error = arrived.await.expect("no panic").err().expect("a client without certificate is refused");
-    assert_eq!(error.kind, TlsErrorKind::Certificate, "{error:?}");
-}
-
-#[tokio::test]
-async fn the_first_bytes_tell_whose_connection_it_is() {
-    let root = Authority::new("root");
-    let cart = identity(&root, &root.issue(&[CART]));
-    let (address, arrived) = listen(cart.clone(), Serves::Http, false).await;
-    let mut stream = TcpStream::connect(address).await.expect("connected");
-    stream.write_all(b"GET / HTTP/1.1\r\n").await.expect("written");
-    match arrived.await.expect("no panic") {
-        Ok(Arrival::Plain { unread, .. }) => assert_eq!(&unread[..], b"GET / HTTP/1.1\r\n"),
-        _ => panic!("this is plaintext"),
-    }
-    // TLS of others, which offers nothing of the mesh's, is left as it is.
-    let (address, arrived) = listen(cart.clone(), Serves::Http, false).await;
-    let foreign = tokio::spawn(async move { bad_client(address, None).await.is_err() });
-    match arrived.await.expect("no panic") {
-        Ok(Arrival::Foreign { unread, sni, .. }) => {
-            assert_eq!((unread[0], sni.as_deref()), (22, Some("whoever.test")));
+#[test]
+fn a_server_is_refused_unless_it_is_exactly_the_expected_one() {
+    on_one_thread(async {
+        let (root, other) = (Authority::new("root"), Authority::new("other"));
+        let edge = identity(&root, &root.issue(&[EDGE]));
+        let mut cases = bad_certificates(&root, &other, Usage::ClientOnly);
+        cases.push(("somebody else", root.issue(&["spiffe://mesh.test/ns/shop/sa/other"]), "is expected there"));
+        cases.push(("a longer name", root.issue(&["spiffe://mesh.test/ns/shop/sa/cart2"]), "is expected there"));
+        for (what, issued, said) in cases {
+            let address = bad_server(&issued).await;
+            let stream = TcpStream::connect(address).await.expect("connected");
+            let outcome = edge.connect(stream, "mesh.test/ns/shop/sa/cart", "", AlpnOffer::None).await;
+            let error = outcome.err().unwrap_or_else(|| panic!("{what} was taken"));
+            assert!(error.message.contains(said), "{what}: {}", error.message);
+            let identity_is_wrong = error.kind == TlsErrorKind::Identity;
+            assert!(identity_is_wrong || error.kind == TlsErrorKind::Certificate, "{what}: {error:?}");
         }
-        _ => panic!("this is somebody else's TLS"),
-    }
-    assert!(foreign.await.expect("no panic"));
+    });
 }
 
-#[tokio::test]
-async fn without_an_identity_nothing_is_proved_nor_taken() {
-    let root = Authority::new("root");
-    let edge = identity(&root, &root.issue(&[EDGE]));
-    let (address, arrived) = listen(Arc::default(), Serves::Bytes, true).await;
-    let stream = TcpStream::connect(address).await.expect("connected");
-    assert!(edge.connect(stream, "mesh.test/ns/shop/sa/cart", "", AlpnOffer::None).await.is_err());
-    let error = arrived.await.expect("no panic").err().expect("there is no identity");
-    assert_eq!(error.kind, TlsErrorKind::NoIdentity);
-    let (address, _arrived) = listen(edge, Serves::Bytes, true).await;
-    let stream = TcpStream::connect(address).await.expect("connected");
-    let nobody = MeshIdentity::default();
-    let error = nobody.connect(stream, "mesh.test/ns/edge/sa/gateway", "", AlpnOffer::None).await;
-    assert_eq!(error.err().expect("there is no identity").kind, TlsErrorKind::NoIdentity);
+#[test]
+fn a_client_is_refused_unless_it_is_of_the_mesh() {
+    on_one_thread(async {
+        let (root, other) = (Authority::new("root"), Authority::new("other"));
+        for (what, issued, said) in bad_certificates(&root, &other, Usage::ServerOnly) {
+            let (address, arrived) = listen(identity(&root, &root.issue(&[CART])), Serves::Bytes, true).await;
+            // In TLS 1.3 a client hears of its refusal after its own handshake.
+            let outcome = bad_client(address, Some(&issued)).await;
+            let error = arrived.await.expect("no panic").err().unwrap_or_else(|| panic!("{what} was taken"));
+            assert!(error.message.contains(said), "{what}: {}", error.message);
+            assert!(outcome.is_err(), "{what} heard an answer");
+        }
+        let (address, arrived) = listen(identity(&root, &root.issue(&[CART])), Serves::Bytes, true).await;
+        assert!(bad_client(address, None).await.is_err());
+        let error = arrived.await.expect("no panic").err().expect("a client without certificate is refused");
+        assert_eq!(error.kind, TlsErrorKind::Certificate, "{error:?}");
+    });
 }
 
-#[tokio::test]
-async fn an_identity_is_swapped_for_new_handshakes_and_open_connections_stay() {
-    let (root, next) = (Authority::new("root"), Authority::new("next"));
-    let cart = identity(&root, &root.issue(&[CART]));
-    let edge = identity(&root, &root.issue(&[EDGE]));
-    let (address, arrived) = listen(cart.clone(), Serves::Bytes, true).await;
-    let stream = TcpStream::connect(address).await.expect("connected");
-    let connected = edge.connect(stream, "mesh.test/ns/shop/sa/cart", "", AlpnOffer::None).await;
-    let mut open = connected.expect("connected").0;
-    // Both move to another root while the connection is open.
-    for (identity, uri) in [(&cart, CART), (&edge, EDGE)] {
-        let issued = next.issue(&[uri]);
-        identity.set(&issued.chain, &issued.key, &next.pem(), "mesh.test").expect("an identity");
-    }
-    assert!(echoes(&mut open).await.expect("the open connection stays"));
-    assert_eq!(peer(arrived.await.expect("no panic")).0.uris, [EDGE]);
-    let (address, arrived) = listen(cart, Serves::Bytes, true).await;
-    let stream = TcpStream::connect(address).await.expect("connected");
-    let connected = edge.connect(stream, "mesh.test/ns/shop/sa/cart", "", AlpnOffer::None).await;
-    assert!(echoes(&mut connected.expect("the new root is trusted").0).await.expect("an echo"));
-    assert!(arrived.await.expect("no panic").is_ok());
+#[test]
+fn the_first_bytes_tell_whose_connection_it_is() {
+    on_one_thread(async {
+        let root = Authority::new("root");
+        let cart = identity(&root, &root.issue(&[CART]));
+        let (address, arrived) = listen(cart.clone(), Serves::Http, false).await;
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        stream.write_all(b"GET / HTTP/1.1\r\n").await.expect("written");
+        match arrived.await.expect("no panic") {
+            Ok(Arrival::Plain { unread, .. }) => assert_eq!(&unread[..], b"GET / HTTP/1.1\r\n"),
+            _ => panic!("this is plaintext"),
+        }
+        // TLS of others, which offers nothing of the mesh's, is left as it is.
+        let (address, arrived) = listen(cart.clone(), Serves::Http, false).await;
+        let foreign = tokio::task::spawn_local(async move { bad_client(address, None).await.is_err() });
+        match arrived.await.expect("no panic") {
+            Ok(Arrival::Foreign { unread, sni, .. }) => {
+                assert_eq!((unread[0], sni.as_deref()), (22, Some("whoever.test")));
+            }
+            _ => panic!("this is somebody else's TLS"),
+        }
+        assert!(foreign.await.expect("no panic"));
+    });
+}
+
+#[test]
+fn without_an_identity_nothing_is_proved_nor_taken() {
+    on_one_thread(async {
+        let root = Authority::new("root");
+        let edge = identity(&root, &root.issue(&[EDGE]));
+        let (address, arrived) = listen(Arc::default(), Serves::Bytes, true).await;
+        let stream = TcpStream::connect(address).await.expect("connected");
+        assert!(edge.connect(stream, "mesh.test/ns/shop/sa/cart", "", AlpnOffer::None).await.is_err());
+        let error = arrived.await.expect("no panic").err().expect("there is no identity");
+        assert_eq!(error.kind, TlsErrorKind::NoIdentity);
+        let (address, _arrived) = listen(edge, Serves::Bytes, true).await;
+        let stream = TcpStream::connect(address).await.expect("connected");
+        let nobody = MeshIdentity::default();
+        let error = nobody.connect(stream, "mesh.test/ns/edge/sa/gateway", "", AlpnOffer::None).await;
+        assert_eq!(error.err().expect("there is no identity").kind, TlsErrorKind::NoIdentity);
+    });
+}
+
+#[test]
+fn an_identity_is_swapped_for_new_handshakes_and_open_connections_stay() {
+    on_one_thread(async {
+        let (root, next) = (Authority::new("root"), Authority::new("next"));
+        let cart = identity(&root, &root.issue(&[CART]));
+        let edge = identity(&root, &root.issue(&[EDGE]));
+        let (address, arrived) = listen(cart.clone(), Serves::Bytes, true).await;
+        let stream = TcpStream::connect(address).await.expect("connected");
+        let connected = edge.connect(stream, "mesh.test/ns/shop/sa/cart", "", AlpnOffer::None).await;
+        let mut open = connected.expect("connected").0;
+        // Both move to another root while the connection is open.
+        for (identity, uri) in [(&cart, CART), (&edge, EDGE)] {
+            let issued = next.issue(&[uri]);
+            identity.set(&issued.chain, &issued.key, &next.pem(), "mesh.test").expect("an identity");
+        }
+        assert!(echoes(&mut open).await.expect("the open connection stays"));
+        assert_eq!(peer(arrived.await.expect("no panic")).0.uris, [EDGE]);
+        let (address, arrived) = listen(cart, Serves::Bytes, true).await;
+        let stream = TcpStream::connect(address).await.expect("connected");
+        let connected = edge.connect(stream, "mesh.test/ns/shop/sa/cart", "", AlpnOffer::None).await;
+        assert!(echoes(&mut connected.expect("the new root is trusted").0).await.expect("an echo"));
+        assert!(arrived.await.expect("no panic").is_ok());
+    });
 }
 
 #[test]
@@ -259,7 +273,7 @@ async fn bad_server(issued: &Issued) -> SocketAddr {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .expect("a server");
-    tokio::spawn(async move {
+    tokio::task::spawn_local(async move {
         let (stream, _) = listener.accept().await.expect("a client");
         // It fails, as it should.
         let _ = tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(stream).await;

@@ -8,6 +8,13 @@ use rcgen::{
 };
 use sekisho_table::{Certificate, Table, TrustBundle};
 
+/// Runs a test and the tasks that it starts.
+#[allow(dead_code, reason = "the certificates serve the tests of other crates too")]
+pub fn on_one_thread(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, test);
+}
+
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }

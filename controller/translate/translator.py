@@ -108,7 +108,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
 )
 _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     GatewayClass.kind: (GATEWAY_CLASS_STATUS,),
-    Gateway.kind: (PARSED_GATEWAY, GATEWAY_STATUS, INFRASTRUCTURE),
+    Gateway.kind: (PARSED_GATEWAY, GATEWAY, GATEWAY_STATUS, INFRASTRUCTURE),
     ListenerSet.kind: (LISTENER_SET_STATUS,),
     **{type_.kind: (ROUTE,) for type_ in ROUTES},
     BackendTLSPolicy.kind: (TLS_POLICY_STATUS,),

@@ -18,7 +18,7 @@ from controller.translate.authorization import AUTHORIZATION
 from controller.translate.backend_view import BackendId
 from controller.translate.backends import BACKEND, PLACEMENTS
 from controller.translate.destinations import cluster_addresses
-from controller.translate.gateway import GATEWAY, WAYPOINT_INNER, ServedGateway
+from controller.translate.gateway import AUTHORIZED, GATEWAY, WAYPOINT_INNER, Governed, ServedGateway
 from controller.translate.graph import NOTHING, Published, Reads, Stage, TableResource
 from controller.translate.hostnames import ANY
 from controller.translate.indexes import AUTHORIZATIONS
@@ -40,6 +40,8 @@ class Guarded(msgspec.Struct, frozen=True):
     table: str = ""
     resources: tuple[tuple[str, TableResource], ...] = ()
     backends: tuple[BackendId, ...] = ()
+    targeted: tuple[tuple[str, Governed], ...] = ()
+    """Policies that target the Service, and where they count."""
 
 
 def waypoint_of(reads: Reads, key: Key, service: Service) -> Key | None:
@@ -70,7 +72,10 @@ def _guarded(key: Key, reads: Reads) -> Guarded:
     resources = [("authorization_policies", policy) for policy in made.policies]
     ports = [port for port in service.spec.ports if port.protocol == "TCP"]
     every = [*resources, *(resource for port in ports for resource in made.listening(port, addresses))]
-    return Guarded(served.table, tuple(every), tuple(dict.fromkeys(made.backends)))
+    streams = tuple(str(port.port) for port in ports if carried(port) == "TCP")
+    governed = Governed(object_name(key), streams, without_identity=())
+    targeted = tuple((policy.key, governed) for policy in made.targeting)
+    return Guarded(served.table, tuple(every), tuple(dict.fromkeys(made.backends)), targeted)
 
 
 def _tunnels(served: ServedGateway) -> bool:
@@ -84,7 +89,8 @@ class _Made:
         self._reads = reads
         self._key = key
         self._waypoint = waypoint
-        self.policies: list[model.AuthorizationPolicy] = [*served.parsed.authorization, *_targeting(reads, key)]
+        self.targeting = tuple(_targeting(reads, key))
+        self.policies = (*served.parsed.authorization, *self.targeting)
         self.backends: list[BackendId] = []
 
     def listening(self, port: ServicePort, addresses: tuple[str, ...]) -> Iterator[tuple[str, TableResource]]:
@@ -157,7 +163,10 @@ def _publish(_key: Key, guarded: Guarded) -> Published:
     if not guarded.resources:
         return NOTHING
     return Published(
-        members=tuple(((PLACEMENTS, ""), (guarded.table, backend)) for backend in guarded.backends),
+        members=(
+            *(((PLACEMENTS, ""), (guarded.table, backend)) for backend in guarded.backends),
+            *(((AUTHORIZED, policy), governed) for policy, governed in guarded.targeted),
+        ),
         resources=tuple((guarded.table, field, resource) for field, resource in guarded.resources),
     )
 

@@ -158,8 +158,10 @@ class Standalone:
 
     def _reported(self) -> StatusReport:
         """The report, with the sidecars as they are now."""
-        sidecars = self._mesh_authority.sidecars() if self._mesh_authority is not None else ()
-        return msgspec.structs.replace(self._report, gateways=(*self._report.gateways, *sidecars))
+        if self._mesh_authority is None:
+            return self._report
+        gateways = (*self._report.gateways, *self._mesh_authority.sidecars())
+        return msgspec.structs.replace(self._report, gateways=gateways, workloads=self._pipeline.workloads())
 
     # --- changes --------------------------------------------------------------------------------
 

@@ -81,7 +81,7 @@ impl Record {
             config: config.clone(),
             started,
             settled: None,
-            socket: context.socket.id(config),
+            socket: context.socket_id(config),
             grpc: super::is_grpc(&head.headers),
             head,
             received: None,

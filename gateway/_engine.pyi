@@ -25,9 +25,7 @@ class Engine:
     def explain(self, request: bytes) -> bytes:
         """Say what the table in force does with ``{"method", "url", "headers": [[name, value]], "from"}``."""
 
-    def set_identity(
-        self, chain_pem: str, private_key_pem: str, trust_bundle_pem: str, trust_domain: str
-    ) -> None:
+    def set_identity(self, chain_pem: str, private_key_pem: str, trust_bundle_pem: str, trust_domain: str) -> None:
         """Take over what this gateway is in the mesh, and by what it verifies peers.
 
         New handshakes use it; open connections stay. ``ValueError`` says what cannot be used, and the identity before

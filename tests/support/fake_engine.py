@@ -23,6 +23,8 @@ class FakeEngine:
         self.counters = Statistics()
         self.explanation: dict[str, Any] = {"decision": "no_listener", "candidates": [], "nearest": []}
         self.questions: list[dict[str, Any]] = []
+        self.identities: list[tuple[str, str, str, str]] = []
+        """Chain, private key, trust bundle and trust domain, as they were given."""
         self.connections = 0
         self.draining = False
         self.closed = False
@@ -63,6 +65,9 @@ class FakeEngine:
     def explain(self, request: bytes, /) -> bytes:
         self.questions.append(msgspec.json.decode(request))
         return msgspec.json.encode(self.explanation)
+
+    def set_identity(self, chain_pem: str, private_key_pem: str, trust_bundle_pem: str, trust_domain: str, /) -> None:
+        self.identities.append((chain_pem, private_key_pem, trust_bundle_pem, trust_domain))
 
     def statistics(self) -> bytes:
         return msgspec.json.encode(self.counters)

@@ -168,18 +168,20 @@ impl Reception {
         if before_workload {
             forwarding = forwarding.with_certificate_alone();
         }
+        let peer = spoken.client.as_deref().and_then(identity);
+        let named = peer.as_deref().map(Peer::principal);
         let context = ConnectionContext {
             worker,
             socket,
             remote,
             remote_text: remote.to_string().into(),
-            log_fields: connection_fields(&local.to_string(), spoken.sni.as_deref()),
+            log_fields: connection_fields(&local.to_string(), named, spoken.sni.as_deref()),
             tls: spoken.tls,
             mutual: spoken.mutual,
             captured,
             sni: spoken.sni.map(Rc::from),
             validation: spoken.validation,
-            peer: spoken.client.as_deref().and_then(identity),
+            peer,
             local: local.ip(),
             limits,
             access_log,

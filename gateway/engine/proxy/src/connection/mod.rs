@@ -25,6 +25,7 @@ use tokio::net::TcpStream;
 
 use crate::active_config::ActiveConfig;
 use crate::authorization::Caller;
+use crate::statistics::Security;
 use crate::watchdog::after;
 use crate::worker::{ListeningSocket, Registration, Worker};
 pub use entrance::CapturedPlace;
@@ -81,6 +82,15 @@ impl ConnectionContext {
     /// Where a captured connection goes on to, if nobody decides otherwise.
     pub fn original_destination(&self) -> Option<SocketAddr> {
         self.captured.as_ref().and_then(CapturedPlace::dialled)
+    }
+
+    /// Of the client's side.
+    pub fn security(&self) -> Security {
+        match (self.mutual, self.tls) {
+            (true, _) => Security::MutualTls,
+            (false, true) => Security::Tls,
+            (false, false) => Security::None,
+        }
     }
 
     /// The connection should end after what it is doing: the process drains or its listener is gone.

@@ -160,7 +160,7 @@ impl Record {
                 reason: self.reason,
                 protocol: if self.grpc { Protocol::Grpc } else { Protocol::Http },
                 grpc_status: self.grpc_status,
-                tls: self.context.tls,
+                security: self.context.security(),
             },
             duration,
             request_bytes: self.bytes_received,

@@ -21,7 +21,7 @@ use super::record::{Origin, Record};
 use crate::active_config::ActiveConfig;
 use crate::authorization::Caller;
 use crate::reason::Reason;
-use crate::statistics::Slot;
+use crate::statistics::{Security, Slot};
 use crate::watchdog::{Watchdog, after, earliest};
 use crate::worker::{ListeningSocket, Worker};
 
@@ -61,7 +61,8 @@ pub fn refuse(place: Place, config: &ActiveConfig, listener: ListenerId, reason:
     config.hit_listener(listener);
     let listener = config.compiled.router.listener(listener).clone();
     let Place { worker, remote, local, access_log, .. } = place;
-    let origin = Origin { kind: Kind::Tcp, remote, local, server_name: None, listener, access_log };
+    let (kind, security, peer, server_name) = (Kind::Tcp, Security::None, None, None);
+    let origin = Origin { kind, security, peer, remote, local, server_name, listener, access_log };
     let choice = Choice { route: None, slot: Slot::NONE, backend: Err(reason), authorization: None };
     let mut record = Record::begin(&worker, origin, &choice);
     record.reason = reason;
@@ -85,7 +86,8 @@ pub async fn carry(arrived: Arrived) {
     let kind = if listener.protocol == ListenerProtocol::Tls { Kind::Tls } else { Kind::Tcp };
     // What passes through is TLS already, the client's own.
     let with_tls = listener.tls_mode != TlsMode::Passthrough;
-    let origin = Origin { kind, remote, local, server_name, listener, access_log };
+    let security = if mutual { Security::MutualTls } else { kind.security() };
+    let origin = Origin { kind, security, peer, remote, local, server_name, listener, access_log };
     let mut record = Record::begin(&worker, origin, &choice);
     let backend = match choice.backend.and_then(|backend| going_on(backend, original_destination)) {
         Ok(backend) => backend,

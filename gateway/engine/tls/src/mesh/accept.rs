@@ -22,6 +22,7 @@ pub enum Serves {
 }
 
 /// What a connection turned out to be.
+#[derive(Debug)]
 pub enum Arrival {
     /// Mutual TLS, ended here.
     Mutual {

@@ -165,7 +165,7 @@ fn a_client_is_refused_unless_it_is_of_the_mesh() {
         }
         let (address, arrived) = listen(identity(&root, &root.issue(&[CART])), Serves::Bytes, true).await;
         assert!(bad_client(address, None).await.is_err());
-        let error = arrived.await.expect("no panic").err().expect("a client without certificate is refused");
+        let error = arrived.await.expect("no panic").expect_err("a client without certificate is refused");
         assert_eq!(error.kind, TlsErrorKind::Certificate, "{error:?}");
     });
 }
@@ -203,13 +203,13 @@ fn without_an_identity_nothing_is_proved_nor_taken() {
         let (address, arrived) = listen(Arc::default(), Serves::Bytes, true).await;
         let stream = TcpStream::connect(address).await.expect("connected");
         assert!(edge.connect(stream, "mesh.test/ns/shop/sa/cart", "", AlpnOffer::None).await.is_err());
-        let error = arrived.await.expect("no panic").err().expect("there is no identity");
+        let error = arrived.await.expect("no panic").expect_err("there is no identity");
         assert_eq!(error.kind, TlsErrorKind::NoIdentity);
         let (address, _arrived) = listen(edge, Serves::Bytes, true).await;
         let stream = TcpStream::connect(address).await.expect("connected");
         let nobody = MeshIdentity::default();
         let error = nobody.connect(stream, "mesh.test/ns/edge/sa/gateway", "", AlpnOffer::None).await;
-        assert_eq!(error.err().expect("there is no identity").kind, TlsErrorKind::NoIdentity);
+        assert_eq!(error.expect_err("there is no identity").kind, TlsErrorKind::NoIdentity);
     });
 }
 

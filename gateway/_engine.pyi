@@ -35,6 +35,13 @@ class Engine:
     def explain(self, request: bytes) -> bytes:
         """Say what the table in force does with ``{"method", "url", "headers": [[name, value]], "from"}``."""
 
+    def set_identity(self, chain_pem: str, private_key_pem: str, trust_bundle_pem: str, trust_domain: str) -> None:
+        """Take over what this gateway is in the mesh, and by what it verifies peers.
+
+        New handshakes use it; open connections stay. ``ValueError`` says what cannot be used, and the identity before
+        stays in force then. The key is kept in this process alone.
+        """
+
     def statistics(self) -> bytes:
         """Return the counters, added up over the workers."""
 

@@ -31,6 +31,10 @@ class Engine(Protocol):
         """Which route takes a request, on the live table, and why."""
         ...
 
+    def set_identity(self, chain_pem: str, private_key_pem: str, trust_bundle_pem: str, trust_domain: str, /) -> None:
+        """What this gateway is in the mesh from the next handshake on; ``ValueError`` where it cannot be used."""
+        ...
+
     def statistics(self) -> bytes:
         """Counters, added up over the workers."""
         ...

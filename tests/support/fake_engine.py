@@ -25,6 +25,7 @@ class FakeEngine:
         self.explanation: dict[str, Any] = {"decision": "no_listener", "candidates": [], "nearest": []}
         self.questions: list[dict[str, Any]] = []
         self.connections = 0
+        self.identities: list[tuple[str, str, str, str]] = []
         self.draining = False
         self.closed = False
 
@@ -72,6 +73,9 @@ class FakeEngine:
     def explain(self, request: bytes, /) -> bytes:
         self.questions.append(msgspec.json.decode(request))
         return msgspec.json.encode(self.explanation)
+
+    def set_identity(self, chain_pem: str, private_key_pem: str, trust_bundle_pem: str, trust_domain: str, /) -> None:
+        self.identities.append((chain_pem, private_key_pem, trust_bundle_pem, trust_domain))
 
     def statistics(self) -> bytes:
         return msgspec.json.encode(self.counters)

@@ -83,6 +83,20 @@ impl Engine {
         Ok(PyBytes::new(py, &explanation))
     }
 
+    /// The key stays in this process: it is neither logged nor told again.
+    fn set_identity(
+        &self,
+        py: Python<'_>,
+        chain_pem: &str,
+        private_key_pem: &str,
+        trust_bundle_pem: &str,
+        trust_domain: &str,
+    ) -> PyResult<()> {
+        let engine = self.open()?;
+        let set = || engine.set_identity(chain_pem, private_key_pem, trust_bundle_pem, trust_domain);
+        without_lock(py, set)?.map_err(bad_input)
+    }
+
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let engine = self.open()?;
         let statistics = without_lock(py, || engine.statistics())?;

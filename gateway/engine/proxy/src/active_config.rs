@@ -160,6 +160,18 @@ pub struct SocketPlace {
 }
 
 impl SocketPlace {
+    /// The same among captured listeners' sockets, by original destination.
+    pub fn captured_in(&self, config: &ActiveConfig, address: SocketAddr, destination: SocketAddr) -> Option<SocketId> {
+        match self.found.get() {
+            Some((version, id)) if version == config.version => id,
+            _ => {
+                let id = config.compiled.captures(address).and_then(|captures| captures.find(destination));
+                self.found.set(Some((config.version, id)));
+                id
+            }
+        }
+    }
+
     pub fn in_config(&self, config: &ActiveConfig, address: SocketAddr) -> Option<SocketId> {
         match self.found.get() {
             Some((version, id)) if version == config.version => id,

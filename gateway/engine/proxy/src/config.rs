@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use sekisho_policy::PolicySet;
-use sekisho_router::{ListenerId, RouteId, Router, SocketId};
-use sekisho_table::{Gateway, Limits, Listener, ListenerProtocol, Table, Touched};
+use sekisho_router::{Captures, ListenerId, RouteId, Router, SocketId};
+use sekisho_table::{Gateway, Limits, Listener, ListenerProtocol, MeshMode, Table, Touched};
 use sekisho_tls::ServerTls;
 use sekisho_upstream::BackendSpecs;
 
@@ -22,6 +22,10 @@ pub struct SocketPlan {
     pub address: SocketAddr,
     pub gateway: Arc<Gateway>,
     pub tls: Option<Result<Arc<ServerTls>, String>>,
+    /// What is demanded of clients before a workload of the mesh.
+    pub mesh: Option<MeshMode>,
+    /// Takes tunnels, for the captured listeners of this address.
+    pub inner: Option<SocketAddr>,
     /// The listener whose connections are carried as they are, where that is known before a byte arrives.
     pub carrier: Option<ListenerId>,
 }
@@ -65,7 +69,10 @@ impl Compiled {
         };
         if listening || !touched.certificates.is_empty() || !touched.trust_bundles.is_empty() {
             let sockets = socket_plans(&compiled.router, table);
-            let by_address = sockets.iter().enumerate().map(|(i, s)| (s.address, SocketId(i as u32))).collect();
+            let mut by_address = HashMap::new();
+            for (position, socket) in sockets.iter().enumerate() {
+                by_address.entry(socket.address).or_insert(SocketId(position as u32));
+            }
             (compiled.sockets, compiled.by_address) = (Arc::new(sockets), Arc::new(by_address));
         }
         if listening || !touched.authorization_policies.is_empty() {
@@ -80,8 +87,14 @@ impl Compiled {
         &self.plans[route.0 as usize]
     }
 
+    /// Of captured listeners' sockets, which share their address, the first: they have one gateway.
     pub fn socket(&self, address: SocketAddr) -> Option<SocketId> {
         self.by_address.get(&address).copied()
+    }
+
+    /// The choice by original destination, where the address has captured listeners.
+    pub fn captures(&self, address: SocketAddr) -> Option<&Captures> {
+        self.router.captures(address.ip(), address.port())
     }
 
     /// What decides about the requests and connections of a listener; `None` where everybody is let in.
@@ -104,6 +117,8 @@ fn socket_plans(router: &Router, table: &Table) -> Vec<SocketPlan> {
             SocketPlan {
                 address: SocketAddr::new(socket.address, socket.bind_port),
                 gateway: gateway.unwrap_or_else(|| Arc::new(default_gateway())),
+                mesh: listeners.first().and_then(|listener| listener.mesh).map(|mesh| mesh.mode),
+                inner: listeners.first().and_then(|listener| listener.inner.parse().ok()),
                 tls: socket.tls.then(|| ServerTls::build(&listeners, table).map(Arc::new)),
                 carrier: match listeners.first() {
                     Some(listener) if listener.protocol == ListenerProtocol::Tcp => socket.listeners.first().copied(),

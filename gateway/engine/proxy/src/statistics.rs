@@ -29,6 +29,26 @@ pub enum Protocol {
     Grpc,
 }
 
+/// How a connection is secured, as metrics write it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Security {
+    #[default]
+    None,
+    Tls,
+    /// Of the mesh: both sides have proved who they are.
+    MutualTls,
+}
+
+impl Security {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Tls => "tls",
+            Self::MutualTls => "mutual_tls",
+        }
+    }
+}
+
 /// What tells one series of a destination from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SeriesKey {
@@ -37,7 +57,7 @@ pub struct SeriesKey {
     pub reason: Reason,
     pub protocol: Protocol,
     pub grpc_status: Option<u16>,
-    pub tls: bool,
+    pub security: Security,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -285,7 +305,7 @@ impl<'a> Labels<'a> {
             destination_service_name: &destination.service_name,
             destination_service_namespace: &destination.service_namespace,
             gateway: gateways.get(key.gateway as usize).map_or("", |gateway| gateway),
-            connection_security_policy: if key.tls { "tls" } else { "none" },
+            connection_security_policy: key.security.label(),
         }
     }
 }
@@ -312,7 +332,7 @@ mod tests {
                 reason: Reason::ViaUpstream,
                 protocol: Protocol::Http,
                 grpc_status: None,
-                tls: false,
+                security: Security::None,
             },
             duration: Duration::from_millis(milliseconds),
             request_bytes: 3,

@@ -15,6 +15,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use sekisho_router::SocketId;
+use sekisho_tls::MeshIdentity;
 use sekisho_upstream::{Backend, UpstreamOptions, Upstreams};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinHandle, LocalSet};
@@ -103,6 +104,8 @@ pub struct Worker {
     log_flush_scheduled: Cell<bool>,
     draining: Cell<bool>,
     pub mirrors: Rc<MirrorLoad>,
+    /// What the gateway is in the mesh.
+    pub identity: Arc<MeshIdentity>,
     connections: RefCell<ConnectionRegistry>,
     /// Connections of all workers together.
     pub total_connections: Arc<AtomicU32>,
@@ -111,16 +114,18 @@ pub struct Worker {
 }
 
 impl Worker {
-    fn new(log: AccessLog, total_connections: Arc<AtomicU32>) -> Rc<Worker> {
+    fn new(log: AccessLog, total_connections: Arc<AtomicU32>, identity: Arc<MeshIdentity>) -> Rc<Worker> {
+        let options = UpstreamOptions { identity: identity.clone(), ..UpstreamOptions::default() };
         Rc::new(Worker {
             config: RefCell::default(),
-            upstreams: RefCell::new(Upstreams::new(UpstreamOptions::default())),
+            upstreams: RefCell::new(Upstreams::new(options)),
             statistics: RefCell::new(Statistics::default()),
             log,
             log_text: RefCell::default(),
             log_flush_scheduled: Cell::new(false),
             draining: Cell::new(false),
             mirrors: Rc::default(),
+            identity,
             connections: RefCell::new(ConnectionRegistry::default()),
             total_connections,
             sockets: RefCell::new(HashMap::new()),
@@ -292,12 +297,13 @@ impl Drop for Registration {
 pub fn run(
     log: AccessLog,
     total_connections: Arc<AtomicU32>,
+    identity: Arc<MeshIdentity>,
     mut commands: UnboundedReceiver<Command>,
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     local.block_on(&runtime, async move {
-        let worker = Worker::new(log, total_connections);
+        let worker = Worker::new(log, total_connections, identity);
         tokio::task::spawn_local(worker.upstreams.borrow().sweeper());
         while let Some(command) = commands.recv().await {
             match command {

@@ -3,6 +3,7 @@
 //! A change of routes costs those routes: what others are found by is shared with the router before it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::HeaderName;
@@ -11,6 +12,7 @@ use sekisho_table::{
 };
 
 use crate::candidate::{Candidate, Target, canonical, canonical_prefix};
+use crate::captures::Capture;
 use crate::connections::Connections;
 use crate::host_map::HostMap;
 use crate::patterns::{Released, Taken, Use};
@@ -62,21 +64,30 @@ impl Router {
             self.attached.push(attached.unwrap_or_default());
         }
         self.listeners = table.listeners.values().cloned().collect();
-        (self.sockets, self.owners, self.by_address) = Default::default();
+        (self.sockets, self.owners, self.by_address, self.captures) = Default::default();
         self.open_sockets();
         new
     }
 
     fn open_sockets(&mut self) {
         let streams = self.listeners.iter().enumerate().filter(|(_, it)| it.protocol != ListenerProtocol::Udp);
+        let mut captured: HashMap<(IpAddr, u16, Capture), SocketId> = HashMap::new();
         for (position, listener) in streams {
             let id = ListenerId(position as u32);
             let place = (listener.address, listener.bind_port);
-            let socket = *self.by_address.entry(place).or_insert_with(|| {
-                self.sockets.push(new_socket(listener));
+            let next = SocketId(self.sockets.len() as u32);
+            let socket = match Capture::of(listener) {
+                None => *self.by_address.entry(place).or_insert(next),
+                Some(capture) => *captured.entry((place.0, place.1, capture)).or_insert(next),
+            };
+            if socket == next {
+                let opened = new_socket(listener);
+                if let Some(capture) = &opened.capture {
+                    self.captures.entry(place).or_default().insert(capture, socket);
+                }
+                self.sockets.push(opened);
                 self.owners.push(HostMap::default());
-                SocketId(self.sockets.len() as u32 - 1)
-            });
+            }
             self.sockets[socket.0 as usize].listeners.push(id);
             self.owners[socket.0 as usize].insert(&listener.hostname, id);
         }
@@ -165,6 +176,7 @@ fn new_socket(listener: &Listener) -> Socket {
         address: listener.address,
         bind_port: listener.bind_port,
         tls: matches!(listener.protocol, ListenerProtocol::Https | ListenerProtocol::Tls),
+        capture: Capture::of(listener),
         listeners: Vec::new(),
     }
 }

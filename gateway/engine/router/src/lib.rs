@@ -11,6 +11,7 @@
 
 mod build;
 mod candidate;
+mod captures;
 mod connections;
 mod explain;
 mod find;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use sekisho_codec::message::Headers;
 use sekisho_table::{Listener, Route};
 
+pub use captures::{Capture, Captures};
 pub use explain::{Explanation, FailedPredicate, SocketSummary, TriedCandidate};
 
 use candidate::Candidate;
@@ -65,12 +67,14 @@ pub struct ListenerId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteId(pub u32);
 
-/// An address and port to bind, and the listeners that share it.
+/// An address and port to bind, and the listeners that share it: all of them, or of captured ones those that take the
+/// same destinations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Socket {
     pub address: IpAddr,
     pub bind_port: u16,
     pub tls: bool,
+    pub capture: Option<Capture>,
     pub listeners: Vec<ListenerId>,
 }
 
@@ -99,6 +103,7 @@ pub struct Router {
     /// By [`SocketId`]: which listener owns a host.
     owners: Vec<HostMap<ListenerId>>,
     by_address: HashMap<(IpAddr, u16), SocketId>,
+    captures: HashMap<(IpAddr, u16), Captures>,
     /// By [`ListenerId`], in the order of their keys.
     listeners: Vec<Arc<Listener>>,
     /// By [`ListenerId`].
@@ -123,6 +128,11 @@ impl Router {
 
     pub fn socket(&self, address: IpAddr, bind_port: u16) -> Option<SocketId> {
         self.by_address.get(&(address, bind_port)).copied()
+    }
+
+    /// The choice by original destination, where an address has captured listeners.
+    pub fn captures(&self, address: IpAddr, bind_port: u16) -> Option<&Captures> {
+        self.captures.get(&(address, bind_port))
     }
 
     pub fn listener(&self, id: ListenerId) -> &Arc<Listener> {

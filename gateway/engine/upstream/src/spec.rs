@@ -8,7 +8,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use sekisho_persistent::{Arena, Keyed, Slots};
-use sekisho_table::{Backend, BackendTls, Certificate, Destination, Endpoints, Table, Touched, TrustBundle};
+use sekisho_table::{
+    Backend, BackendTls, Certificate, Destination, Endpoints, Peer, PeerTunnel, Table, Touched, TrustBundle,
+};
 use sekisho_tls::ClientTls;
 
 /// Every backend of one table. A compiled route refers to one by position, which a backend keeps while the table has it.
@@ -39,7 +41,23 @@ pub struct EndpointSpec {
     pub target: Target,
     /// `address:port`, as logs show it.
     pub label: Arc<str>,
+    /// Where it is in the mesh.
+    pub peer: Option<Arc<PeerSpec>>,
 }
+
+/// An endpoint of the mesh: who it must prove to be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PeerSpec {
+    /// Without `spiffe://`.
+    pub identity: String,
+    /// What takes the tunnel that leads to the endpoint, where there is one.
+    pub tunnel: Option<SocketAddr>,
+    /// `namespace/name`, or empty.
+    pub workload: String,
+}
+
+/// Where a workload takes tunnels (HBONE) unless it says otherwise.
+const TUNNEL_PORT: u16 = 15008;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -200,13 +218,32 @@ impl EndpointSpec {
         let port = endpoint.port;
         match endpoint.address.parse::<IpAddr>() {
             Ok(address) => {
-                let address = SocketAddr::new(address, port);
-                Self { target: Target::Address(address), label: address.to_string().into() }
+                let peer = endpoint.peer.as_ref().map(|peer| Arc::new(PeerSpec::new(peer, Some(address))));
+                Self { peer, ..Self::of_address(SocketAddr::new(address, port)) }
             }
             Err(_) => {
                 let host: Arc<str> = endpoint.address.to_ascii_lowercase().into();
-                Self { label: format!("{host}:{port}").into(), target: Target::Name { host, port } }
+                let peer = endpoint.peer.as_ref().map(|peer| Arc::new(PeerSpec::new(peer, None)));
+                Self { label: format!("{host}:{port}").into(), target: Target::Name { host, port }, peer }
             }
         }
+    }
+
+    /// One outside the mesh.
+    pub(crate) fn of_address(address: SocketAddr) -> Self {
+        Self { target: Target::Address(address), label: address.to_string().into(), peer: None }
+    }
+}
+
+impl PeerSpec {
+    fn new(peer: &Peer, address: Option<IpAddr>) -> Self {
+        let tunnel = match peer.tunnel {
+            PeerTunnel::None => None,
+            // Validation has seen to it that one of the two is there.
+            PeerTunnel::Hbone => {
+                peer.tunnel_address.parse().ok().or(address.map(|address| SocketAddr::new(address, TUNNEL_PORT)))
+            }
+        };
+        Self { identity: peer.identity.clone(), tunnel, workload: peer.workload.clone() }
     }
 }

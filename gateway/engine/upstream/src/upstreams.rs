@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use sekisho_persistent::Slots;
 use sekisho_stream::Http2Options;
+use sekisho_tls::MeshIdentity;
 
 use crate::backend::{Backend, Counters};
 use crate::balance::Random;
 use crate::dns::{DnsCache, Resolve, SystemResolver};
 use crate::endpoint::EndpointState;
-use crate::spec::{BackendSpec, BackendSpecs, Target};
+use crate::spec::{BackendSpec, BackendSpecs, PeerSpec, Target};
+use crate::tunnel::Tunnels;
 
 /// Sweeps in one idle timeout: a connection lives at most one part in twelve too long.
 const SWEEPS_PER_TIMEOUT: u32 = 12;
@@ -27,6 +29,8 @@ pub struct UpstreamOptions {
     /// Seed of the balancer's choices.
     pub seed: u64,
     pub resolver: Rc<dyn Resolve>,
+    /// What the gateway proves itself with to endpoints of the mesh.
+    pub identity: Arc<MeshIdentity>,
 }
 
 impl Default for UpstreamOptions {
@@ -37,6 +41,7 @@ impl Default for UpstreamOptions {
             http2: Http2Options::default(),
             seed: fastrand::u64(..),
             resolver: Rc::new(SystemResolver),
+            identity: Arc::default(),
         }
     }
 }
@@ -54,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) http2: Http2Options,
     pub(crate) random: Random,
     pub(crate) dns: DnsCache,
+    pub(crate) identity: Arc<MeshIdentity>,
+    pub(crate) tunnels: Tunnels,
     idle_timeout: Duration,
     ticks: Cell<u32>,
     /// Endpoints with connections that may have to be closed.
@@ -67,6 +74,8 @@ impl Upstreams {
             http2: options.http2,
             random: Random::new(options.seed),
             dns: DnsCache::new(options.resolver),
+            identity: options.identity,
+            tunnels: Tunnels::default(),
             idle_timeout: options.idle_timeout,
             ticks: Cell::new(0),
             swept: RefCell::default(),
@@ -132,7 +141,7 @@ impl Upstreams {
     fn follow(&self, spec: &Arc<BackendSpec>, before: &Rc<Backend>) -> Rc<Backend> {
         let mut kept = HashMap::new();
         if before.spec().shares_connections_with(spec) {
-            kept.extend(before.endpoints().iter().map(|endpoint| (endpoint.target(), endpoint)));
+            kept.extend(before.endpoints().iter().map(|endpoint| ((endpoint.target(), endpoint.peer()), endpoint)));
         }
         let follower = self.start(spec, before.shared_counters(), kept);
         retire_left_out(before, &follower);
@@ -144,12 +153,13 @@ impl Upstreams {
         &self,
         spec: &Arc<BackendSpec>,
         counters: Rc<Counters>,
-        kept: HashMap<&Target, &Rc<EndpointState>>,
+        kept: HashMap<(&Target, Option<&Arc<PeerSpec>>), &Rc<EndpointState>>,
     ) -> Rc<Backend> {
-        let endpoints = spec.endpoints.iter().map(|endpoint| match kept.get(&endpoint.target) {
-            Some(state) => Rc::clone(state),
-            None => EndpointState::new(endpoint, counters.clone(), self.shared.clone()),
-        });
+        let endpoints =
+            spec.endpoints.iter().map(|endpoint| match kept.get(&(&endpoint.target, endpoint.peer.as_ref())) {
+                Some(state) => Rc::clone(state),
+                None => EndpointState::new(endpoint, counters.clone(), self.shared.clone()),
+            });
         let endpoints = endpoints.collect();
         Rc::new(Backend::new(spec.clone(), endpoints, counters, self.shared.clone()))
     }
@@ -179,15 +189,18 @@ impl Shared {
         let mut swept = self.swept.take();
         swept.retain(|endpoint| endpoint.upgrade().is_some_and(|endpoint| endpoint.sweep(now, SWEEPS_PER_TIMEOUT)));
         self.swept.borrow_mut().append(&mut swept);
+        self.tunnels.sweep(now, SWEEPS_PER_TIMEOUT);
         self.dns.sweep();
     }
 }
 
 fn retire_all(backend: &Backend) {
     backend.endpoints().iter().for_each(|endpoint| endpoint.retire());
+    backend.retire_destinations();
 }
 
 fn retire_left_out(before: &Backend, after: &Backend) {
+    before.retire_destinations();
     let kept: std::collections::HashSet<_> = after.endpoints().iter().map(Rc::as_ptr).collect();
     before
         .endpoints()

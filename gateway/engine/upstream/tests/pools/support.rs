@@ -102,7 +102,7 @@ pub fn release(backend: &Backend, lease: Lease) {
 
 pub fn local_address(lease: &Lease) -> SocketAddr {
     match &lease.connection {
-        Connection::Http1(connection) => connection.io().tcp().local_addr().expect("an address"),
+        Connection::Http1(connection) => connection.io().tcp().expect("a socket").local_addr().expect("an address"),
         Connection::Http2(_) => panic!("an HTTP/1 connection"),
     }
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -60,6 +61,14 @@ class FakeEngine:
             for item in self.table.listeners
         )
         return wire.encode(Applied(version=self.version, rejected=rejected, listeners=listeners))
+
+    def snapshot(self, kinds: Sequence[str], /) -> Iterable[bytes]:
+        resources = wire.resources_of({kind: getattr(self.table, kind) for kind in wire.KINDS if kind in kinds})
+        text = wire.encode(Snapshot(version=self.version, resources=resources))
+        return (text[:100], text[100:])
+
+    def counts(self) -> bytes:
+        return msgspec.json.encode({kind: len(getattr(self.table, kind)) for kind in wire.KINDS})
 
     def explain(self, request: bytes, /) -> bytes:
         self.questions.append(msgspec.json.decode(request))

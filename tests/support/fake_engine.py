@@ -27,7 +27,6 @@ class FakeEngine:
         self.identities: list[tuple[str, str, str, str]] = []
         """Chain, private key, trust bundle and trust domain, as they were given."""
         self.connections = 0
-        self.identities: list[tuple[str, str, str, str]] = []
         self.draining = False
         self.closed = False
 

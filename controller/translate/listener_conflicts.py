@@ -20,7 +20,7 @@ from controller.translate.listeners import ROUTE_KINDS, ParsedListener
 Group = tuple[ParsedListener, ...]
 """The listeners of one Gateway or ListenerSet."""
 
-_FAMILIES = {"HTTP": "HTTP", "HTTPS": "TLS", "TLS": "TLS", "TCP": "TCP", "UDP": "UDP"}
+_FAMILIES = {"HTTP": "HTTP", "HTTPS": "TLS", "TLS": "TLS", "TCP": "TCP", "UDP": "UDP", "HBONE": "HBONE"}
 """Protocols that can share a port, as something tells their connections apart."""
 _WITH_HOSTNAMES = ("HTTP", "TLS")
 _MAX_NAMES = 8

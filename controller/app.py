@@ -63,7 +63,9 @@ class Standalone:
         trust_domain = settings.authority.trust_domain if settings.authority is not None else ""
         self._pipeline = Pipeline(settings.translation, regex_problem, trust_domain)
         held = self._gateway.agent.state.version
-        self._publisher = Publisher(self._gateway.agent, int(held) if held.isdecimal() else 0)
+        self._publisher = Publisher(
+            self._gateway.agent, int(held) if held.isdecimal() else 0, self._gateway.agent.table
+        )
         self._mesh_authority = StandaloneAuthority(settings.authority) if settings.authority is not None else None
         self._problems: tuple[Problem, ...] = ()
         self._queue: asyncio.Queue[Change] = asyncio.Queue()
@@ -79,6 +81,8 @@ class Standalone:
         try:
             if self._mesh_authority is not None:
                 self._mesh_authority.bind(lambda: self._pipeline.sidecars)
+                # Before the first table: it may have endpoints in the mesh.
+                self._mesh_authority.identify(self._gateway.identify)
             self._gateway.start(self._reported)
             await self._first_table()
             background = [
@@ -86,8 +90,10 @@ class Standalone:
                 asyncio.create_task(self._retry_unbound(), name="unbound-listeners"),
             ]
             if self._mesh_authority is not None:
-                background.append(asyncio.create_task(self._mesh_authority.run(), name="authority"))
-                background[-1].add_done_callback(self._authority_ended)
+                work = (self._mesh_authority.run(), self._mesh_authority.keep_identity(self._gateway.identify))
+                background += [asyncio.create_task(one, name="authority") for one in work]
+                for task in background[-len(work) :]:
+                    task.add_done_callback(self._authority_ended)
             await self._stop.wait()
             await self._drain()
         finally:
@@ -113,7 +119,7 @@ class Standalone:
         announce(
             self._writer,
             Started(
-                table=self._gateway.agent.table,
+                table=self._publisher.held,
                 listeners=state.listeners,
                 version=state.version,
                 milliseconds=(time.perf_counter() - self._began) * 1000,
@@ -122,7 +128,7 @@ class Standalone:
                 problems=self._problems,
                 left_alone=self._report.left_alone,
                 curl=await asyncio.to_thread(
-                    curl_lines, self._gateway.agent.table, self._explain, authority=self._authority
+                    curl_lines, self._publisher.held, self._explain, authority=self._authority
                 ),
                 admin_url=self._gateway.admin_url,
                 notice=kept or self._gateway.notice,
@@ -172,8 +178,10 @@ class Standalone:
 
     def _reported(self) -> StatusReport:
         """The report, with the sidecars as they are now."""
-        sidecars = self._mesh_authority.sidecars() if self._mesh_authority is not None else ()
-        return msgspec.structs.replace(self._report, gateways=(*self._report.gateways, *sidecars))
+        if self._mesh_authority is None:
+            return self._report
+        gateways = (*self._report.gateways, *self._mesh_authority.sidecars())
+        return msgspec.structs.replace(self._report, gateways=gateways, workloads=self._pipeline.workloads())
 
     # --- changes --------------------------------------------------------------------------------
 
@@ -199,7 +207,7 @@ class Standalone:
 
     async def _change(self, batch: list[Change]) -> None:
         began = time.perf_counter()
-        before, problems, places_before = self._gateway.agent.table, self._problems, self._pipeline.places
+        before, problems, places_before = self._publisher.held, self._problems, self._pipeline.places
         places = self._source.places()
         changed = self._pipeline.take(batch, places)
         self._key_sets.want(self._pipeline.key_locations)
@@ -213,7 +221,7 @@ class Standalone:
             Changed(
                 files=_files(changed, places, places_before),
                 before=before,
-                after=self._gateway.agent.table,
+                after=self._publisher.held,
                 version=self._gateway.agent.state.version,
                 milliseconds=milliseconds,
                 problems=tuple(problem for problem in self._problems if problem not in known),
@@ -232,7 +240,7 @@ class Standalone:
             bound = unbound - {state.key for state in self._gateway.agent.state.unbound}
             if bound:
                 self._take_answer(None)
-            for listener in self._gateway.agent.table.listeners:
+            for listener in self._publisher.held.listeners:
                 if listener.key in bound:
                     where = f" on {describe.listener_url(listener)} ({listener.key})"
                     self._writer.line(("now listening", "good"), where)

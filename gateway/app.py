@@ -74,6 +74,14 @@ class GatewayApp:
         """For questions only; the agent alone changes it."""
         return self._engine
 
+    def identify(self, chain: str, private_key: str, bundle: str, trust_domain: str) -> str:
+        """Who this gateway is in the mesh from now on (all PEM but the name); why it cannot be, or empty."""
+        try:
+            self._engine.set_identity(chain, private_key, bundle, trust_domain)
+        except ValueError as error:
+            return f"the data plane cannot use this gateway's identity: {error}"
+        return ""
+
     def statistics(self) -> Statistics:
         """The engine's counters now."""
         return decode_statistics(self._engine.statistics())
@@ -106,7 +114,7 @@ class GatewayApp:
         )
 
     def _certificate_ends(self) -> dict[str, float]:
-        return self._certificates.of(self.agent.table)
+        return self._certificates.of(self.agent.resources(("certificates",)))
 
     def active_connections(self) -> int:
         """Client connections that are still open."""
@@ -127,11 +135,14 @@ class GatewayApp:
         return left
 
     async def close(self) -> None:
-        """Stops the admin endpoint, ends what is left of the traffic, saves the table."""
+        """Stops the admin endpoint, saves the table, ends what is left of the traffic."""
         if self._admin_tasks:
             self._stop_admin.set()
             await asyncio.gather(*self._admin_tasks, return_exceptions=True)
         else:
             self._close_addresses()
-        await asyncio.to_thread(self._engine.close)
-        await self.agent.close()
+        try:
+            # The table is the engine's: it is written before the engine ends.
+            await self.agent.close()
+        finally:
+            await asyncio.to_thread(self._engine.close)

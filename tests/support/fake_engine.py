@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -23,8 +24,9 @@ class FakeEngine:
         self.counters = Statistics()
         self.explanation: dict[str, Any] = {"decision": "no_listener", "candidates": [], "nearest": []}
         self.questions: list[dict[str, Any]] = []
-        self.connections = 0
         self.identities: list[tuple[str, str, str, str]] = []
+        """Chain, private key, trust bundle and trust domain, as they were given."""
+        self.connections = 0
         self.draining = False
         self.closed = False
 
@@ -60,6 +62,14 @@ class FakeEngine:
             for item in self.table.listeners
         )
         return wire.encode(Applied(version=self.version, rejected=rejected, listeners=listeners))
+
+    def snapshot(self, kinds: Sequence[str], /) -> Iterable[bytes]:
+        resources = wire.resources_of({kind: getattr(self.table, kind) for kind in wire.KINDS if kind in kinds})
+        text = wire.encode(Snapshot(version=self.version, resources=resources))
+        return (text[:100], text[100:])
+
+    def counts(self) -> bytes:
+        return msgspec.json.encode({kind: len(getattr(self.table, kind)) for kind in wire.KINDS})
 
     def explain(self, request: bytes, /) -> bytes:
         self.questions.append(msgspec.json.decode(request))

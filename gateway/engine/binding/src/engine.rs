@@ -1,11 +1,13 @@
 //! The running data plane as a Python object.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use sekisho_proxy::EngineOptions;
+use sekisho_table::SnapshotText;
 use serde_json::Value;
 
 use crate::border::{bad_input, without_lock};
@@ -26,6 +28,25 @@ impl Engine {
     }
 }
 
+/// The pieces of a wire snapshot, one after the other.
+#[pyclass(frozen, module = "gateway._engine")]
+pub(crate) struct SnapshotPieces {
+    text: Mutex<SnapshotText>,
+}
+
+#[pymethods]
+impl SnapshotPieces {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let piece = without_lock(py, || self.text.lock().unwrap_or_else(PoisonError::into_inner).next())?;
+        let piece = piece.transpose().map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(piece.map(|piece| PyBytes::new(py, &piece)))
+    }
+}
+
 #[pymethods]
 impl Engine {
     #[new]
@@ -42,6 +63,18 @@ impl Engine {
         let engine = self.open()?;
         let applied = without_lock(py, || engine.apply(update))?;
         Ok(PyBytes::new(py, &applied))
+    }
+
+    fn snapshot(&self, py: Python<'_>, kinds: Vec<String>) -> PyResult<SnapshotPieces> {
+        let engine = self.open()?;
+        let text = without_lock(py, || engine.snapshot(&kinds))?;
+        Ok(SnapshotPieces { text: Mutex::new(text) })
+    }
+
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let engine = self.open()?;
+        let counts = without_lock(py, || engine.counts())?;
+        Ok(PyBytes::new(py, &counts))
     }
 
     fn explain<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {

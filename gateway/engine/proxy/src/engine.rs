@@ -2,7 +2,7 @@
 //!
 //! One update at a time. A table is in force, and acknowledged, once every worker has taken it over.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sekisho_table::{Applied, Listener, ListenerProtocol, ListenerState, TableStore};
+use sekisho_table::{Applied, Listener, ListenerProtocol, ListenerState, SnapshotText, TableStore};
 use sekisho_tls::{CertificateChecks, MeshIdentity};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -98,6 +98,17 @@ impl Engine {
     pub fn apply(&self, update: &[u8]) -> Vec<u8> {
         let applied = self.control().apply(update);
         serde_json::to_vec(&applied).unwrap_or_default()
+    }
+
+    /// The table in force, of the given kinds, as the pieces of a wire snapshot. Private keys are inside.
+    pub fn snapshot(&self, kinds: &[String]) -> SnapshotText {
+        SnapshotText::new(self.control().store.table(), kinds)
+    }
+
+    /// How many resources of each kind the table in force has: a JSON object.
+    pub fn counts(&self) -> Vec<u8> {
+        let counts: BTreeMap<&str, usize> = self.control().store.table().counts().collect();
+        serde_json::to_vec(&counts).unwrap_or_default()
     }
 
     /// Answers for the table in force.

@@ -15,8 +15,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use sekisho_router::SocketId;
-use sekisho_token::TokenCache;
 use sekisho_tls::MeshIdentity;
+use sekisho_token::TokenCache;
 use sekisho_upstream::{Backend, UpstreamOptions, Upstreams};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinHandle, LocalSet};

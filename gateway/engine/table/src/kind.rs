@@ -136,7 +136,7 @@ fn collect_users<T: Resource>(
 }
 
 /// A keyed resource of the table.
-pub trait Resource: DeserializeOwned + PartialEq + Judged + Keyed {
+pub trait Resource: Clone + DeserializeOwned + PartialEq + Judged + Keyed {
     const KIND: Kind;
 
     fn of(table: &Table) -> &BTreeMap<String, Arc<Self>>;

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod document;
 mod kind;
 pub mod model;
 pub mod regex;
@@ -14,6 +15,7 @@ mod update;
 pub mod validate;
 
 pub use self::regex::{compile_regex, regex_problem};
+pub use document::SnapshotText;
 pub use model::*;
 pub use store::{Outcome, Table, TableStore};
 pub use touched::Touched;

@@ -178,7 +178,8 @@ impl<'a> Change<'a> {
             }
             match resource.judge(self.checks) {
                 Ok(()) => {
-                    T::of_mut(&mut self.staged).insert(key, Arc::new(resource));
+                    // Decoding leaves room for more in every list; a copy has none.
+                    T::of_mut(&mut self.staged).insert(key, Arc::new(resource.clone()));
                 }
                 Err(reason) => self.reject(T::KIND, key, reason),
             }

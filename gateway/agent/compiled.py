@@ -9,7 +9,7 @@ import msgspec
 from gateway.agent.engine import Engine, EngineOptions
 from gateway.errors import EngineMissingError
 
-# Read by the engine's allocator when that is loaded: it takes memory as it is used, not in the huge pages of the kernel.
+# Read by the allocator of the engine when that is loaded: memory is taken as it is used, not in huge pages.
 os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
 
 try:

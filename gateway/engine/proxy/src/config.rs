@@ -14,6 +14,7 @@ use sekisho_tls::ServerTls;
 use sekisho_upstream::BackendSpecs;
 
 use crate::authorization::{self, Policies};
+use crate::egress::Egress;
 use crate::plan::{RoutePlan, plans};
 
 /// Settings of one bound socket, from the Gateway that owns it.
@@ -24,6 +25,8 @@ pub struct SocketPlan {
     pub tls: Option<Result<Arc<ServerTls>, String>>,
     /// The listener whose connections are carried as they are, where that is known before a byte arrives.
     pub carrier: Option<ListenerId>,
+    /// The listener that all its connections go out by, where that is known before a byte arrives.
+    pub outlet: Option<ListenerId>,
 }
 
 impl SocketPlan {
@@ -41,6 +44,7 @@ pub struct Compiled {
     /// By [`SocketId`].
     pub sockets: Arc<Vec<SocketPlan>>,
     policies: Arc<Policies>,
+    pub egress: Arc<Egress>,
     by_address: HashMap<SocketAddr, SocketId>,
 }
 
@@ -61,8 +65,13 @@ impl Compiled {
         } else {
             previous.policies.clone()
         };
+        let egress = if matching || touched.egress_policies {
+            Arc::new(Egress::compile(&table, &previous.egress))
+        } else {
+            previous.egress.clone()
+        };
         let by_address = sockets.iter().enumerate().map(|(i, s)| (s.address, SocketId(i as u32))).collect();
-        Compiled { table: Arc::new(table), router, plans, specs, sockets, policies, by_address }
+        Compiled { table: Arc::new(table), router, plans, specs, sockets, policies, egress, by_address }
     }
 
     pub fn socket(&self, address: SocketAddr) -> Option<SocketId> {
@@ -92,6 +101,12 @@ fn socket_plans(router: &Router, table: &Table) -> Vec<SocketPlan> {
                 tls: socket.tls.then(|| ServerTls::build(&listeners, table).map(Arc::new)),
                 carrier: match listeners.first() {
                     Some(listener) if listener.protocol == ListenerProtocol::Tcp => socket.listeners.first().copied(),
+                    _ => None,
+                },
+                outlet: match listeners.first() {
+                    Some(listener) if listener.egress.is_some() && !listener.terminates_tls() => {
+                        socket.listeners.first().copied()
+                    }
                     _ => None,
                 },
             }

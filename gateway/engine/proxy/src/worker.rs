@@ -22,6 +22,7 @@ use tokio::task::{JoinHandle, LocalSet};
 use crate::access_log::{AccessLog, FLUSH_BYTES, LogText};
 use crate::active_config::{ActiveConfig, SocketPlace};
 use crate::config::Compiled;
+use crate::egress;
 use crate::exchange::MirrorLoad;
 use crate::layer4;
 use crate::listener;
@@ -103,6 +104,7 @@ pub struct Worker {
     log_flush_scheduled: Cell<bool>,
     draining: Cell<bool>,
     pub mirrors: Rc<MirrorLoad>,
+    pub egress: egress::Resolvers,
     connections: RefCell<ConnectionRegistry>,
     /// Connections of all workers together.
     pub total_connections: Arc<AtomicU32>,
@@ -121,6 +123,7 @@ impl Worker {
             log_flush_scheduled: Cell::new(false),
             draining: Cell::new(false),
             mirrors: Rc::default(),
+            egress: egress::Resolvers::default(),
             connections: RefCell::new(ConnectionRegistry::default()),
             total_connections,
             sockets: RefCell::new(HashMap::new()),
@@ -150,7 +153,12 @@ impl Worker {
         let backends: Vec<Rc<Backend>> =
             (0..compiled.specs.len() as u32).map(|index| upstreams.backend(index).clone()).collect();
         let version = self.config.borrow().version() + 1;
+        let others = !Arc::ptr_eq(&self.config.borrow().compiled.egress, &compiled.egress);
         *self.config.borrow_mut() = Rc::new(ActiveConfig::new(version, compiled, backends, &mut statistics));
+        if others {
+            // What is on its way out is decided anew.
+            self.connections.borrow().wake_all();
+        }
     }
 
     /// Moves hits counted by position into the maps by key.

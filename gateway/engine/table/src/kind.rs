@@ -18,18 +18,20 @@ pub enum Kind {
     Backends,
     Gateways,
     AuthorizationPolicies,
+    EgressPolicies,
     Listeners,
     Routes,
 }
 
 /// Every kind, in the order in which kinds are applied: what is used comes before what uses it.
-pub const KINDS: [Kind; 8] = [
+pub const KINDS: [Kind; 9] = [
     Kind::TrustBundles,
     Kind::Certificates,
     Kind::Endpoints,
     Kind::Backends,
     Kind::Gateways,
     Kind::AuthorizationPolicies,
+    Kind::EgressPolicies,
     Kind::Listeners,
     Kind::Routes,
 ];
@@ -44,6 +46,7 @@ impl Kind {
             Self::Backends => "backends",
             Self::Gateways => "gateways",
             Self::AuthorizationPolicies => "authorization_policies",
+            Self::EgressPolicies => "egress_policies",
             Self::Listeners => "listeners",
             Self::Routes => "routes",
         }
@@ -57,6 +60,7 @@ impl Kind {
             Self::Backends => "backend",
             Self::Gateways => "gateway",
             Self::AuthorizationPolicies => "authorization policy",
+            Self::EgressPolicies => "egress policy",
             Self::Listeners => "listener",
             Self::Routes => "route",
         }
@@ -70,6 +74,7 @@ impl Kind {
             Self::Backends => &removed.backends,
             Self::Gateways => &removed.gateways,
             Self::AuthorizationPolicies => &removed.authorization_policies,
+            Self::EgressPolicies => &removed.egress_policies,
             Self::Listeners => &removed.listeners,
             Self::Routes => &removed.routes,
         }
@@ -83,6 +88,7 @@ impl Kind {
             Self::Backends => touched.backends = true,
             Self::Gateways => touched.gateways = true,
             Self::AuthorizationPolicies => touched.authorization_policies = true,
+            Self::EgressPolicies => touched.egress_policies = true,
             Self::Listeners => touched.listeners = true,
             Self::Routes => touched.routes = true,
         }
@@ -96,6 +102,7 @@ impl Kind {
             Self::Backends => table.backends.contains_key(key),
             Self::Gateways => table.gateways.contains_key(key),
             Self::AuthorizationPolicies => table.authorization_policies.contains_key(key),
+            Self::EgressPolicies => table.egress_policies.contains_key(key),
             Self::Listeners => table.listeners.contains_key(key),
             Self::Routes => table.routes.contains_key(key),
         }
@@ -116,7 +123,7 @@ impl Kind {
             Self::Backends => collect_users(&table.routes, self, wanted, &mut users),
             Self::Gateways => collect_users(&table.listeners, self, wanted, &mut users),
             // A listener that still names a policy denies everything: nothing stands in the way of its removal.
-            Self::AuthorizationPolicies | Self::Endpoints | Self::Listeners | Self::Routes => {}
+            Self::AuthorizationPolicies | Self::EgressPolicies | Self::Endpoints | Self::Listeners | Self::Routes => {}
         }
         users
     }
@@ -189,6 +196,7 @@ resource!(Backend, Backends, backends, |backend, each| {
 });
 resource!(Gateway, Gateways, gateways, |_, _| {});
 resource!(AuthorizationPolicy, AuthorizationPolicies, authorization_policies, |_, _| {});
+resource!(EgressPolicy, EgressPolicies, egress_policies, |_, _| {});
 resource!(Listener, Listeners, listeners, |listener, each| {
     each(Kind::Gateways, &listener.gateway);
     listener.certificates.iter().for_each(|certificate| each(Kind::Certificates, certificate));

@@ -1,6 +1,6 @@
 //! Keyed store of resources: applies updates resource by resource, so that a bad one costs itself.
 //!
-//! Owns what is served after an update: a rejected resource keeps its previous version (an authorization policy
+//! Owns what is served after an update: a rejected resource keeps its previous version (a policy
 //! none), a reference never dangles, and an update that cannot be read changes nothing. Decoding is [`crate::update`]'s, judging one
 //! resource [`crate::validate`]'s.
 
@@ -24,6 +24,7 @@ pub struct Table {
     pub backends: BTreeMap<String, Arc<Backend>>,
     pub gateways: BTreeMap<String, Arc<Gateway>>,
     pub authorization_policies: BTreeMap<String, Arc<AuthorizationPolicy>>,
+    pub egress_policies: BTreeMap<String, Arc<EgressPolicy>>,
     pub listeners: BTreeMap<String, Arc<Listener>>,
     pub routes: BTreeMap<String, Arc<Route>>,
 }
@@ -37,6 +38,7 @@ pub struct Touched {
     pub backends: bool,
     pub gateways: bool,
     pub authorization_policies: bool,
+    pub egress_policies: bool,
     pub listeners: bool,
     pub routes: bool,
 }
@@ -98,13 +100,16 @@ impl TableStore {
         sweep.insert(staged.endpoints);
         sweep.insert(staged.backends);
         sweep.insert(staged.gateways);
-        sweep.withdraw_refused_policies(&staged.authorization_policies);
+        sweep.withdraw_refused(&staged.authorization_policies);
         sweep.insert(staged.authorization_policies);
+        sweep.withdraw_refused(&staged.egress_policies);
+        sweep.insert(staged.egress_policies);
         sweep.insert(staged.listeners);
         sweep.insert(staged.routes);
         // What uses goes before what is used.
         sweep.remove::<Route>();
         sweep.remove::<Listener>();
+        sweep.remove::<EgressPolicy>();
         sweep.remove::<AuthorizationPolicy>();
         sweep.remove::<Gateway>();
         sweep.remove::<Backend>();
@@ -146,6 +151,7 @@ impl<'a> Change<'a> {
         self.stage::<Backend>(&raw.backends);
         self.stage::<Gateway>(&raw.gateways);
         self.stage::<AuthorizationPolicy>(&raw.authorization_policies);
+        self.stage::<EgressPolicy>(&raw.egress_policies);
         self.stage::<Listener>(&raw.listeners);
         self.stage::<Route>(&raw.routes);
     }
@@ -256,6 +262,14 @@ impl<'a> SocketOwners<'a> {
         let (address, port) = (listener.address, listener.bind_port);
         let datagrams = listener.protocol == ListenerProtocol::Udp;
         let first = self.sockets.entry((address, port, datagrams)).or_insert(listener);
+        let by_server_name = begins_with_tls(listener.protocol) && !is_transparent(first) && !is_transparent(listener);
+        if way(first) != way(listener) && !by_server_name {
+            return Some(format!(
+                "egress: listener `{}` is {} on {address} port {port} already; use another port",
+                first.key,
+                first.egress.as_ref().map_or("no way out", |egress| egress.way.as_str()),
+            ));
+        }
         if !share_a_socket(first.protocol, listener.protocol) {
             return Some(format!(
                 "protocol: listener `{}` speaks {} on {address} port {port} already; use another port",
@@ -276,8 +290,21 @@ impl<'a> SocketOwners<'a> {
 
 /// Where TLS comes first, the server name tells whose connection it is.
 fn share_a_socket(one: ListenerProtocol, other: ListenerProtocol) -> bool {
-    let begins_with_tls = |protocol| matches!(protocol, ListenerProtocol::Https | ListenerProtocol::Tls);
     one == other || (begins_with_tls(one) && begins_with_tls(other))
+}
+
+fn begins_with_tls(protocol: ListenerProtocol) -> bool {
+    matches!(protocol, ListenerProtocol::Https | ListenerProtocol::Tls)
+}
+
+/// Every connection of its socket is redirected traffic.
+fn is_transparent(listener: &Listener) -> bool {
+    way(listener) == Some(EgressWay::Tls)
+}
+
+/// Without TLS nothing tells a client of a forward proxy from another: such a socket is one or the other.
+fn way(listener: &Listener) -> Option<EgressWay> {
+    listener.egress.as_ref().map(|egress| egress.way)
 }
 
 /// Whether `key`, served now, goes with the update.
@@ -312,13 +339,10 @@ impl Sweep<'_> {
     }
 
     /// An older version may permit what the refused one was to forbid: what it applied to is denied instead.
-    fn withdraw_refused_policies(&mut self, staged: &BTreeMap<String, Arc<AuthorizationPolicy>>) {
-        let kind = Kind::AuthorizationPolicies;
-        for refused in self.rejected.iter().filter(|rejection| rejection.kind == kind.field()) {
-            let known = self.table.authorization_policies.contains_key(&refused.key);
-            if known && !staged.contains_key(&refused.key) {
-                self.table.authorization_policies.remove(&refused.key);
-                kind.touch(self.touched);
+    fn withdraw_refused<T: Resource>(&mut self, staged: &BTreeMap<String, Arc<T>>) {
+        for refused in self.rejected.iter().filter(|rejection| rejection.kind == T::KIND.field()) {
+            if !staged.contains_key(&refused.key) && T::of_mut(self.table).remove(&refused.key).is_some() {
+                T::KIND.touch(self.touched);
             }
         }
     }

@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 
 use crate::access_log::connection_fields;
 use crate::authorization::Caller;
+use crate::egress;
 use crate::layer4::{self, Arrived, Place};
 use crate::watchdog::after;
 use crate::worker::{ListeningSocket, Registration, Worker};
@@ -120,6 +121,13 @@ async fn establish(
         carry(config, listener, Transport::Tcp(stream), BytesMut::new(), None, None).await;
         return None;
     }
+    if let Some(listener) = plan.outlet {
+        let listener = config.compiled.router.listener(listener).clone();
+        drop(config);
+        let place = Place { worker, socket, remote, local, limits, access_log };
+        Box::pin(egress::serve(place, listener, Transport::Tcp(stream), None)).await;
+        return None;
+    }
     let (connection, protocol, sni, validation, tls) = match &plan.tls {
         None => {
             let mut connection = Http1::new(Transport::Tcp(stream));
@@ -140,6 +148,12 @@ async fn establish(
             if listener.protocol == ListenerProtocol::Tls {
                 let peer = accepted.peer.as_ref().and_then(identity);
                 carry(config, id, accepted.transport, accepted.unread, accepted.sni, peer).await;
+                return None;
+            }
+            if listener.egress.is_some() {
+                drop(config);
+                let place = Place { worker, socket, remote, local, limits, access_log };
+                Box::pin(egress::serve(place, listener, accepted.transport, accepted.peer)).await;
                 return None;
             }
             client = accepted.peer;

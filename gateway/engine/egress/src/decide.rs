@@ -126,7 +126,7 @@ impl PolicySet {
         }
         if let Some(rule) = would_deny {
             let opaque = Grant { rule: None, opaque: true };
-            return reported(&rule.policy().into(), Some(rule.name().into()), grants, opaque);
+            return reported(rule.policy(), Some(rule.name().into()), grants, opaque);
         }
         // A rule that is enforced is a better reason than one that is tried.
         grants.sort_by_key(|grant| grant.rule.as_ref().is_some_and(|rule| rule.mode() == EgressMode::Report));
@@ -208,11 +208,11 @@ fn denied(denial: Denial, policy: &str, rule: Option<&str>, contact: &str) -> De
     }
 }
 
-fn reported(policy: &Box<str>, rule: Option<Box<str>>, mut grants: Vec<Grant>, fallback: Grant) -> Decision {
+fn reported(policy: &str, rule: Option<Box<str>>, mut grants: Vec<Grant>, fallback: Grant) -> Decision {
     grants.push(fallback);
     Decision {
         verdict: Verdict::Allow,
-        policy: Some(policy.clone()),
+        policy: Some(policy.into()),
         rule,
         mode: EgressMode::Report,
         would_deny: true,
@@ -251,11 +251,11 @@ fn unmet(policy: &Policy, rule: &Rule, target: &Target, request: &Request<'_>) -
             if !target.methods.is_empty() && !target.methods.iter().any(|known| **known == *method) {
                 return Some("methods");
             }
-            let covers = |prefix: &Box<str>| {
+            let covers = |prefix: &str| {
                 let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
                 path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             };
-            (!target.path_prefixes.is_empty() && !target.path_prefixes.iter().any(covers)).then_some("path_prefixes")
+            (!target.path_prefixes.is_empty() && !target.path_prefixes.iter().any(|prefix| covers(prefix))).then_some("path_prefixes")
         }
         // Requests are not seen: who is to allow some of them allows none, and who is to forbid some forbids all.
         Protocol::Tunnel | Protocol::Tls if denies => None,

@@ -105,7 +105,8 @@ fn address_v4(name: &str) -> Result<Option<IpAddr>, HostError> {
         .strip_prefix("0x")
         .or_else(|| last.strip_prefix("0X"))
         .is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-    if !is_hexadecimal && !(!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit())) {
+    let is_decimal = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_hexadecimal && !is_decimal {
         return Ok(None);
     }
     // The parser of the standard library takes four decimal numbers without leading zeros, and nothing else.

@@ -25,7 +25,7 @@ pub fn explain(
         listener.egress.as_ref().is_some_and(|egress| egress.way == EgressWay::Proxy)
     };
     let listener = compiled.table.listeners.values().find(is_proxy);
-    let listener = listener.ok_or("no listener is a forward proxy; give one protocol sekisho.dev/egress-proxy")?;
+    let listener = listener.ok_or("no listener is a forward proxy; give one protocol sekisho.dev/EgressProxy")?;
     let outlet = compiled.egress.outlet(&listener.key).ok_or("the listener has no policies yet")?;
     let caller = Caller { peer: peer.map(Box::new), ..Caller::at(source) };
     let asked = Asked { caller, host, port, spoken: Spoken::Tunnel };

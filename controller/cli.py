@@ -250,6 +250,11 @@ def _add_controller(commands: argparse._SubParsersAction[argparse.ArgumentParser
         metavar="NAMESPACE",
         help="read objects of this namespace alone; may be repeated (default: all)",
     )
+    parser.add_argument(
+        "--mesh",
+        action="store_true",
+        help="serve sidecars: look at workloads, and let routes attach to Services",
+    )
     add_lifetime_options(parser)
     parser.add_argument(
         "--controller-url",
@@ -419,6 +424,7 @@ def _controller(arguments: argparse.Namespace, _writer: Writer) -> int:
             admin=AdminAddress.parse(arguments.admin),
             kubeconfig=arguments.kubeconfig,
             watched_namespaces=tuple(arguments.watched_namespaces),
+            mesh=arguments.mesh,
             trust_domain=arguments.trust_domain,
             certificate_lifetime=duration(arguments.certificate_lifetime),
             controller_url=arguments.controller_url,

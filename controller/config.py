@@ -93,6 +93,8 @@ class ClusterSettings:
     """None: as a pod of the cluster."""
     watched_namespaces: tuple[str, ...] = ()
     """Empty: all."""
+    mesh: bool = False
+    """Workloads are looked at, sidecars are served, and Services can be parents of routes."""
     trust_domain: str = DEFAULT_TRUST_DOMAIN
     certificate_lifetime: datetime.timedelta = datetime.timedelta(hours=24)
     cluster_domain: str = "cluster.local"

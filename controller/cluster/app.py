@@ -23,7 +23,7 @@ from controller.cluster.changes import Arrived, Changes
 from controller.cluster.election import lease_settings, url_of
 from controller.cluster.endpoints import Answering, admin_app, health_app
 from controller.cluster.notices import Notices, Remark
-from controller.cluster.options import cluster_options, connection_of, provision_settings
+from controller.cluster.options import cluster_options, connection_of, provision_settings, watched
 from controller.cluster.readiness import Readiness
 from controller.cluster.reporting import Reporting
 from controller.cluster.serving import (
@@ -48,7 +48,7 @@ from controller.pipeline import ObjectPipeline, Taken
 from controller.provision.provisioner import Provisioner
 from controller.publish.batches import batches
 from controller.publish.subscriptions import Subscriptions
-from controller.sources.kubernetes import KubernetesSettings, KubernetesSource
+from controller.sources.kubernetes import KubernetesSource
 from controller.store import Key
 from gateway.admin.server import AdminServer
 
@@ -77,7 +77,7 @@ class ClusterController:
         self._admin = AdminServer(settings.admin)
         # 2. The API server, and what is read from it.
         self._api = Api(connection_of(settings))
-        self._source = KubernetesSource(self._api, KubernetesSettings(namespaces=settings.watched_namespaces))
+        self._source = KubernetesSource(self._api, watched(settings))
         # 3. What is made of it.
         options = cluster_options(settings, identity)
         self._telemetry = Telemetry()

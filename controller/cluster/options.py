@@ -7,6 +7,8 @@ from typing import Final
 from controller.config import ClusterSettings, ProcessIdentity
 from controller.kube.connection import Connection, from_kubeconfig, in_cluster
 from controller.provision.settings import ProvisionSettings
+from controller.resources import KINDS, MESH_KINDS
+from controller.sources.kubernetes import KubernetesSettings
 from controller.translate import Options
 from gateway.agent.compiled import regex_problem
 
@@ -30,6 +32,12 @@ def connection_of(settings: ClusterSettings) -> Connection:
     return from_kubeconfig(settings.kubeconfig) if settings.kubeconfig is not None else in_cluster()
 
 
+def watched(settings: ClusterSettings) -> KubernetesSettings:
+    """What is read of the cluster: workloads only where there is a mesh."""
+    kinds = (*KINDS, *MESH_KINDS) if settings.mesh else KINDS
+    return KubernetesSettings(kinds=kinds, namespaces=settings.watched_namespaces)
+
+
 def cluster_options(settings: ClusterSettings, identity: ProcessIdentity) -> Options:
     """How objects of a cluster are translated: nothing is implied, and each Gateway has a table of its own."""
     return Options(
@@ -37,6 +45,7 @@ def cluster_options(settings: ClusterSettings, identity: ProcessIdentity) -> Opt
         namespace=settings.namespace,
         cluster_domain=settings.cluster_domain,
         root_namespace=settings.root_namespace,
+        mesh=settings.mesh,
         # Pods of one cluster have their first address of one family, and Services by default are of that one.
         address=_WILDCARD_6 if ":" in identity.address else _WILDCARD,
         merge=False,

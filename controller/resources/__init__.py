@@ -100,6 +100,8 @@ from controller.resources.listener_set import ListenerSet, ListenerSetSpec, Pare
 from controller.resources.metadata import NO_TIME, ObjectMeta, Resource
 from controller.resources.namespace import Namespace
 from controller.resources.parse import DEFAULT_NAMESPACE, ParseResult, parse
+from controller.resources.peer_authentication import MutualTLS, PeerAuthentication, PeerAuthenticationSpec
+from controller.resources.pod import ContainerPort, Pod, PodSpec, PodStatus
 from controller.resources.problem import Problem
 from controller.resources.provisioning import (
     AutoscalingParameters,
@@ -124,7 +126,7 @@ from controller.resources.references import (
     ParentReference,
     SecretObjectReference,
 )
-from controller.resources.registry import BY_KIND, KINDS, REGISTRY
+from controller.resources.registry import BY_KIND, KINDS, MESH_KINDS, REGISTRY
 from controller.resources.route import CookieConfig, SessionPersistence
 from controller.resources.route_filters import (
     ForwardBodyConfig,
@@ -154,6 +156,7 @@ from controller.resources.stream_route import (
     TLSRouteSpec,
     UDPRoute,
 )
+from controller.resources.workload_entry import WorkloadEntry, WorkloadEntrySpec
 from controller.resources.xbackend import (
     EXPERIMENTAL_GROUP,
     BackendPort,
@@ -170,6 +173,7 @@ __all__ = [
     "GATEWAY_GROUP",
     "INGRESS_GROUP",
     "KINDS",
+    "MESH_KINDS",
     "NO_TIME",
     "REGISTRY",
     "SEKISHO_GROUP",
@@ -194,6 +198,7 @@ __all__ = [
     "BackendTLSPolicySpec",
     "BackendTLSPolicyValidation",
     "ConfigMap",
+    "ContainerPort",
     "CookieConfig",
     "DeploymentParameters",
     "Endpoint",
@@ -269,6 +274,7 @@ __all__ = [
     "LocalObjectReference",
     "LocalParametersReference",
     "LocalPolicyTargetReferenceWithSectionName",
+    "MutualTLS",
     "Namespace",
     "ObjectMeta",
     "ObjectReference",
@@ -276,7 +282,12 @@ __all__ = [
     "ParentGatewayReference",
     "ParentReference",
     "ParseResult",
+    "PeerAuthentication",
+    "PeerAuthenticationSpec",
+    "Pod",
     "PodDisruptionBudgetParameters",
+    "PodSpec",
+    "PodStatus",
     "PolicyTargetReference",
     "Problem",
     "ReferenceGrant",
@@ -304,6 +315,8 @@ __all__ = [
     "TLSRouteSpec",
     "TypedLocalObjectReference",
     "UDPRoute",
+    "WorkloadEntry",
+    "WorkloadEntrySpec",
     "WorkloadSelector",
     "XBackend",
     "duration_ms",

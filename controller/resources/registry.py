@@ -19,10 +19,13 @@ from controller.resources.ingress_class import IngressClass
 from controller.resources.listener_set import ListenerSet
 from controller.resources.metadata import Resource
 from controller.resources.namespace import Namespace
+from controller.resources.peer_authentication import PeerAuthentication
+from controller.resources.pod import Pod
 from controller.resources.reference_grant import ReferenceGrant
 from controller.resources.secret import Secret
 from controller.resources.service import Service
 from controller.resources.stream_route import TCPRoute, TLSRoute, UDPRoute
+from controller.resources.workload_entry import WorkloadEntry
 from controller.resources.xbackend import XBackend
 
 KINDS: tuple[type[Resource], ...] = (
@@ -47,6 +50,10 @@ KINDS: tuple[type[Resource], ...] = (
     Ingress,
     AuthorizationPolicy,
 )
+"""Of a gateway by itself."""
+
+MESH_KINDS: tuple[type[Resource], ...] = (Pod, WorkloadEntry, PeerAuthentication)
+"""Of a mesh besides: they are watched only where there is one."""
 
 
 def api_versions(type_: type[Resource]) -> tuple[str, ...]:
@@ -55,7 +62,7 @@ def api_versions(type_: type[Resource]) -> tuple[str, ...]:
 
 
 REGISTRY: Mapping[tuple[str, str], type[Resource]] = MappingProxyType(
-    {(api_version, type_.kind): type_ for type_ in KINDS for api_version in api_versions(type_)}
+    {(api_version, type_.kind): type_ for type_ in (*KINDS, *MESH_KINDS) for api_version in api_versions(type_)}
 )
 
-BY_KIND: Mapping[str, type[Resource]] = MappingProxyType({type_.kind: type_ for type_ in KINDS})
+BY_KIND: Mapping[str, type[Resource]] = MappingProxyType({type_.kind: type_ for type_ in (*KINDS, *MESH_KINDS)})

@@ -29,7 +29,6 @@ class ServiceSpec(Struct, frozen=True, kw_only=True):
     ignored: ClassVar[frozenset[str]] = frozenset(
         {
             "allocateLoadBalancerNodePorts",
-            "clusterIPs",
             "externalIPs",
             "externalTrafficPolicy",
             "healthCheckNodePort",
@@ -48,6 +47,8 @@ class ServiceSpec(Struct, frozen=True, kw_only=True):
     type: str = "ClusterIP"
     selector: Mapping[str, str] = {}
     cluster_ip: str = msgspec.field(default="", name="clusterIP")
+    cluster_ips: tuple[str, ...] = msgspec.field(default=(), name="clusterIPs")
+    """One of each family, ``cluster_ip`` first; empty where nobody filled them in."""
     external_name: str = ""
     ports: tuple[ServicePort, ...] = ()
     publish_not_ready_addresses: bool = False

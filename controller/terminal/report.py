@@ -45,7 +45,8 @@ def _styled(writer: Writer, report: StatusReport) -> None:
 
 
 def _gateway_row(name: str, version: str, wanted: str, error: str) -> list[Text]:
-    current = not error and version == wanted
+    # A gateway of its own does not know what its controller wants.
+    current = not error and bool(version) and wanted in ("", version)
     shown = f"table v{version}" if version else "no table yet"
     lag = "" if current else f"should hold v{wanted}" if wanted else ""
     return [
@@ -84,7 +85,8 @@ def _marks(conditions: Iterable[Condition]) -> Text:
 def _plain(writer: Writer, report: StatusReport) -> None:
     for gateway in report.gateways:
         suffix = f": {gateway.error}" if gateway.error else ""
-        writer.line(f"gateway {gateway.name} holds v{gateway.version or '-'} of v{gateway.wanted or '-'}{suffix}")
+        wanted = f" of v{gateway.wanted}" if gateway.wanted else ""
+        writer.line(f"gateway {gateway.name} holds v{gateway.version or '-'}{wanted}{suffix}")
     for item in report.objects:
         head = f"{item.key}{f' ({item.source})' if item.source else ''}"
         writer.line(f"{head}: {_sentence(item.conditions)}" if item.conditions else head)

@@ -38,12 +38,16 @@ BACKEND: Stage[BackendId, BackendView] = Stage(Rank.BACKEND, _backend)
 
 
 class Referrer(NamedTuple):
-    """The route that refers, what it carries, and the client certificate that its Gateway presents."""
+    """The route that refers, what it carries, and the client certificate that its Gateway presents.
+
+    ``grants`` False: it may refer to any namespace (see ``mesh_route``).
+    """
 
     route: Key
     client_certificate: Key | None = None
     variant: str = ""
     transport: Transport = ""
+    grants: bool = True
 
 
 class Resolved(NamedTuple):
@@ -64,7 +68,7 @@ def resolve_backend(reads: Reads, referrer: Referrer, reference: BackendObjectRe
         message = f"{reference.kind} {reference.name}{group} cannot be a backend: {possible}"
         return Resolved(failing(Problem(ConditionReason.INVALID_KIND, message), Reason.BACKEND_KIND_UNSUPPORTED))
     target = Key(reference.kind, reference.namespace or referrer.route.namespace, reference.name)
-    refusal = _refusal(reads, referrer.route, target, reference.group)
+    refusal = _refusal(reads, referrer, target, reference.group)
     if refusal:
         return Resolved(failing(Problem(ConditionReason.REF_NOT_PERMITTED, refusal), Reason.BACKEND_NOT_PERMITTED))
     port = _port(reads, target, reference)
@@ -79,9 +83,12 @@ def resolve_backend(reads: Reads, referrer: Referrer, reference: BackendObjectRe
     return Resolved(view, backend if view.resource is not None else None, target)
 
 
-def _refusal(reads: Reads, route: Key, target: Key, group: str) -> str:
+def _refusal(reads: Reads, referrer: Referrer, target: Key, group: str) -> str:
+    route = referrer.route
     if target.kind == XBackend.kind and target.namespace != route.namespace:
         return f"{route} may not refer to {target}: an XBackend serves routes of its own namespace only"
+    if not referrer.grants:
+        return ""
     return "" if is_permitted(reads, route, GATEWAY_GROUP, target, group) else missing_grant(route, target)
 
 

@@ -1,7 +1,7 @@
 """Which objects refer to which: the look-ups that translation needs beyond "the object of this name".
 
 Owns the reverse references: EndpointSlices of a Service, policies that target a Service, grants of
-a namespace, ListenerSets of a Gateway. Must not judge whether a reference is valid.
+a namespace, ListenerSets of a Gateway, routes of a Service. Must not judge whether a reference is valid.
 """
 
 from __future__ import annotations
@@ -13,10 +13,17 @@ from controller.resources import (
     AuthorizationPolicy,
     BackendTLSPolicy,
     EndpointSlice,
+    GRPCRoute,
+    HTTPRoute,
     IngressClass,
     ListenerSet,
+    LocalPolicyTargetReferenceWithSectionName,
+    ParentReference,
     ReferenceGrant,
     Resource,
+    TCPRoute,
+    TLSRoute,
+    UDPRoute,
 )
 from controller.store import Key
 
@@ -33,6 +40,9 @@ SETS = "sets"
 AUTHORIZATIONS = "authorizations"
 """AuthorizationPolicies by namespace."""
 
+PARENT_SERVICES = "parent-services"
+"""Routes by the Services (namespace, name) that they name as parents."""
+
 INGRESS_CLASSES = "ingress-classes"
 """All IngressClasses, under the empty key."""
 
@@ -48,12 +58,12 @@ def entries_of(resource: Resource) -> Iterator[Entry]:
             if service:
                 yield SLICES, (namespace, service)
         case BackendTLSPolicy():
-            for target in resource.spec.target_refs:
-                if (target.group, target.kind) == ("", "Service"):
-                    yield POLICIES, (namespace, target.name)
+            yield from _targeted_services(namespace, resource.spec.target_refs)
         case ListenerSet():
             parent = resource.spec.parent_ref
             yield SETS, (parent.namespace or namespace, parent.name)
+        case HTTPRoute() | GRPCRoute() | TLSRoute() | TCPRoute() | UDPRoute():
+            yield from _parent_services(namespace, resource.spec.parent_refs)
         case IngressClass():
             yield INGRESS_CLASSES, ""
         case AuthorizationPolicy():
@@ -62,6 +72,20 @@ def entries_of(resource: Resource) -> Iterator[Entry]:
             yield GRANTS, namespace
         case _:
             return
+
+
+def _targeted_services(
+    namespace: str, references: Iterable[LocalPolicyTargetReferenceWithSectionName]
+) -> Iterator[Entry]:
+    for reference in references:
+        if (reference.group, reference.kind) == ("", "Service"):
+            yield POLICIES, (namespace, reference.name)
+
+
+def _parent_services(namespace: str, references: Iterable[ParentReference]) -> Iterator[Entry]:
+    for reference in references:
+        if (reference.group, reference.kind) == ("", "Service"):
+            yield PARENT_SERVICES, (reference.namespace or namespace, reference.name)
 
 
 class Indexes:

@@ -42,5 +42,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     external_names: bool = True
     """Services of type ExternalName are followed. In a cluster they can point anywhere (CVE-2021-25740)."""
     cluster_domain: str = "cluster.local"
+    mesh: bool = True
+    """Services can be parents of routes, which sidecars apply. Otherwise such parents are somebody else's."""
     root_namespace: str = "istio-system"
     """Policies about security in this namespace apply to all of them."""

@@ -5,49 +5,53 @@ Owns the ranks of the stages: a stage reads stages of lower rank only.
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, auto
 
 
 class Rank(IntEnum):
     """From what depends on objects alone to what depends on everything."""
 
-    CERTIFICATE = 0
-    TRUST_BUNDLE = 1
-    GATEWAY_CLASS = 2
-    INGRESS_CLASS = 3
-    PARSED_INGRESS = 4
+    CERTIFICATE = auto()
+    TRUST_BUNDLE = auto()
+    GATEWAY_CLASS = auto()
+    INGRESS_CLASS = auto()
+    PARSED_INGRESS = auto()
     """An Ingress by itself: its class, hosts, paths and certificates."""
-    LISTENER_SET = 5
+    LISTENER_SET = auto()
     """A ListenerSet by itself."""
-    AUTHORIZATION = 6
+    AUTHORIZATION = auto()
     """An AuthorizationPolicy by itself."""
-    PARSED_GATEWAY = 7
+    PARSED_GATEWAY = auto()
     """A Gateway by itself, with its ListenerSets: listeners, certificates, addresses, conflicts."""
-    WANTED_GATEWAY = 8
+    WANTED_GATEWAY = auto()
     """Keeps the Gateway of Ingresses in view, which may be implied."""
-    PORT = 9
+    PORT = auto()
     """Who gets a port that several Gateways of one table want."""
-    GATEWAY = 10
+    GATEWAY = auto()
     """A Gateway as it is served: what routes attach to, and its part of a table."""
-    PARENT = 11
+    PARENT = auto()
     """What routes see of a Gateway or ListenerSet: a rotated certificate does not reach them."""
-    INGRESS_GATEWAY = 12
+    INGRESS_GATEWAY = auto()
     """What Ingresses see of their Gateway."""
-    INGRESS_TLS = 13
+    INGRESS_TLS = auto()
     """A host that Ingresses have served over TLS."""
-    TLS_POLICY = 14
-    ENDPOINTS = 15
-    BACKEND = 16
-    ROUTE = 17
-    INGRESS = 18
-    PLACEMENT = 19
+    TLS_POLICY = auto()
+    ENDPOINTS = auto()
+    BACKEND = auto()
+    MESH_ROUTE = auto()
+    """A route as its parents see it that are Services."""
+    SERVICE_ROUTES = auto()
+    """The routes of a port of a Service."""
+    ROUTE = auto()
+    INGRESS = auto()
+    PLACEMENT = auto()
     """A backend in a table that has a route to it."""
-    GATEWAY_STATUS = 20
-    LISTENER_SET_STATUS = 21
-    INGRESS_STATUS = 22
-    TLS_POLICY_STATUS = 23
-    XBACKEND_STATUS = 24
-    GATEWAY_CLASS_STATUS = 25
-    AUTHORIZATION_NOTICES = 26
-    INFRASTRUCTURE = 27
+    GATEWAY_STATUS = auto()
+    LISTENER_SET_STATUS = auto()
+    INGRESS_STATUS = auto()
+    TLS_POLICY_STATUS = auto()
+    XBACKEND_STATUS = auto()
+    GATEWAY_CLASS_STATUS = auto()
+    AUTHORIZATION_NOTICES = auto()
+    INFRASTRUCTURE = auto()
     """What is provisioned for a Gateway."""

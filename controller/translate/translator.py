@@ -43,9 +43,12 @@ from controller.translate.ingress_status import INGRESS_STATUS
 from controller.translate.ingress_tls import INGRESS_TLS, TLS_HOSTS
 from controller.translate.listener_set import LISTENER_SET
 from controller.translate.listener_set_status import LISTENER_SET_STATUS
+from controller.translate.mesh_route import MESH_ROUTE
 from controller.translate.options import STANDALONE_TABLE, Options
 from controller.translate.parent import PARENT
-from controller.translate.route import ROUTE, ROUTES
+from controller.translate.route import ROUTE
+from controller.translate.route_rules import ROUTES
+from controller.translate.service_routes import SERVICE_ROUTES
 from controller.translate.statuses import Status
 from controller.translate.tables import Change, Tables
 from controller.translate.xbackend import XBACKEND_STATUS
@@ -69,6 +72,8 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     TLS_POLICY,
     ENDPOINTS,
     BACKEND,
+    MESH_ROUTE,
+    SERVICE_ROUTES,
     ROUTE,
     INGRESS,
     PLACEMENT,

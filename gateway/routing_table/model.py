@@ -61,10 +61,22 @@ class Limits(Struct):
     """Most of a body queued for one slow mirror before that mirror alone is abandoned."""
 
 
+class Workload(Struct):
+    """Who a data plane that stands beside an application is, as telemetry names it."""
+
+    name: str
+    namespace: str
+    canonical_service: str = ""
+    canonical_revision: str = ""
+    cluster: str = ""
+
+
 class Gateway(Struct):
     """Settings shared by the listeners of one Gateway. ``key``: ``namespace/name``."""
 
     key: str
+    workload: Workload | None = None
+    """Set where the data plane serves one workload, as a sidecar does."""
     trusted_hops: int = 0
     """Trusted proxies in front. 0: nobody's ``X-Forwarded-*`` or ``Forwarded`` is believed."""
     access_log: bool = True
@@ -99,11 +111,44 @@ class Egress(Struct):
     """``address:port`` of the servers that resolve names, in order; none means the system's resolver."""
 
 
+class Captured(Struct):
+    """The listener takes connections that were redirected to its socket, by the destination they had before.
+
+    Of the listeners of one socket the most specific takes a connection: address and port, then address with any
+    port, then port with any address, then every destination. The original destination is what the kernel kept of the
+    redirect; a connection that was not redirected was meant for the socket itself.
+    """
+
+    addresses: tuple[str, ...] = ()
+    """IP addresses; none means every one."""
+    any_port: bool = False
+    """Otherwise the original port must be the listener's ``port``."""
+
+
+class MeshServer(Struct):
+    """The listener stands before a workload of the mesh, and ends mutual TLS with the gateway's own identity.
+
+    The first bytes of a connection tell. ``STRICT``: mutual TLS, or the connection is closed. ``PERMISSIVE``: TLS that
+    offers one of the mesh's protocols by ALPN (``istio``, ``istio-h2``, ``istio-http/1.1``) is mutual TLS; plaintext is
+    served; other TLS is carried to the workload as it is where the listener's protocol is TCP, and refused elsewhere.
+    ``DISABLE``: plaintext is served, TLS is carried or refused in the same way. What came through a tunnel (``HBONE``)
+    of a verified peer counts as mutual TLS in every mode.
+
+    Traffic of such a listener is reported by its destination; others are reported by their source.
+    """
+
+    mode: Literal["STRICT", "PERMISSIVE", "DISABLE"] = "PERMISSIVE"
+
+
 class Listener(Struct):
     """One listener of a Gateway. ``key``: ``namespace/gateway/listener``.
 
     ``HTTPS`` and ``TLS`` listeners with different hostnames may share one port: the server name that the
-    client asks for chooses. A UDP listener has its ports to itself, beside those of TCP.
+    client asks for chooses. A UDP listener has its ports to itself, beside those of TCP. Captured listeners share a
+    socket by original destination, whatever their protocols, and only with each other.
+
+    ``HBONE`` takes mutual TLS with the gateway's own identity, and in it HTTP/2 with CONNECT requests alone. The
+    authority of each is the original destination of the connection that it carries.
     """
 
     key: str
@@ -114,7 +159,7 @@ class Listener(Struct):
     """Port that clients dial: what redirects and port matches use."""
     bind_port: int
     """Port the process binds; differs from ``port`` only behind a port mapping."""
-    protocol: Literal["HTTP", "HTTPS", "TLS", "TCP", "UDP"]
+    protocol: Literal["HTTP", "HTTPS", "TLS", "TCP", "UDP", "HBONE"]
     hostname: str = ""
     """Lower case; empty means every host; ``*.example.com`` matches one or more labels. None for TCP and UDP."""
     certificates: tuple[str, ...] = ()
@@ -125,7 +170,15 @@ class Listener(Struct):
     """Only where the listener terminates TLS."""
     authorization: tuple[str, ...] = ()
     """Keys of the authorization policies that decide about its requests and connections. One that is not in the
-    table, because it was refused, is no reason to refuse the listener: everything is denied until it is there."""
+    table, because it was refused, is no reason to refuse the listener: everything is denied until it is there.
+    None for HBONE: the captured listeners behind it decide."""
+    captured: Captured | None = None
+    """Only for HTTP, HTTPS, TLS and TCP."""
+    mesh: MeshServer | None = None
+    """Only for HTTP and TCP."""
+    inner: str = ""
+    """Only for HBONE, and always there: ``address:bind_port`` of the socket whose captured listeners take what the
+    tunnels carry (an IPv6 address in brackets)."""
     egress: Egress | None = None
 
 
@@ -528,13 +581,38 @@ class Backend(Struct):
     tls: BackendTLS | None = None
     destination: Destination = Destination()
     failure: Failure | None = None
+    mesh_server_name: str = ""
+    """SNI towards endpoints of the mesh that are reached without tunnel, as in
+    ``outbound_.80_._.cart.shop.svc.cluster.local``. Empty: none is sent."""
+    original_destination: bool = False
+    """Traffic goes on to where its connection was going before it was captured; endpoints are not looked at, and there
+    is no TLS of the gateway's own. Through a listener that is not captured such a backend cannot be reached (503)."""
+
+
+class Peer(Struct):
+    """An endpoint that is in the mesh: reached by mutual TLS with the gateway's own identity.
+
+    It is verified by the gateway's trust bundle, and its certificate must hold exactly one URI,
+    ``spiffe://`` and ``identity``. TLS of the backend itself goes before it.
+    """
+
+    identity: str
+    """``trust-domain/ns/namespace/sa/service-account``."""
+    tunnel: Literal["", "HBONE"] = ""
+    """Empty: TLS on the endpoint's own port, as Istio's sidecars take it. ``HBONE``: a CONNECT tunnel."""
+    tunnel_address: str = ""
+    """``address:port`` that takes the tunnel (an IPv6 address in brackets); empty: port 15008 of the endpoint's
+    address."""
+    workload: str = ""
+    """``namespace/name`` for telemetry, or empty."""
 
 
 class Endpoint(Struct):
-    """``address`` is an IP address, or a DNS name that the gateway resolves."""
+    """``address`` is an IP address, or a DNS name that the gateway resolves; behind a tunnel, an IP address."""
 
     address: str
     port: int
+    peer: Peer | None = None
 
 
 class Endpoints(Struct):

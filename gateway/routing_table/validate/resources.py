@@ -23,6 +23,7 @@ from gateway.routing_table.model import (
 )
 from gateway.routing_table.validate.authorization import authorization_policy
 from gateway.routing_table.validate.egress import egress_listener, egress_policy
+from gateway.routing_table.validate.mesh import mesh_listener, peer, workload
 from gateway.routing_table.validate.names import (
     Problems,
     at,
@@ -71,8 +72,7 @@ def _problems(resource: Judged) -> Iterator[str]:
         case Backend():
             yield from _backend(resource)
         case Gateway():
-            yield from at("trusted_hops", bounded(resource.trusted_hops, _MAX_TRUSTED_HOPS, "hops"))
-            yield from at("limits", _limits(resource.limits))
+            yield from _gateway(resource)
         case AuthorizationPolicy():
             yield from authorization_policy(resource)
         case EgressPolicy():
@@ -85,10 +85,19 @@ def _problems(resource: Judged) -> Iterator[str]:
             assert_never(resource)
 
 
+def _gateway(gateway: Gateway) -> Problems:
+    yield from at("trusted_hops", bounded(gateway.trusted_hops, _MAX_TRUSTED_HOPS, "hops"))
+    yield from at("limits", _limits(gateway.limits))
+    if gateway.workload is not None:
+        yield from at("workload", workload(gateway.workload))
+
+
 def _endpoint(endpoint: Endpoint) -> Problems:
     yield from at("port", port(endpoint.port))
     if not is_ip_address(endpoint.address):
         yield from at("address", hostname(endpoint.address))
+    if endpoint.peer is not None:
+        yield from at("peer", peer(endpoint.peer, endpoint.address))
 
 
 def _backend(backend: Backend) -> Problems:
@@ -96,6 +105,10 @@ def _backend(backend: Backend) -> Problems:
         yield from at("failure", failure(backend.failure))
     if backend.tls is not None:
         yield from at("tls", _backend_tls(backend.tls))
+    if backend.mesh_server_name:
+        yield from at("mesh_server_name", hostname(backend.mesh_server_name))
+    if backend.original_destination and backend.tls is not None:
+        yield "tls: what goes on to its original destination goes as it came; leave it out"
 
 
 def _backend_tls(tls: BackendTLS) -> Problems:
@@ -134,7 +147,7 @@ def _listener(listener: Listener) -> Problems:
     if listener.hostname:
         yield from at("hostname", pattern_hostname(listener.hostname))
     yield from at("certificates", bounded(len(listener.certificates), _MAX_REFERENCES, "certificates"))
-    if listener.hostname and listener.protocol in ("TCP", "UDP"):
+    if listener.hostname and listener.protocol in ("TCP", "UDP", "HBONE"):
         yield f"hostname: a {listener.protocol} listener sees no hostname; leave it empty"
     if listener.tls_mode == "Passthrough" and listener.protocol != "TLS":
         yield "tls_mode: only a TLS listener passes through; make the protocol TLS or the mode Terminate"
@@ -148,6 +161,7 @@ def _listener(listener: Listener) -> Problems:
         yield from at("egress", egress_listener(listener.egress, listener))
     if listener.client_validation is not None:
         yield from at("client_validation", _client_validation(listener.client_validation, terminates))
+    yield from mesh_listener(listener)
 
 
 def _client_validation(validation: ClientValidation, terminates: bool) -> Problems:

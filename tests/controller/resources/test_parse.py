@@ -255,7 +255,7 @@ def test_kinds_that_one_expects_to_be_served_and_are_not_are_a_warning(kind: str
 
 @pytest.mark.parametrize(
     ("api_version", "kind"),
-    [("apps/v1", "Deployment"), ("v1", "Pod"), ("batch/v1", "Job"), ("example.com/v1", "Teapot")],
+    [("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("batch/v1", "Job"), ("example.com/v1", "Teapot")],
 )
 def test_kinds_that_are_none_of_a_gateway_s_business_are_a_notice(api_version: str, kind: str) -> None:
     result = parse({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}})

@@ -278,6 +278,12 @@ def test_a_report_shows_objects_parts_conditions_and_versions() -> None:
     assert "Conflicted" not in styled
 
 
+def test_a_gateway_that_knows_only_what_it_holds_is_shown_with_that() -> None:
+    report = StatusReport(gateways=(GatewayVersion(name="edge-0", version="ab12"),))
+    assert written(lambda writer: write_report(writer, report)) == "gateway edge-0 holds vab12\n"
+    assert "●" in written(lambda writer: write_report(writer, report), styled=True)
+
+
 def test_the_verdict_counts_errors_and_warnings() -> None:
     warning = Problem(message="a field is unknown", severity="warning")
     both = StatusReport(problems=(PROBLEM, PROBLEM, warning))

@@ -29,7 +29,8 @@ impl Scheme {
 }
 
 /// A request's head. `authority` is `Host` or `:authority`, port included, as it was received;
-/// `target` is the origin form in its one spelling: path and query, starting with `/` (or `*` for OPTIONS).
+/// `target` is the origin form in its one spelling: path and query, starting with `/` (or `*` for OPTIONS, and empty for CONNECT,
+/// which only those see who asked the codec for tunnels).
 ///
 /// Invariant: `headers` holds neither `host` nor any pseudo-header; encoders write the authority.
 #[derive(Clone, Debug)]

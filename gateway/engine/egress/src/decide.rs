@@ -255,7 +255,8 @@ fn unmet(policy: &Policy, rule: &Rule, target: &Target, request: &Request<'_>) -
                 let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
                 path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             };
-            (!target.path_prefixes.is_empty() && !target.path_prefixes.iter().any(|prefix| covers(prefix))).then_some("path_prefixes")
+            (!target.path_prefixes.is_empty() && !target.path_prefixes.iter().any(|prefix| covers(prefix)))
+                .then_some("path_prefixes")
         }
         // Requests are not seen: who is to allow some of them allows none, and who is to forbid some forbids all.
         Protocol::Tunnel | Protocol::Tls if denies => None,

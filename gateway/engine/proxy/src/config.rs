@@ -115,7 +115,7 @@ fn socket_plans(router: &Router, table: &Table) -> Vec<SocketPlan> {
 }
 
 fn default_gateway() -> Gateway {
-    Gateway { key: String::new(), trusted_hops: 0, access_log: true, limits: Limits::default() }
+    Gateway { key: String::new(), workload: None, trusted_hops: 0, access_log: true, limits: Limits::default() }
 }
 
 /// The socket a URL points at: by scheme, then bound port, then the port clients dial.

@@ -61,7 +61,7 @@ fn carries(protocol: ListenerProtocol, kind: RouteKind) -> bool {
         ListenerProtocol::Tls => matches!(kind, RouteKind::Tls | RouteKind::Tcp),
         ListenerProtocol::Tcp => kind == RouteKind::Tcp,
         ListenerProtocol::Udp => kind == RouteKind::Udp,
-        ListenerProtocol::Http | ListenerProtocol::Https => false,
+        ListenerProtocol::Http | ListenerProtocol::Https | ListenerProtocol::Hbone => false,
     }
 }
 

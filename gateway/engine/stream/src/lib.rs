@@ -15,7 +15,7 @@ mod tunnel;
 pub use dispatch::{Downstream, ReceivedResponse, ResponseOptions, Upstream};
 pub use error::{StreamError, StreamErrorKind};
 pub use http1::{Http1, Preface};
-pub use http2::{Http2Client, Http2Exchange, Http2Options, Http2Request, Http2Server, connect};
+pub use http2::{Http2Client, Http2Exchange, Http2Options, Http2Request, Http2Server, Http2Tunnel, connect};
 pub use sekisho_codec::BodyKind;
 pub use sekisho_codec::http2::Reason;
 pub use tunnel::{Side, Tunnel};

@@ -56,8 +56,23 @@ impl Default for Limits {
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+pub struct Workload {
+    pub name: String,
+    pub namespace: String,
+    #[serde(default)]
+    pub canonical_service: String,
+    #[serde(default)]
+    pub canonical_revision: String,
+    #[serde(default)]
+    pub cluster: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Gateway {
     pub key: String,
+    #[serde(default)]
+    pub workload: Option<Workload>,
     #[serde(default)]
     pub trusted_hops: u32,
     #[serde(default = "yes")]
@@ -78,6 +93,8 @@ pub enum ListenerProtocol {
     Tcp,
     #[serde(rename = "UDP")]
     Udp,
+    #[serde(rename = "HBONE")]
+    Hbone,
 }
 
 impl ListenerProtocol {
@@ -85,7 +102,7 @@ impl ListenerProtocol {
     pub fn takes_requests(self) -> bool {
         match self {
             Self::Http | Self::Https => true,
-            Self::Tls | Self::Tcp | Self::Udp => false,
+            Self::Tls | Self::Tcp | Self::Udp | Self::Hbone => false,
         }
     }
 
@@ -96,6 +113,7 @@ impl ListenerProtocol {
             Self::Tls => "TLS",
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
+            Self::Hbone => "HBONE",
         }
     }
 }
@@ -136,6 +154,34 @@ pub struct Listener {
     pub authorization: Vec<String>,
     #[serde(default)]
     pub egress: Option<Egress>,
+    #[serde(default)]
+    pub captured: Option<Captured>,
+    #[serde(default)]
+    pub mesh: Option<MeshServer>,
+    #[serde(default)]
+    pub inner: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Captured {
+    pub addresses: Vec<IpAddr>,
+    pub any_port: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum MeshMode {
+    Strict,
+    #[default]
+    Permissive,
+    Disable,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MeshServer {
+    pub mode: MeshMode,
 }
 
 impl Listener {
@@ -144,7 +190,7 @@ impl Listener {
         match self.protocol {
             ListenerProtocol::Https => true,
             ListenerProtocol::Tls => self.tls_mode == TlsMode::Terminate,
-            ListenerProtocol::Http | ListenerProtocol::Tcp | ListenerProtocol::Udp => false,
+            ListenerProtocol::Http | ListenerProtocol::Tcp | ListenerProtocol::Udp | ListenerProtocol::Hbone => false,
         }
     }
 }
@@ -671,6 +717,46 @@ pub struct Backend {
     pub destination: Destination,
     #[serde(default)]
     pub failure: Option<Failure>,
+    #[serde(default)]
+    pub mesh_server_name: String,
+    #[serde(default)]
+    pub original_destination: bool,
+}
+
+impl Backend {
+    /// One of which nothing but this is configured.
+    pub fn new(key: impl Into<String>, protocol: BackendProtocol, tls: Option<BackendTls>) -> Self {
+        Self {
+            key: key.into(),
+            protocol,
+            tls,
+            destination: Destination::default(),
+            failure: None,
+            mesh_server_name: String::new(),
+            original_destination: false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+pub enum PeerTunnel {
+    #[default]
+    #[serde(rename = "")]
+    None,
+    #[serde(rename = "HBONE")]
+    Hbone,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    pub identity: String,
+    #[serde(default)]
+    pub tunnel: PeerTunnel,
+    #[serde(default)]
+    pub tunnel_address: String,
+    #[serde(default)]
+    pub workload: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
@@ -678,6 +764,15 @@ pub struct Backend {
 pub struct Endpoint {
     pub address: String,
     pub port: u16,
+    #[serde(default)]
+    pub peer: Option<Peer>,
+}
+
+impl Endpoint {
+    /// One outside the mesh.
+    pub fn new(address: impl Into<String>, port: u16) -> Self {
+        Self { address: address.into(), port, peer: None }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]

@@ -5,6 +5,7 @@
 //! resource [`crate::validate`]'s.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -252,32 +253,60 @@ impl<'a> Change<'a> {
 
 #[derive(Default)]
 struct SocketOwners<'a> {
-    sockets: HashMap<(std::net::IpAddr, u16, bool), &'a Listener>,
-    hostnames: HashMap<(std::net::IpAddr, u16, bool, &'a str), &'a Listener>,
+    sockets: HashMap<SocketKey, &'a Listener>,
+    /// Captured listeners, by each original destination that they take.
+    destinations: HashMap<(SocketKey, CapturedKey), &'a Listener>,
+    hostnames: HashMap<(SocketKey, Option<CapturedKey>, &'a str), &'a Listener>,
 }
+
+/// Address, port, and whether it is for datagrams.
+type SocketKey = (IpAddr, u16, bool);
+/// Original address and port, each of them `None` for any.
+type CapturedKey = (Option<IpAddr>, Option<u16>);
 
 impl<'a> SocketOwners<'a> {
     /// Why `listener` cannot have its place, or `None` once it has it.
     fn claim(&mut self, listener: &'a Listener) -> Option<String> {
-        let (address, port) = (listener.address, listener.bind_port);
-        let datagrams = listener.protocol == ListenerProtocol::Udp;
-        let first = self.sockets.entry((address, port, datagrams)).or_insert(listener);
-        let by_server_name = begins_with_tls(listener.protocol) && !is_transparent(first) && !is_transparent(listener);
-        if way(first) != way(listener) && !by_server_name {
+        let socket = (listener.address, listener.bind_port, listener.protocol == ListenerProtocol::Udp);
+        let (address, port, _) = socket;
+        let first = *self.sockets.entry(socket).or_insert(listener);
+        if let Some(refusal) = goes_another_way(first, listener) {
+            return Some(refusal);
+        }
+        if first.captured.is_some() != listener.captured.is_some() {
             return Some(format!(
-                "egress: listener `{}` is {} on {address} port {port} already; use another port",
-                first.key,
-                first.egress.as_ref().map_or("no way out", |egress| egress.way.as_str()),
+                "captured: listener `{}` has {address} port {port}, and captured listeners share a socket only with \
+                 each other; use another port",
+                first.key
             ));
         }
-        if !share_a_socket(first.protocol, listener.protocol) {
-            return Some(format!(
-                "protocol: listener `{}` speaks {} on {address} port {port} already; use another port",
-                first.key,
-                first.protocol.as_str()
-            ));
+        let Some(captured) = &listener.captured else {
+            return speaks_otherwise(first, listener).or_else(|| self.claim_hostname(socket, None, listener));
+        };
+        let port = (!captured.any_port).then_some(listener.port);
+        let every = [None];
+        let addresses = captured.addresses.iter().copied().map(Some);
+        let destinations = addresses.chain(every.into_iter().filter(|_| captured.addresses.is_empty()));
+        let keys: Vec<CapturedKey> = destinations.map(|address| (address, port)).collect();
+        for key in keys {
+            let first = *self.destinations.entry((socket, key)).or_insert(listener);
+            let same = first.captured.as_ref() == Some(captured);
+            let refusal = if same { speaks_otherwise(first, listener) } else { Some(takes_already(first)) };
+            if let Some(refusal) = refusal.or_else(|| self.claim_hostname(socket, Some(key), listener)) {
+                return Some(refusal);
+            }
         }
-        let owner = self.hostnames.entry((address, port, datagrams, &listener.hostname)).or_insert(listener);
+        None
+    }
+
+    fn claim_hostname(
+        &mut self,
+        socket: SocketKey,
+        captured: Option<CapturedKey>,
+        listener: &'a Listener,
+    ) -> Option<String> {
+        let owner = self.hostnames.entry((socket, captured, &listener.hostname)).or_insert(listener);
+        let (address, port, _) = socket;
         (owner.key != listener.key).then(|| {
             let hostname = if listener.hostname.is_empty() { "every hostname" } else { &listener.hostname };
             format!(
@@ -286,6 +315,37 @@ impl<'a> SocketOwners<'a> {
             )
         })
     }
+}
+
+fn goes_another_way(first: &Listener, listener: &Listener) -> Option<String> {
+    let by_server_name = begins_with_tls(listener.protocol) && !is_transparent(first) && !is_transparent(listener);
+    (way(first) != way(listener) && !by_server_name).then(|| {
+        format!(
+            "egress: listener `{}` is {} on {} port {} already; use another port",
+            first.key,
+            first.egress.as_ref().map_or("no way out", |egress| egress.way.as_str()),
+            listener.address,
+            listener.bind_port
+        )
+    })
+}
+
+fn speaks_otherwise(first: &Listener, listener: &Listener) -> Option<String> {
+    let refused = !share_a_socket(first.protocol, listener.protocol) || first.mesh != listener.mesh;
+    refused.then(|| {
+        let what = if first.protocol == listener.protocol { "mesh" } else { "protocol" };
+        format!(
+            "{what}: listener `{}` speaks {} on {} port {} already; use another port",
+            first.key,
+            first.protocol.as_str(),
+            listener.address,
+            listener.bind_port
+        )
+    })
+}
+
+fn takes_already(first: &Listener) -> String {
+    format!("captured: listener `{}` takes one of its destinations already; name other addresses or ports", first.key)
 }
 
 /// Where TLS comes first, the server name tells whose connection it is.

@@ -6,6 +6,7 @@
 mod authorization;
 mod egress;
 mod filter;
+mod mesh;
 mod name;
 mod route;
 
@@ -94,7 +95,8 @@ fn endpoints(endpoints: &Endpoints) -> Verdict {
         match endpoint.address.parse::<IpAddr>() {
             Ok(_) => Ok(()),
             Err(_) => at("address", hostname(&endpoint.address)),
-        }
+        }?;
+        endpoint.peer.as_ref().map_or(Ok(()), |peer| at("peer", mesh::peer(peer, &endpoint.address)))
     })
 }
 
@@ -102,6 +104,12 @@ fn backend(backend: &Backend) -> Verdict {
     at("key", key(&backend.key))?;
     if let Some(failure) = &backend.failure {
         at("failure", route::failure(failure))?;
+    }
+    if !backend.mesh_server_name.is_empty() {
+        at("mesh_server_name", hostname(&backend.mesh_server_name))?;
+    }
+    if backend.original_destination && backend.tls.is_some() {
+        return at("tls", problem("what goes on to its original destination goes as it came; leave it out"));
     }
     backend.tls.as_ref().map_or(Ok(()), |tls| at("tls", backend_tls(tls)))
 }
@@ -122,6 +130,9 @@ fn backend_tls(tls: &BackendTls) -> Verdict {
 fn gateway(gateway: &Gateway) -> Verdict {
     at("key", key(&gateway.key))?;
     at("trusted_hops", bounded(gateway.trusted_hops as usize, MAX_TRUSTED_HOPS as usize, "hops"))?;
+    if let Some(workload) = &gateway.workload {
+        at("workload", mesh::workload(workload))?;
+    }
     at("limits", limits(&gateway.limits))
 }
 
@@ -176,7 +187,9 @@ fn listener(listener: &Listener) -> Verdict {
         at("hostname", pattern_hostname(&listener.hostname))?;
     }
     at("certificates", bounded(listener.certificates.len(), MAX_REFERENCES, "certificates"))?;
-    if !listener.hostname.is_empty() && matches!(listener.protocol, ListenerProtocol::Tcp | ListenerProtocol::Udp) {
+    let sees_none =
+        matches!(listener.protocol, ListenerProtocol::Tcp | ListenerProtocol::Udp | ListenerProtocol::Hbone);
+    if !listener.hostname.is_empty() && sees_none {
         let text = format!("a {} listener sees no hostname; leave it empty", listener.protocol.as_str());
         return at("hostname", problem(text));
     }
@@ -199,6 +212,7 @@ fn listener(listener: &Listener) -> Verdict {
     if let Some(egress) = &listener.egress {
         at("egress", egress::listener(egress, listener))?;
     }
+    mesh::listener(listener)?;
     let validation = listener.client_validation.as_ref();
     validation.map_or(Ok(()), |it| at("client_validation", client_validation(it, listener.terminates_tls())))
 }

@@ -110,7 +110,8 @@ impl RequestFields {
     }
 
     /// `scheme` is the connection's: what the client claims is not evidence. `ended`: no content follows.
-    pub fn finish(mut self, scheme: Scheme, ended: bool) -> Result<Request, Refusal> {
+    /// `takes_connect`: the request may ask for a tunnel.
+    pub fn finish(mut self, scheme: Scheme, ended: bool, takes_connect: bool) -> Result<Request, Refusal> {
         if let Some(text) = self.malformed {
             return Err(Refusal::Malformed(text));
         }
@@ -119,7 +120,10 @@ impl RequestFields {
         }
         let method = self.method.take().ok_or(Refusal::Malformed("a request without a method"))?;
         if method == Method::CONNECT {
-            return Err(Refusal::Answered(HeadError::Unsupported("CONNECT is not supported")));
+            if !takes_connect {
+                return Err(Refusal::Answered(HeadError::Unsupported("CONNECT is not supported")));
+            }
+            return self.finish_connect(scheme, ended);
         }
         let path = self.path.take().filter(|path| !path.is_empty() && self.scheme);
         let path = path.ok_or(Refusal::Malformed("a request without a scheme or a path"))?;
@@ -137,6 +141,21 @@ impl RequestFields {
         let expect_continue = self.expect_continue && !kind.is_empty();
         let head = RequestHead { method, scheme, authority, target, version: Version::HTTP_2, headers: self.headers };
         Ok(Request { head, kind, expect_continue })
+    }
+
+    /// A tunnel has an authority, and neither scheme nor path (RFC 9113, 8.5). Its target is empty.
+    fn finish_connect(mut self, scheme: Scheme, ended: bool) -> Result<Request, Refusal> {
+        if self.scheme || self.path.is_some() {
+            return Err(Refusal::Malformed("a CONNECT request with a scheme or a path"));
+        }
+        if self.authority.is_none() || self.length.is_some() {
+            return Err(Refusal::Malformed("a CONNECT request without an authority, or with a length"));
+        }
+        let authority = self.take_authority().map_err(Refusal::Answered)?;
+        let kind = if ended { BodyKind::Empty } else { BodyKind::Unknown };
+        let (method, target, version) = (Method::CONNECT, Bytes::new(), Version::HTTP_2);
+        let head = RequestHead { method, scheme, authority, target, version, headers: self.headers };
+        Ok(Request { head, kind, expect_continue: false })
     }
 
     fn take_authority(&mut self) -> Result<HeaderValue, HeadError> {

@@ -1,8 +1,8 @@
 //! Writing heads and trailers as frames.
 
 use bytes::BytesMut;
-use http::StatusCode;
 use http::header::CONTENT_LENGTH;
+use http::{Method, StatusCode};
 
 use super::frame::{HEAD, finish_headers};
 use super::hpack::Encoder;
@@ -18,9 +18,15 @@ pub(super) struct Place {
 pub(super) fn request(head: &RequestHead, kind: BodyKind, place: Place, encoder: &mut Encoder, out: &mut BytesMut) {
     block(place, encoder, out, |encoder, out| {
         encoder.method(&head.method, out);
-        encoder.scheme(head.scheme, out);
+        // A tunnel has neither scheme nor path (RFC 9113, 8.5).
+        let tunnel = head.method == Method::CONNECT;
+        if !tunnel {
+            encoder.scheme(head.scheme, out);
+        }
         encoder.authority(head.authority.as_bytes(), out);
-        path(&head.target, encoder, out);
+        if !tunnel {
+            path(&head.target, encoder, out);
+        }
         if let BodyKind::Length(length) = kind {
             encoder.content_length(length, out);
         }

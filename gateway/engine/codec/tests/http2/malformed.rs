@@ -1,5 +1,7 @@
 //! What the rules forbid: a mistake on a stream costs the stream, one on the connection the connection.
 
+use sekisho_codec::http2::Limits;
+
 use crate::support::*;
 
 const REQUEST_FAULTS: &[(&str, &[u8], Fields)] = &[
@@ -143,5 +145,27 @@ fn random_frames_never_break_the_reader() {
             side.connection.release(accepted.stream);
         }
         assert!(side.connection.outgoing().len() < 4096);
+    }
+}
+
+/// RFC 9113, 8.5.
+#[test]
+fn a_tunnel_has_an_authority_and_neither_scheme_nor_path() {
+    let limits = Limits { takes_connect: true, ..LIMITS };
+    let method = b"\x42\x07CONNECT";
+    let authority = b"\x41\x0410:8";
+    let mut side = server_with(limits);
+    assert!(side.answers(&headers(1, 0, &[&method[..], authority].concat())).is_empty());
+    let accepted = side.accepts();
+    assert_eq!((accepted.head.method.as_str(), accepted.head.target_str()), ("CONNECT", ""));
+    assert_eq!(accepted.head.authority, "10:8");
+    for (what, block) in [
+        ("no authority", method.to_vec()),
+        ("a scheme", [&method[..], b"\x86", authority].concat()),
+        ("a path", [&method[..], b"\x84", authority].concat()),
+        ("a length", [&method[..], authority, b"\x5c\x011"].concat()),
+    ] {
+        let mut side = server_with(limits);
+        assert_eq!(side.answers(&headers(1, 0, &block)), ["RST_STREAM 1 PROTOCOL_ERROR"], "{what}");
     }
 }

@@ -14,6 +14,7 @@ pub const LIMITS: Limits = Limits {
     max_header_list_size: 16_384,
     max_send_buffer: 64 * 1024,
     max_resets: 20,
+    takes_connect: false,
     clock: Instant::now,
 };
 

@@ -17,7 +17,7 @@ mod retry;
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, EXPECT, HeaderName, HeaderValue};
@@ -262,7 +262,7 @@ impl Exchange<'_> {
         self.request_deadline = None;
         self.activity = Activity::new(Instant::now());
         self.record.answered(reply.status, reply.reason);
-        let message = reply.message(&self.record.head.method, self.record.grpc);
+        let message = reply.message(&self.record.head.method, self.record.grpc, SystemTime::now());
         self.record.grpc_status = message.grpc_status;
         if message.grpc_status.is_some() {
             self.record.status = message.head.status.as_u16();

@@ -1,7 +1,9 @@
 //! The gateway's own answers: errors, redirects and preflights. Errors become responses here alone.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, DATE, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use sekisho_codec::{Headers, ResponseHead};
 use sekisho_stream::BodyKind;
@@ -22,9 +24,12 @@ impl Reply {
         Self { status, reason, headers: Headers::default() }
     }
 
-    /// The message to send. A gRPC client gets its status in a head without content, as the gRPC
-    /// protocol has it ("Trailers-Only"), and HTTP status 200.
-    pub fn message(mut self, method: &Method, grpc: bool) -> Message {
+    /// The message to send, with its date (RFC 9110, section 6.6.1: here the gateway is the origin). A gRPC client gets
+    /// its status in a head without content, as the gRPC protocol has it ("Trailers-Only"), and HTTP status 200.
+    pub fn message(mut self, method: &Method, grpc: bool, now: SystemTime) -> Message {
+        if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
+            self.headers.set(DATE, date);
+        }
         if grpc && self.status.as_u16() >= 400 {
             let code = grpc_code(self.status, self.reason);
             self.headers.set(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -79,6 +84,21 @@ fn grpc_code(status: StatusCode, reason: Reason) -> u16 {
 mod tests {
     use super::*;
 
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    #[test]
+    fn every_answer_has_a_date() {
+        let redirect = Reply::new(StatusCode::FOUND, Reason::Redirect);
+        for (reply, grpc) in [
+            (redirect, false),
+            (Reply::new(StatusCode::NOT_FOUND, Reason::RouteNotFound), false),
+            (Reply::new(StatusCode::NOT_FOUND, Reason::RouteNotFound), true),
+        ] {
+            let message = reply.message(&Method::GET, grpc, NOW);
+            assert_eq!(message.head.headers.get(&DATE).expect("a date"), "Thu, 01 Jan 1970 00:00:00 GMT");
+        }
+    }
+
     #[test]
     fn a_grpc_client_gets_a_grpc_status_in_one_head() {
         for (status, reason, want) in [
@@ -90,7 +110,7 @@ mod tests {
             (403, Reason::AuthorizationUnavailable, "7"),
         ] {
             let status = StatusCode::from_u16(status).expect("status");
-            let message = Reply::new(status, reason).message(&Method::POST, true);
+            let message = Reply::new(status, reason).message(&Method::POST, true, NOW);
             assert_eq!(message.head.status, StatusCode::OK);
             assert_eq!(message.head.headers.get(&GRPC_STATUS).expect("status"), want);
             assert!(message.body.is_empty());
@@ -99,9 +119,9 @@ mod tests {
 
     #[test]
     fn an_error_says_its_code_and_a_head_request_gets_no_content() {
-        let message = Reply::new(StatusCode::NOT_FOUND, Reason::RouteNotFound).message(&Method::GET, false);
+        let message = Reply::new(StatusCode::NOT_FOUND, Reason::RouteNotFound).message(&Method::GET, false, NOW);
         assert!(message.body.starts_with(b"route_not_found: "));
-        let head = Reply::new(StatusCode::NOT_FOUND, Reason::RouteNotFound).message(&Method::HEAD, false);
+        let head = Reply::new(StatusCode::NOT_FOUND, Reason::RouteNotFound).message(&Method::HEAD, false, NOW);
         assert!(head.body.is_empty());
         assert!(matches!(head.kind, BodyKind::Length(length) if length == message.body.len() as u64));
     }

@@ -11,6 +11,7 @@ mod link;
 mod request;
 mod server;
 mod shared;
+mod tunnel;
 
 use std::time::Instant;
 
@@ -20,6 +21,7 @@ pub use client::{Http2Client, connect};
 pub use exchange::Http2Exchange;
 pub use request::Http2Request;
 pub use server::Http2Server;
+pub use tunnel::Http2Tunnel;
 
 /// A sender is not ready while this much of its content waits for room.
 const HIGH_WATER: usize = 32 * 1024;
@@ -35,6 +37,9 @@ pub struct Http2Options {
     pub max_send_buffer: usize,
     /// A client that cancels more streams than this within half a minute loses its connection.
     pub max_resets_per_connection: u32,
+    /// As a server: a CONNECT request is an exchange like others, which [`Http2Exchange::into_tunnel`] turns into bytes
+    /// both ways. Otherwise it is answered with 501.
+    pub takes_connect: bool,
 }
 
 impl Default for Http2Options {
@@ -46,6 +51,7 @@ impl Default for Http2Options {
             max_header_list_size: 64 * 1024,
             max_send_buffer: 64 * 1024,
             max_resets_per_connection: 200,
+            takes_connect: false,
         }
     }
 }
@@ -59,6 +65,7 @@ impl Http2Options {
             max_header_list_size: self.max_header_list_size,
             max_send_buffer: self.max_send_buffer,
             max_resets: self.max_resets_per_connection,
+            takes_connect: self.takes_connect,
             clock: Instant::now,
         }
     }

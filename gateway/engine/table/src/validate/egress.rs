@@ -38,6 +38,9 @@ pub fn listener(egress: &Egress, listener: &Listener) -> Verdict {
         let text = "names of redirected traffic are for the policies to judge; leave the listener's hostname empty";
         return at("way", problem(text));
     }
+    if listener.captured.is_some() || listener.mesh.is_some() {
+        return at("way", problem("a listener of the mesh is no way out; leave captured and mesh out"));
+    }
     if !listener.authorization.is_empty() {
         let text = "requests of a way out are for its egress policies to judge; name no authorization policies";
         return at("policies", problem(text));

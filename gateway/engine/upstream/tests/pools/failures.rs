@@ -161,7 +161,7 @@ impl Resolve for Answers {
 fn named_backend(answers: &Rc<Answers>, port: u16) -> Worker {
     let mut worker = Worker::with(UpstreamOptions { resolver: answers.clone(), ..UpstreamOptions::default() });
     worker.set("b", BackendProtocol::Http, None, &[]);
-    worker.set_endpoint_list("b", vec![Endpoint { address: "Backend.test".to_owned(), port }]);
+    worker.set_endpoint_list("b", vec![Endpoint::new("Backend.test", port)]);
     worker
 }
 
@@ -213,7 +213,7 @@ fn localhost_resolves_through_the_system() {
         let server = Server::start().await;
         let mut worker = Worker::new();
         worker.set("b", BackendProtocol::Http, None, &[]);
-        let endpoint = Endpoint { address: "localhost".to_owned(), port: server.address.port() };
+        let endpoint = Endpoint::new("localhost", server.address.port());
         worker.set_endpoint_list("b", vec![endpoint]);
         open(&worker.backend("b"), Want::Any).await;
     });

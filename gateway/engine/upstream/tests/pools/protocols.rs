@@ -75,6 +75,9 @@ async fn tls_backend() -> (Worker, tokio::sync::mpsc::UnboundedReceiver<bool>) {
         tls_mode: Default::default(),
         client_validation: None,
         authorization: Vec::new(),
+        captured: None,
+        mesh: None,
+        inner: String::new(),
     };
     let tls = ServerTls::build(&[&listener], &servers).expect("a server");
     let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");

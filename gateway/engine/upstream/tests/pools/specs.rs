@@ -2,25 +2,19 @@
 
 use std::sync::Arc;
 
-use sekisho_table::{Backend, BackendProtocol, BackendTls, Destination, Endpoint, Endpoints, Table, Touched};
+use sekisho_table::{Backend, BackendProtocol, BackendTls, Endpoint, Endpoints, Table, Touched};
 use sekisho_upstream::{BackendSpecs, Target, TransportSpec};
 
 use crate::certificates::{Authority, add_bundle};
 use crate::support::EVERYTHING;
 
 fn add(table: &mut Table, key: &str, tls: Option<BackendTls>) {
-    let backend = Backend {
-        key: key.to_owned(),
-        protocol: BackendProtocol::Http,
-        tls,
-        destination: Destination::default(),
-        failure: None,
-    };
+    let backend = Backend::new(key, BackendProtocol::Http, tls);
     table.backends.insert(key.to_owned(), Arc::new(backend));
 }
 
 fn add_endpoints(table: &mut Table, key: &str, addresses: &[&str]) {
-    let endpoints = addresses.iter().map(|address| Endpoint { address: (*address).to_owned(), port: 8080 }).collect();
+    let endpoints = addresses.iter().map(|address| Endpoint::new(*address, 8080)).collect();
     table.endpoints.insert(key.to_owned(), Arc::new(Endpoints { key: key.to_owned(), endpoints }));
 }
 

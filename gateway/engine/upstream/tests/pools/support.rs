@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sekisho_table::{Backend as TableBackend, BackendProtocol, BackendTls, Destination, Endpoint, Endpoints};
+use sekisho_table::{Backend as TableBackend, BackendProtocol, BackendTls, Endpoint, Endpoints};
 use sekisho_table::{Table, Touched};
 use sekisho_upstream::{Backend, BackendSpecs, Connection, Lease, OpenError, UpstreamOptions, Upstreams, Want};
 use tokio::io::AsyncReadExt;
@@ -55,8 +55,7 @@ impl Worker {
     }
 
     pub fn set(&mut self, key: &str, protocol: BackendProtocol, tls: Option<BackendTls>, endpoints: &[SocketAddr]) {
-        let backend =
-            TableBackend { key: key.to_owned(), protocol, tls, destination: Destination::default(), failure: None };
+        let backend = TableBackend::new(key, protocol, tls);
         self.table.backends.insert(key.to_owned(), Arc::new(backend));
         self.set_endpoints(key, endpoints);
     }
@@ -70,7 +69,7 @@ impl Worker {
     }
 
     pub fn set_endpoints(&mut self, key: &str, endpoints: &[SocketAddr]) {
-        let endpoints = endpoints.iter().map(|at| Endpoint { address: at.ip().to_string(), port: at.port() }).collect();
+        let endpoints = endpoints.iter().map(|at| Endpoint::new(at.ip().to_string(), at.port())).collect();
         self.set_endpoint_list(key, endpoints);
     }
 

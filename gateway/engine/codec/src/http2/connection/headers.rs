@@ -135,7 +135,7 @@ impl Connection {
         if self.active >= room || self.streams.len() >= 2 * room as usize + 16 {
             return Err(Fault::Stream(id, Reason::REFUSED_STREAM, "more streams than allowed"));
         }
-        let request = match fields.finish(scheme, start.end_stream) {
+        let request = match fields.finish(scheme, start.end_stream, self.limits.takes_connect) {
             Ok(request) => request,
             Err(Refusal::Malformed(text)) => return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR, text)),
             Err(Refusal::Answered(error)) => return Ok(self.answer_refused(start, error)?),

@@ -50,6 +50,8 @@ pub struct Limits {
     pub max_send_buffer: usize,
     /// Streams that a client may cancel within half a minute.
     pub max_resets: u32,
+    /// A client may ask for tunnels (RFC 9113, 8.5); otherwise a CONNECT request is answered with 501.
+    pub takes_connect: bool,
     pub clock: fn() -> Instant,
 }
 

@@ -326,7 +326,7 @@ class EgressLimits(Struct):
     duration_ms: int = 0
 
 
-class EgressRule(Struct):
+class EgressRule(Struct, kw_only=True):
     """Matches by one source (none: everybody) and one destination."""
 
     name: str

@@ -9,7 +9,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-from controller.resources import GATEWAY_GROUP, AuthorizationPolicy, Gateway, GatewayClass, PolicyTargetReference
+from controller.resources import (
+    GATEWAY_GROUP,
+    AuthorizationPolicy,
+    Gateway,
+    GatewayClass,
+    PolicyTargetReference,
+    Service,
+)
 from controller.store import Key
 from controller.translate.authorization import AUTHORIZATION, DRY_RUN_ANNOTATION, FALSE, TRUE
 from controller.translate.gateway import AUTHORIZED, Governed
@@ -64,7 +71,10 @@ def _of_selection(key: Key, resource: AuthorizationPolicy, governed: list[Govern
         if problem:
             yield f"the target {target.kind} {target.name} has no effect: {problem}"
     if not governed:
-        yield "it applies to no Gateway that is served here, so it has no effect: look at its namespace and selection"
+        yield (
+            "it applies to no Gateway and no workload with a sidecar that is served here, so it has no effect: look at"
+            " its namespace and selection"
+        )
 
 
 def _target_problem(key: Key, target: PolicyTargetReference, root: str) -> str:
@@ -75,8 +85,10 @@ def _target_problem(key: Key, target: PolicyTargetReference, root: str) -> str:
             return ""
         case (group, GatewayClass.kind) if group == GATEWAY_GROUP:
             return "" if key.namespace == root else f"only policies of the namespace {root} apply to a GatewayClass"
+        case ("", Service.kind):
+            return ""
         case _:
-            return "only a Gateway or a GatewayClass is served here"
+            return "only a Gateway, a GatewayClass or a Service is served here"
 
 
 def _of_listeners(policy: model.AuthorizationPolicy, governed: list[Governed]) -> Iterator[str]:

@@ -7,13 +7,16 @@ the others: the share is answered with 500.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+import msgspec
 
 from controller.resources import EXPERIMENTAL_GROUP, GATEWAY_GROUP, BackendObjectReference, Service, XBackend
 from controller.store import Key
 from controller.translate.backend_view import BackendId, BackendView, Transport, failing
 from controller.translate.conditions import ConditionReason, Problem
-from controller.translate.endpoints import ENDPOINTS
+from controller.translate.endpoints import ENDPOINTS, MESH_ENDPOINTS
 from controller.translate.graph import Published, Reads, Stage, TableResource
 from controller.translate.reference_grant import is_permitted, missing_grant
 from controller.translate.service_backend import service_backend, service_protocol
@@ -102,32 +105,53 @@ def _port(reads: Reads, target: Key, reference: BackendObjectReference) -> int |
 Place = tuple[str, BackendId]
 
 
-class _Placed(NamedTuple):
+class Placed(NamedTuple):
+    """A backend with its endpoints, as a table holds it."""
+
     view: BackendView
     endpoints: tuple[model.Endpoint, ...]
 
 
-def _place(place: Place, reads: Reads) -> _Placed:
-    _, backend = place
+def placed(reads: Reads, backend: BackendId) -> Placed:
+    """What a table needs that sends traffic to a backend."""
     view = reads.result(BACKEND, backend)
     if view.resource is None or view.resource.failure is not None:
-        return _Placed(view, ())
-    return _Placed(view, reads.result(ENDPOINTS, (backend.target, backend.port, service_protocol(backend.transport))))
+        return Placed(view, ())
+    target = (backend.target, backend.port, service_protocol(backend.transport))
+    # TLS that a policy asks for goes before the mesh's.
+    if not reads.options.mesh or view.resource.tls is not None or backend.transport == "UDP":
+        return Placed(view, reads.result(ENDPOINTS, target))
+    endpoints = reads.result(MESH_ENDPOINTS, target)
+    return Placed(msgspec.structs.replace(view, resource=named_for(view.resource, backend.port, endpoints)), endpoints)
 
 
-def _publish(place: Place, placed: _Placed) -> Published:
-    table, _ = place
-    backend = placed.view.resource
+def named_for(resource: model.Backend, port: int, endpoints: Sequence[model.Endpoint]) -> model.Backend:
+    """The backend with the name that sidecars before its endpoints are asked for, if there are any (Istio's SNI)."""
+    if not any(endpoint.peer is not None and not endpoint.peer.tunnel for endpoint in endpoints):
+        return resource
+    return msgspec.structs.replace(resource, mesh_server_name=f"outbound_.{port}_._.{resource.destination.service}")
+
+
+def placed_resources(found: Placed) -> Iterator[tuple[str, TableResource]]:
+    """By field of :class:`~gateway.routing_table.model.Resources`."""
+    backend = found.view.resource
     if backend is None:
-        return Published()
-    resources: list[tuple[str, str, TableResource]] = [
-        (table, "endpoints", model.Endpoints(key=backend.key, endpoints=placed.endpoints)),
-        (table, "backends", backend),
-    ]
-    resources += [(table, "trust_bundles", bundle) for bundle in placed.view.trust_bundles]
-    resources += [(table, "certificates", certificate) for certificate in placed.view.certificates]
-    return Published(resources=tuple(resources))
+        return
+    yield "endpoints", model.Endpoints(key=backend.key, endpoints=found.endpoints)
+    yield "backends", backend
+    for bundle in found.view.trust_bundles:
+        yield "trust_bundles", bundle
+    for certificate in found.view.certificates:
+        yield "certificates", certificate
 
 
-PLACEMENT: Stage[Place, _Placed] = Stage(Rank.PLACEMENT, _place, _publish)
+def _place(place: Place, reads: Reads) -> Placed:
+    return placed(reads, place[1])
+
+
+def _publish(place: Place, found: Placed) -> Published:
+    return Published(resources=tuple((place[0], field, resource) for field, resource in placed_resources(found)))
+
+
+PLACEMENT: Stage[Place, Placed] = Stage(Rank.PLACEMENT, _place, _publish)
 """By table and backend: a backend whose last route goes leaves the table with it."""

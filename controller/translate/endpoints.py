@@ -1,19 +1,23 @@
 """Endpoints of a backend: the only thing that changes when pods come and go.
 
 Owns the reading of EndpointSlices (Kubernetes ``discovery/v1``): readiness, named ports, the first
-address of each endpoint. An external host is one endpoint whose name the gateway resolves.
+address of each endpoint; and which endpoints are in the mesh. An external host is one endpoint whose name the gateway
+resolves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
 
 from controller.resources import Endpoint, EndpointPort, EndpointSlice, Service, ServicePort, XBackend
 from controller.store import Key
 from controller.translate.graph import Reads, Stage
 from controller.translate.hostnames import hostname_problem
-from controller.translate.indexes import SLICES
+from controller.translate.indexes import MACHINES, SLICES, WORKLOADS
 from controller.translate.stages import Rank
+from controller.translate.workload import WORKLOAD
 from gateway.routing_table import model
 from gateway.routing_table.validate import is_ip_address
 
@@ -43,7 +47,23 @@ def _endpoints(target: Target, reads: Reads) -> tuple[model.Endpoint, ...]:
         for slice_key in reads.referring(SLICES, (key.namespace, key.name))
         if (endpoint_slice := reads.get(EndpointSlice, slice_key.namespace, slice_key.name)) is not None
     ]
-    return _sliced(slices, service_port)
+    machines = tuple(_machines(reads, key, service, service_port)) if reads.options.mesh else ()
+    return _sliced(slices, service_port, machines)
+
+
+def _machines(reads: Reads, key: Key, service: Service, port: ServicePort) -> Iterator[tuple[str, int]]:
+    """WorkloadEntries that the Service selects: no EndpointSlice tells of them."""
+    for entry_key in reads.referring(MACHINES, key.namespace) if service.spec.selector else ():
+        machine = reads.result(WORKLOAD, entry_key)
+        if machine is None or not _is_selected(service, machine.labels):
+            continue
+        number = dict(machine.ports).get(port.name) or _target_number(port)
+        for address in machine.addresses:
+            yield address, number
+
+
+def _is_selected(service: Service, labels: Mapping[str, str]) -> bool:
+    return all(labels.get(name) == value for name, value in service.spec.selector.items())
 
 
 def external_host(service: Service) -> str:
@@ -56,13 +76,15 @@ def _target_number(port: ServicePort) -> int:
     return number if isinstance(number, int) and 0 < number <= MAX_PORT else port.port
 
 
-def _sliced(slices: Sequence[EndpointSlice], service_port: ServicePort) -> tuple[model.Endpoint, ...]:
+def _sliced(
+    slices: Sequence[EndpointSlice], service_port: ServicePort, machines: Sequence[tuple[str, int]]
+) -> tuple[model.Endpoint, ...]:
     candidates = [pair for endpoint_slice in slices for pair in _of_slice(endpoint_slice, service_port)]
     chosen = [pair for pair in candidates if pair[0].conditions.ready is not False]
     if not chosen:
         # As kube-proxy does: while a whole Service shuts down, endpoints that still serve are better than none.
         chosen = [pair for pair in candidates if pair[0].conditions.serving and pair[0].conditions.terminating]
-    found = {(endpoint.addresses[0].lower(), number) for endpoint, number in chosen}
+    found = {(endpoint.addresses[0].lower(), number) for endpoint, number in chosen} | {*machines}
     return tuple(model.Endpoint(address=address, port=number) for address, number in sorted(found))
 
 
@@ -88,3 +110,21 @@ def _is_port(port: EndpointPort, service_port: ServicePort) -> bool:
 
 ENDPOINTS: Stage[Target, tuple[model.Endpoint, ...]] = Stage(Rank.ENDPOINTS, _endpoints)
 """By Service or XBackend, port, and TCP or UDP."""
+
+
+def _mesh_endpoints(target: Target, reads: Reads) -> tuple[model.Endpoint, ...]:
+    return tuple(_with_peer(reads, endpoint) for endpoint in reads.result(ENDPOINTS, target))
+
+
+def _with_peer(reads: Reads, endpoint: model.Endpoint) -> model.Endpoint:
+    """Who answers at an address is known by the workload that has it; where several say so, by the first."""
+    for key in reads.referring(WORKLOADS, endpoint.address):
+        workload = reads.result(WORKLOAD, key)
+        peer = workload.peer(reads.options.trust_domain) if workload is not None else None
+        if peer is not None:
+            return msgspec.structs.replace(endpoint, peer=peer)
+    return endpoint
+
+
+MESH_ENDPOINTS: Stage[Target, tuple[model.Endpoint, ...]] = Stage(Rank.MESH_ENDPOINTS, _mesh_endpoints)
+"""The same, and which of them are in the mesh."""

@@ -55,6 +55,8 @@ class Published(msgspec.Struct, frozen=True):
     notices: tuple[tuple[Key, str], ...] = ()
     infrastructure: tuple[Key, Any] | None = None
     """By Gateway, an :class:`~controller.translate.infrastructure.Infrastructure`."""
+    sidecar: tuple[Key, Any] | None = None
+    """By workload, a :class:`~controller.translate.workload.SidecarPlace`."""
 
 
 NOTHING = Published()

@@ -6,7 +6,7 @@ a namespace, ListenerSets of a Gateway, routes of a Service. Must not judge whet
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 from controller.resources import (
     SERVICE_NAME_LABEL,
@@ -19,11 +19,15 @@ from controller.resources import (
     ListenerSet,
     LocalPolicyTargetReferenceWithSectionName,
     ParentReference,
+    PeerAuthentication,
+    Pod,
     ReferenceGrant,
     Resource,
+    Service,
     TCPRoute,
     TLSRoute,
     UDPRoute,
+    WorkloadEntry,
 )
 from controller.store import Key
 
@@ -40,11 +44,32 @@ SETS = "sets"
 AUTHORIZATIONS = "authorizations"
 """AuthorizationPolicies by namespace."""
 
+PEER_AUTHENTICATIONS = "peer-authentications"
+"""PeerAuthentications by namespace."""
+
+SERVICES = "services"
+"""Services by namespace."""
+
+WORKLOADS = "workloads"
+"""Pods and WorkloadEntries by IP address."""
+
+MACHINES = "machines"
+"""WorkloadEntries by namespace."""
+
 PARENT_SERVICES = "parent-services"
 """Routes by the Services (namespace, name) that they name as parents."""
 
 INGRESS_CLASSES = "ingress-classes"
 """All IngressClasses, under the empty key."""
+
+_NAMESPACED: Mapping[type[Resource], str] = {
+    AuthorizationPolicy: AUTHORIZATIONS,
+    PeerAuthentication: PEER_AUTHENTICATIONS,
+    ReferenceGrant: GRANTS,
+    Service: SERVICES,
+    WorkloadEntry: MACHINES,
+}
+"""Kinds that are looked for by their namespace."""
 
 Entry = tuple[str, Hashable]
 
@@ -66,10 +91,24 @@ def entries_of(resource: Resource) -> Iterator[Entry]:
             yield from _parent_services(namespace, resource.spec.parent_refs)
         case IngressClass():
             yield INGRESS_CLASSES, ""
-        case AuthorizationPolicy():
-            yield AUTHORIZATIONS, namespace
-        case ReferenceGrant():
-            yield GRANTS, namespace
+        case _:
+            yield from _by_namespace(resource, namespace)
+            yield from _by_address(resource)
+
+
+def _by_namespace(resource: Resource, namespace: str) -> Iterator[Entry]:
+    index = _NAMESPACED.get(type(resource))
+    if index is not None:
+        yield index, namespace
+
+
+def _by_address(resource: Resource) -> Iterator[Entry]:
+    match resource:
+        case Pod():
+            for address in resource.status.addresses:
+                yield WORKLOADS, address
+        case WorkloadEntry():
+            yield WORKLOADS, resource.spec.address
         case _:
             return
 

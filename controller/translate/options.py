@@ -44,5 +44,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     cluster_domain: str = "cluster.local"
     mesh: bool = True
     """Services can be parents of routes, which sidecars apply. Otherwise such parents are somebody else's."""
+    trust_domain: str = "cluster.local"
+    """Of the identities of workloads."""
     root_namespace: str = "istio-system"
     """Policies about security in this namespace apply to all of them."""

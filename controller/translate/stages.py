@@ -19,6 +19,8 @@ class Rank(IntEnum):
     """An Ingress by itself: its class, hosts, paths and certificates."""
     LISTENER_SET = auto()
     """A ListenerSet by itself."""
+    WORKLOAD = auto()
+    """A Pod or WorkloadEntry by itself."""
     AUTHORIZATION = auto()
     """An AuthorizationPolicy by itself."""
     PARSED_GATEWAY = auto()
@@ -37,6 +39,8 @@ class Rank(IntEnum):
     """A host that Ingresses have served over TLS."""
     TLS_POLICY = auto()
     ENDPOINTS = auto()
+    MESH_ENDPOINTS = auto()
+    """Endpoints, and which of them are in the mesh."""
     BACKEND = auto()
     MESH_ROUTE = auto()
     """A route as its parents see it that are Services."""
@@ -44,6 +48,14 @@ class Rank(IntEnum):
     """The routes of a port of a Service."""
     ROUTE = auto()
     INGRESS = auto()
+    SIDECAR = auto()
+    """The part of a sidecar's table that follows from its workload."""
+    DESTINATIONS = auto()
+    """How a Service is called, as sidecars see it."""
+    CALLS = auto()
+    """A Service in the tables of sidecars of one namespace."""
+    CALLED_BACKEND = auto()
+    """A backend in the same tables."""
     PLACEMENT = auto()
     """A backend in a table that has a route to it."""
     GATEWAY_STATUS = auto()
@@ -53,5 +65,6 @@ class Rank(IntEnum):
     XBACKEND_STATUS = auto()
     GATEWAY_CLASS_STATUS = auto()
     AUTHORIZATION_NOTICES = auto()
+    PEER_AUTHENTICATION_NOTICES = auto()
     INFRASTRUCTURE = auto()
     """What is provisioned for a Gateway."""

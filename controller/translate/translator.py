@@ -6,7 +6,7 @@ result depends on the snapshot and the options alone, whatever came before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +19,10 @@ from controller.resources import (
     GatewayClass,
     Ingress,
     ListenerSet,
+    PeerAuthentication,
+    Pod,
+    Service,
+    WorkloadEntry,
     XBackend,
 )
 from controller.store import Key, Snapshot
@@ -27,7 +31,8 @@ from controller.translate.authorization_notices import AUTHORIZATION_NOTICES
 from controller.translate.backend_tls_policy import TLS_POLICY, TLS_POLICY_STATUS
 from controller.translate.backends import BACKEND, PLACEMENT, PLACEMENTS
 from controller.translate.certificates import CERTIFICATE, TRUST_BUNDLE
-from controller.translate.endpoints import ENDPOINTS
+from controller.translate.destinations import DESTINATIONS, OUTBOUND
+from controller.translate.endpoints import ENDPOINTS, MESH_ENDPOINTS
 from controller.translate.gateway import GATEWAY, PARSED_GATEWAY, PORT, TABLES
 from controller.translate.gateway_class import GATEWAY_CLASS, GATEWAY_CLASS_STATUS
 from controller.translate.gateway_status import GATEWAY_STATUS
@@ -46,11 +51,15 @@ from controller.translate.listener_set_status import LISTENER_SET_STATUS
 from controller.translate.mesh_route import MESH_ROUTE
 from controller.translate.options import STANDALONE_TABLE, Options
 from controller.translate.parent import PARENT
+from controller.translate.peer_authentication_notices import PEER_AUTHENTICATION_NOTICES
 from controller.translate.route import ROUTE
 from controller.translate.route_rules import ROUTES
 from controller.translate.service_routes import SERVICE_ROUTES
+from controller.translate.sidecar import SIDECAR
+from controller.translate.sidecar_outbound import CALLED, CALLED_BACKEND, CALLS
 from controller.translate.statuses import Status
 from controller.translate.tables import Change, Tables
+from controller.translate.workload import SIDECARS, WORKLOAD, SidecarPlace, sidecar_table
 from controller.translate.xbackend import XBACKEND_STATUS
 from gateway.routing_table.model import Resources
 
@@ -61,6 +70,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     INGRESS_CLASS,
     PARSED_INGRESS,
     LISTENER_SET,
+    WORKLOAD,
     AUTHORIZATION,
     PARSED_GATEWAY,
     WANTED_GATEWAY,
@@ -71,11 +81,16 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     INGRESS_TLS,
     TLS_POLICY,
     ENDPOINTS,
+    MESH_ENDPOINTS,
     BACKEND,
     MESH_ROUTE,
     SERVICE_ROUTES,
     ROUTE,
     INGRESS,
+    SIDECAR,
+    DESTINATIONS,
+    CALLS,
+    CALLED_BACKEND,
     PLACEMENT,
     GATEWAY_STATUS,
     LISTENER_SET_STATUS,
@@ -84,6 +99,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     XBACKEND_STATUS,
     GATEWAY_CLASS_STATUS,
     AUTHORIZATION_NOTICES,
+    PEER_AUTHENTICATION_NOTICES,
     INFRASTRUCTURE,
 )
 _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
@@ -95,12 +111,19 @@ _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     XBackend.kind: (XBACKEND_STATUS,),
     Ingress.kind: (PARSED_INGRESS, INGRESS, INGRESS_STATUS),
     AuthorizationPolicy.kind: (AUTHORIZATION_NOTICES,),
+    PeerAuthentication.kind: (PEER_AUTHENTICATION_NOTICES,),
+    Pod.kind: (WORKLOAD,),
+    WorkloadEntry.kind: (WORKLOAD,),
+    Service.kind: (DESTINATIONS,),
 }
 """Stages that every object of a kind goes through."""
 _ROOTING: dict[str, Stage[Any, Any]] = {
     PLACEMENTS: PLACEMENT,
     WANTED: WANTED_GATEWAY,
     TLS_HOSTS: INGRESS_TLS,
+    SIDECARS: SIDECAR,
+    OUTBOUND: CALLS,
+    CALLED: CALLED_BACKEND,
 }
 """Collections whose members go through a stage."""
 
@@ -117,6 +140,8 @@ class Translation(msgspec.Struct, frozen=True):
     notices: Mapping[Key, tuple[str, ...]]
     infrastructure: Mapping[Key, Infrastructure] = MappingProxyType({})
     """What is to be provisioned, by Gateway; nothing unless the options ask for it."""
+    sidecars: Mapping[Key, SidecarPlace] = MappingProxyType({})
+    """Where the sidecar of a Pod or WorkloadEntry gets its table."""
 
 
 class Update(msgspec.Struct, frozen=True):
@@ -151,7 +176,9 @@ class Translator:
                 self._graph.set_root(stage, key, resource is not None)
         self._graph.update(snapshot, touched)
         names = self._graph.members_of((TABLES, ""))
-        return self._outputs.settle([STANDALONE_TABLE] if self._options.merge else list(names))
+        if self._options.merge:
+            names = {STANDALONE_TABLE: 1, **{name: 1 for name in names if sidecar_table(name)}}
+        return self._outputs.settle(list(names))
 
 
 def translate(snapshot: Snapshot, options: Options) -> Translation:
@@ -167,6 +194,9 @@ class _Outputs:
         self._statuses: dict[Key, Status] = {}
         self._notices: dict[Key, dict[CellId, tuple[str, ...]]] = {}
         self._infrastructure: dict[Key, Infrastructure] = {}
+        self._sidecars: dict[Key, SidecarPlace] = {}
+        self._moved = False
+        """Whether a sidecar has another place than before."""
         self._changed: dict[Key, Status | None] = {}
         self._changed_infrastructure: dict[Key, Infrastructure | None] = {}
         self._noticed: set[Key] = set()
@@ -184,14 +214,26 @@ class _Outputs:
                 self._set_infrastructure(old.infrastructure[0], None)
             if new.infrastructure is not None:
                 self._set_infrastructure(*new.infrastructure)
+        if old.sidecar != new.sidecar:
+            self._move(old.sidecar, new.sidecar)
         if old.notices != new.notices:
-            for key, _ in old.notices:
-                self._notices.get(key, {}).pop(cell, None)
-                self._noticed.add(key)
-            for key in dict.fromkeys(key for key, _ in new.notices):
-                texts = tuple(text for about, text in new.notices if about == key)
-                self._notices.setdefault(key, {})[cell] = texts
-                self._noticed.add(key)
+            self._notice(cell, old.notices, new.notices)
+
+    def _move(self, old: tuple[Key, SidecarPlace] | None, new: tuple[Key, SidecarPlace] | None) -> None:
+        self._moved = True
+        if old is not None:
+            self._sidecars.pop(old[0], None)
+        if new is not None:
+            self._sidecars[new[0]] = new[1]
+
+    def _notice(self, cell: CellId, old: Sequence[tuple[Key, str]], new: Sequence[tuple[Key, str]]) -> None:
+        for key, _ in old:
+            self._notices.get(key, {}).pop(cell, None)
+            self._noticed.add(key)
+        for key in dict.fromkeys(key for key, _ in new):
+            texts = tuple(text for about, text in new if about == key)
+            self._notices.setdefault(key, {})[cell] = texts
+            self._noticed.add(key)
 
     def _set_status(self, key: Key, status: Status | None) -> None:
         self._changed.setdefault(key, self._statuses.get(key))
@@ -217,10 +259,17 @@ class _Outputs:
             statuses=MappingProxyType(self._statuses.copy()) if changed else self._last.statuses,
             notices=self._settled_notices() if self._noticed else self._last.notices,
             infrastructure=MappingProxyType(self._infrastructure.copy()) if provisioned else self._last.infrastructure,
+            sidecars=self._settled_sidecars(),
         )
         self._changed.clear()
         self._changed_infrastructure.clear()
         return Update(self._last, MappingProxyType(changes), changed, provisioned)
+
+    def _settled_sidecars(self) -> Mapping[Key, SidecarPlace]:
+        if not self._moved:
+            return self._last.sidecars
+        self._moved = False
+        return MappingProxyType(self._sidecars.copy())
 
     def _settled_notices(self) -> Mapping[Key, tuple[str, ...]]:
         for key in self._noticed:

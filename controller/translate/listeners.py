@@ -19,6 +19,7 @@ from controller.translate.graph import Reads
 from controller.translate.hostnames import hostname_problem
 from controller.translate.secret_refs import resolve_certificate
 from controller.translate.selectors import OPERATORS, unknown_operator
+from controller.translate.ways_out import EGRESS_PROXY, WAYS
 from gateway.routing_table import model
 
 ROUTE_KINDS: dict[str, tuple[str, ...]] = {
@@ -27,13 +28,14 @@ ROUTE_KINDS: dict[str, tuple[str, ...]] = {
     "TLS": ("TLSRoute",),
     "TCP": ("TCPRoute",),
     "UDP": ("UDPRoute",),
+    **dict.fromkeys(WAYS, ()),
 }
 """Kinds of route that may attach, by the protocols that are supported."""
 RESERVED_PORTS = {15021: "health and metrics", 9901: "administration"}
 """TCP ports that every gateway in a cluster listens on itself, and what for."""
 CERTIFICATES_OPTION, CERTIFICATES_OF_INGRESSES = "sekisho.dev/certificates", "Ingress"
 """Key and value in ``tls.options``: what an API server asks for where there are no certificateRefs."""
-_WITHOUT_HOSTNAME = ("TCP", "UDP")
+_WITHOUT_HOSTNAME = ("TCP", "UDP", *WAYS)
 _MODES = ("Terminate", "Passthrough")
 _FROM = ("All", "Same", "Selector", "None")
 _MAX_PORT = 65535
@@ -55,6 +57,8 @@ class ParsedListener(msgspec.Struct, frozen=True):
     ref_problems: tuple[Problem, ...]
     certificates: tuple[model.Certificate, ...]
     tls_mode: Literal["Terminate", "Passthrough"] = "Terminate"
+    has_tls: bool = False
+    """Its ``tls`` is set."""
     client_validation: model.ClientValidation | None = None
     trust_bundles: tuple[model.TrustBundle, ...] = ()
     conflict: Problem | None = None
@@ -69,6 +73,8 @@ class ParsedListener(msgspec.Struct, frozen=True):
     @property
     def terminates_tls(self) -> bool:
         """Whether clients speak TLS with the gateway itself."""
+        if self.protocol == EGRESS_PROXY:
+            return self.has_tls
         return self.protocol == "HTTPS" or (self.protocol == "TLS" and self.tls_mode == "Terminate")
 
     @property
@@ -112,6 +118,7 @@ def _parse_listener(reads: Reads, owner: Key, listener: Listener) -> ParsedListe
         or _namespaces_problem(listener.allowed_routes.namespaces),
         ref_problems=certificate_problems + kind_problems,
         certificates=certificates,
+        has_tls=listener.tls is not None,
         tls_mode="Passthrough" if listener.protocol == "TLS" and not _terminates(listener.tls) else "Terminate",
     )
 
@@ -153,6 +160,9 @@ def _tls_problem(listener: Listener) -> Problem | None:
             if not _terminates(tls):
                 mode = tls.mode if tls else ""
                 return _unsupported(f"an HTTPS listener terminates TLS: tls.mode {mode} is not possible")
+        case protocol if protocol == EGRESS_PROXY:
+            if not _terminates(tls):
+                return _unsupported("a forward proxy ends its clients' TLS itself: set tls.mode Terminate")
         case "TLS":
             if tls is None or tls.mode not in ("", *_MODES):
                 mode = repr(tls.mode) if tls else "none"
@@ -216,10 +226,16 @@ def unused_options(listener: Listener) -> list[str]:
     return sorted(options.keys() - used)
 
 
+def _wants_certificates(listener: Listener) -> bool:
+    if listener.protocol == EGRESS_PROXY:
+        return listener.tls is not None
+    return listener.protocol in ("HTTPS", "TLS") and _terminates(listener.tls)
+
+
 def _certificates(
     reads: Reads, owner: Key, listener: Listener
 ) -> tuple[tuple[model.Certificate, ...], tuple[Problem, ...]]:
-    if listener.protocol not in ("HTTPS", "TLS") or not _terminates(listener.tls):
+    if not _wants_certificates(listener):
         return (), ()
     references = listener.tls.certificate_refs if listener.tls else ()
     if not references:

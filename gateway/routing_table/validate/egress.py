@@ -55,8 +55,6 @@ def egress_listener(egress: Egress, listener: Listener) -> Problems:
         yield "way: names of redirected traffic are for the policies to judge; leave the listener's hostname empty"
     if listener.captured is not None or listener.mesh is not None:
         yield "way: a listener of the mesh is no way out; leave captured and mesh out"
-    if listener.authorization:
-        yield "policies: requests of a way out are for its egress policies to judge; name no authorization policies"
     yield from at("policies", bounded(len(egress.policies), _MAX_REFERENCES, "policies"))
     yield from at("nameservers", bounded(len(egress.nameservers), _MAX_NAMESERVERS, "servers"))
     yield from each("nameservers", egress.nameservers, _nameserver)

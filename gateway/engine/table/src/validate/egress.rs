@@ -41,10 +41,6 @@ pub fn listener(egress: &Egress, listener: &Listener) -> Verdict {
     if listener.captured.is_some() || listener.mesh.is_some() {
         return at("way", problem("a listener of the mesh is no way out; leave captured and mesh out"));
     }
-    if !listener.authorization.is_empty() {
-        let text = "requests of a way out are for its egress policies to judge; name no authorization policies";
-        return at("policies", problem(text));
-    }
     at("policies", bounded(egress.policies.len(), MAX_REFERENCES, "policies"))?;
     at("nameservers", bounded(egress.nameservers.len(), MAX_NAMESERVERS, "servers"))?;
     each("nameservers", &egress.nameservers, |text| match text.parse::<SocketAddr>() {

@@ -22,6 +22,7 @@ pub const EVERYTHING: Touched = Touched {
     backends: true,
     gateways: true,
     authorization_policies: true,
+    egress_policies: true,
     listeners: true,
     routes: true,
 };

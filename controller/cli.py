@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from controller import egress_commands
 from controller.ca_options import (
     add_lifetime_options,
     add_standalone_options,
@@ -99,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_gateway(commands)
     _add_controller(commands)
     _add_ca(commands)
+    _add_egress(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(command=_version)
     return parser
@@ -120,6 +122,12 @@ def _add(
     )
     parser.set_defaults(command=command)
     return parser
+
+
+def _add_egress(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    summary = "read records of egress: who reached what, and a policy from it"
+    parser = commands.add_parser("egress", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    egress_commands.fill_parser(parser)
 
 
 def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -158,7 +166,8 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "tell which route takes a request and why, on manifests or on a running gateway",
         "  sekisho explain GET http://shop.example.com/cart\n"
         "  sekisho explain -f shop.yaml GET http://shop.example.com/cart -H 'x-canary: 1'\n"
-        "  sekisho explain --admin 10.0.0.7:9901 POST https://shop.example.com/buy --output json",
+        "  sekisho explain --admin 10.0.0.7:9901 POST https://shop.example.com/buy --output json\n"
+        "  sekisho explain -f egress.yaml --from spiffe://cluster.local/ns/shop/sa/cart CONNECT api.example.com:443",
     )
     parser.add_argument("method", metavar="METHOD", help="for example GET")
     parser.add_argument("url", metavar="URL", help="scheme and port choose the listener; https is TLS with that name")
@@ -378,7 +387,7 @@ def _explain(arguments: argparse.Namespace, writer: Writer) -> int:
         writer.json(msgspec.json.encode(answer))
     else:
         write_explanation(writer, question, answer)
-    return 0 if answer["decision"] == "route" else _PROBLEM
+    return 0 if answer["decision"] in ("route", "egress") else _PROBLEM
 
 
 def _ask(arguments: argparse.Namespace, question: Question) -> dict[str, Any]:
@@ -390,7 +399,10 @@ def _ask(arguments: argparse.Namespace, question: Question) -> dict[str, Any]:
         raise SettingsError("-f and --admin exclude each other", "-f asks manifests, --admin a running gateway")
     from controller.offline import Offline  # noqa: PLC0415
 
-    return Offline(arguments.paths).explain(question)
+    try:
+        return Offline(arguments.paths).explain(question)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _status(arguments: argparse.Namespace, writer: Writer) -> int:

@@ -82,7 +82,7 @@ def _conditions(
     by = f"listener{'s' if len(listeners) > 1 else ''} {', '.join(listeners)}"
     if parsed.policy.mode == "Report":
         message = f"it is in mode Report on {by}: for the sources it names, nothing is denied, and all is recorded"
-        yield fails(ConditionType.ENFORCED, ConditionReason.REPORT_ONLY, message, generation)
+        yield holds(ConditionType.REPORT_ONLY, ConditionReason.REPORT_ONLY, message, generation)
     else:
         message = f"it decides on {by}"
         yield holds(ConditionType.ENFORCED, ConditionReason.ENFORCED, message, generation)

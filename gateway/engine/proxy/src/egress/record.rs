@@ -18,6 +18,8 @@ use crate::worker::Worker;
 
 pub const ALLOW: &str = "allow";
 pub const DENY: &str = "deny";
+/// It was not forbidden, and did not come about.
+pub const FAILED: &str = "failed";
 pub const WOULD_DENY: &str = "would_deny";
 
 /// What one connection or request asked for and got.
@@ -111,8 +113,13 @@ impl Record {
         self.decide(ALLOW, reason);
     }
 
+    /// Not let out, whether a policy, the guard or the network said so.
     pub fn denied(&mut self, reason: Reason) {
-        self.decide(DENY, reason);
+        let failed = matches!(
+            reason,
+            Reason::EgressNameUnresolved | Reason::UpstreamConnectFailed | Reason::DownstreamDisconnected
+        );
+        self.decide(if failed { FAILED } else { DENY }, reason);
     }
 
     fn decide(&mut self, decision: &'static str, reason: Reason) {
@@ -196,7 +203,7 @@ impl Drop for Record {
         self.count();
         match self.decided {
             // The client left, or the process ends, before it was known.
-            None => self.decide(DENY, self.end),
+            None => self.decide(FAILED, self.end),
             Some(ALLOW) => self.write("egress_end", self.end),
             Some(_) => {}
         }

@@ -106,7 +106,7 @@ conformance: $(ENGINE) $(HELM_INSTALLED) ## The upstream conformance suite on a 
 
 .PHONY: test-cluster
 test-cluster: $(ENGINE) $(HELM_INSTALLED) ## Tests of the installed product on a real API server, with faults. Needs root
-	conformance/run installed -- $(BIN)/python -m pytest tests/e2e/cluster --numprocesses 0 $(PYTEST_ARGUMENTS)
+	conformance/run --install tests/e2e/cluster/install installed -- $(BIN)/python -m pytest tests/e2e/cluster --numprocesses 0 $(PYTEST_ARGUMENTS)
 
 .PHONY: h2spec
 h2spec: $(ENGINE) ## The HTTP/2 conformance tests over h2c and TLS

@@ -56,9 +56,12 @@ class Standalone:
         # 2. Everything that makes the next table.
         state = settings.gateway.state_dir
         self._source = ManifestSource(settings.paths, without=() if state is None else (state,))
-        self._pipeline = Pipeline(settings.translation, regex_problem)
+        trust_domain = settings.authority.trust_domain if settings.authority is not None else ""
+        self._pipeline = Pipeline(settings.translation, regex_problem, trust_domain)
         held = self._gateway.agent.state.version
-        self._publisher = Publisher(self._gateway.agent, int(held) if held.isdecimal() else 0)
+        self._publisher = Publisher(
+            self._gateway.agent, int(held) if held.isdecimal() else 0, self._gateway.agent.table
+        )
         self._mesh_authority = StandaloneAuthority(settings.authority) if settings.authority is not None else None
         self._problems: tuple[Problem, ...] = ()
         self._report = StatusReport()
@@ -69,7 +72,9 @@ class Standalone:
             asyncio.get_running_loop().add_signal_handler(number, self._signalled)
         background: list[asyncio.Task[None]] = []
         try:
-            self._gateway.start(lambda: self._report)
+            if self._mesh_authority is not None:
+                self._mesh_authority.bind(lambda: self._pipeline.sidecars)
+            self._gateway.start(self._reported)
             await self._first_table()
             background = [
                 asyncio.create_task(self._follow_changes(), name="changes"),
@@ -94,12 +99,13 @@ class Standalone:
         self._pipeline.take([change], self._source.places())
         kept = self._keeps_last_table(change)
         published = None if kept else await self._publisher.publish(self._pipeline.table)
+        self._publish_sidecars()
         self._take_answer(published)
         state = self._gateway.agent.state
         announce(
             self._writer,
             Started(
-                table=self._gateway.agent.table,
+                table=self._publisher.held,
                 listeners=state.listeners,
                 version=state.version,
                 milliseconds=(time.perf_counter() - self._began) * 1000,
@@ -108,7 +114,7 @@ class Standalone:
                 problems=self._problems,
                 left_alone=self._report.left_alone,
                 curl=await asyncio.to_thread(
-                    curl_lines, self._gateway.agent.table, self._explain, authority=self._authority
+                    curl_lines, self._publisher.held, self._explain, authority=self._authority
                 ),
                 admin_url=self._gateway.admin_url,
                 notice=kept or self._gateway.notice,
@@ -122,6 +128,10 @@ class Standalone:
         if not (state.restored and broken) or self._pipeline.table.listeners:
             return ""
         return f"the manifests define no usable listener; the last run's table v{state.version} is served until they do"
+
+    def _publish_sidecars(self) -> None:
+        if self._mesh_authority is not None:
+            self._mesh_authority.publish(self._pipeline.tables)
 
     def _explain(self, question: Question) -> dict[str, Any]:
         answer: dict[str, Any] = msgspec.json.decode(self._gateway.engine.explain(encode_question(question)))
@@ -143,6 +153,11 @@ class Standalone:
             problems=self._problems,
             left_alone=report.left_alone,
         )
+
+    def _reported(self) -> StatusReport:
+        """The report, with the sidecars as they are now."""
+        sidecars = self._mesh_authority.sidecars() if self._mesh_authority is not None else ()
+        return msgspec.structs.replace(self._report, gateways=(*self._report.gateways, *sidecars))
 
     # --- changes --------------------------------------------------------------------------------
 
@@ -169,10 +184,11 @@ class Standalone:
 
     async def _change(self, batch: list[Change]) -> None:
         began = time.perf_counter()
-        before, problems, places_before = self._gateway.agent.table, self._problems, self._pipeline.places
+        before, problems, places_before = self._publisher.held, self._problems, self._pipeline.places
         places = self._source.places()
         changed = self._pipeline.take(batch, places)
         published = await self._publisher.publish(self._pipeline.table)
+        self._publish_sidecars()
         milliseconds = (time.perf_counter() - began) * 1000
         self._take_answer(published)
         known, now = set(problems), set(self._problems)
@@ -181,7 +197,7 @@ class Standalone:
             Changed(
                 files=_files(changed, places, places_before),
                 before=before,
-                after=self._gateway.agent.table,
+                after=self._publisher.held,
                 version=self._gateway.agent.state.version,
                 milliseconds=milliseconds,
                 problems=tuple(problem for problem in self._problems if problem not in known),
@@ -200,7 +216,7 @@ class Standalone:
             bound = unbound - {state.key for state in self._gateway.agent.state.unbound}
             if bound:
                 self._take_answer(None)
-            for listener in self._gateway.agent.table.listeners:
+            for listener in self._publisher.held.listeners:
                 if listener.key in bound:
                     where = f" on {describe.listener_url(listener)} ({listener.key})"
                     self._writer.line(("now listening", "good"), where)

@@ -33,6 +33,8 @@ from controller.config import (
     StandaloneSettings,
     TranslationSettings,
 )
+from controller.inject_command import fill_parser as fill_inject_parser
+from controller.inject_command import injection_settings, run_inject
 from controller.terminal.announce import problems
 from controller.terminal.explanation import write_explanation
 from controller.terminal.report import write_report, write_verdict
@@ -41,6 +43,7 @@ from gateway import __version__
 from gateway.admin.explain import Question, QuestionError, checked, header_from_text
 from gateway.admin.server import AdminAddress
 from gateway.admin.status import StatusReport
+from gateway.capture.cli import add_capture_options, capture
 from gateway.cli import (
     add_admin_option,
     add_cluster_options,
@@ -48,7 +51,7 @@ from gateway.cli import (
     cluster_settings,
     gateway_settings,
 )
-from gateway.config import DEFAULT_ADMIN
+from gateway.config import DEFAULT_ADMIN, SIDECAR_ADMIN
 from gateway.errors import SekishoError, SettingsError
 
 Command = Callable[[argparse.Namespace, Writer], int]
@@ -98,9 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_demo(commands)
     _add_gateway(commands)
+    _add_sidecar_init(commands)
     _add_controller(commands)
     _add_ca(commands)
     _add_egress(commands)
+    _add_inject(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(command=_version)
     return parser
@@ -167,6 +172,8 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "  sekisho explain GET http://shop.example.com/cart\n"
         "  sekisho explain -f shop.yaml GET http://shop.example.com/cart -H 'x-canary: 1'\n"
         "  sekisho explain --admin 10.0.0.7:9901 POST https://shop.example.com/buy --output json\n"
+        "  sekisho explain -f shop.yaml --workload shop/cart-1 --from spiffe://cluster.local/ns/shop/sa/web \\\n"
+        "    GET http://cart.shop:8080/cart\n"
         "  sekisho explain -f egress.yaml --from spiffe://cluster.local/ns/shop/sa/cart CONNECT api.example.com:443",
     )
     parser.add_argument("method", metavar="METHOD", help="for example GET")
@@ -181,6 +188,12 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--source", default="", metavar="ADDRESS", help="the client's address, for policies (default: 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--workload",
+        default="",
+        metavar="NAMESPACE/NAME",
+        help="with -f: ask the sidecar before this Pod or WorkloadEntry; the URL has the workload's port",
     )
     _add_paths(parser, required=False)
     add_admin_option(parser, default=None)
@@ -264,6 +277,22 @@ def _add_controller(commands: argparse._SubParsersAction[argparse.ArgumentParser
         action="store_true",
         help="serve sidecars: look at workloads, and let routes attach to Services",
     )
+    parser.add_argument(
+        "--injection",
+        metavar="HOST:PORT",
+        help="where API servers ask what sidecar a new pod gets (default: nowhere); goes with --mesh",
+    )
+    parser.add_argument(
+        "--injection-webhook",
+        default="sekisho-injector",
+        metavar="NAME",
+        help="the MutatingWebhookConfiguration that has them ask; its caBundle is kept true (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--classic-sidecars",
+        action="store_true",
+        help="inject containers beside the workload's, for clusters older than Kubernetes 1.29",
+    )
     add_lifetime_options(parser)
     parser.add_argument(
         "--controller-url",
@@ -293,18 +322,44 @@ def _add_ca(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     fill_parser(parser)
 
 
+def _add_inject(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "inject",
+        _inject,
+        "add sidecars to the workloads of manifests",
+        "  sekisho inject -f shop.yaml --image registry.example.com/sekisho:1.0 | kubectl apply -f -",
+    )
+    fill_inject_parser(parser)
+
+
 def _add_gateway(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _add(
         commands,
         "gateway",
         _gateway,
-        "move the traffic of a cluster's Gateway, by the tables of its controller",
+        "move the traffic of a Gateway, or of a workload of the mesh, by the tables of a controller",
         "  sekisho gateway --role edge --controller https://sekisho-controller.sekisho-system.svc:15012 \\\n"
         "    --trust-bundle /etc/sekisho/ca/ca.crt --token /var/run/secrets/sekisho/token \\\n"
-        "    --state-dir /var/lib/sekisho --health 0.0.0.0:15021",
+        "    --state-dir /var/lib/sekisho --health 0.0.0.0:15021\n"
+        "  sekisho gateway --role sidecar --controller https://10.0.0.1:15012 --trust-bundle ca.crt \\\n"
+        "    --join-token token --workload shop/cart-machine",
     )
     add_cluster_options(parser)
-    add_gateway_options(parser, access_log="stdout")
+    add_gateway_options(parser, access_log="stdout", admin=f"default: {DEFAULT_ADMIN}, of a sidecar {SIDECAR_ADMIN}")
+
+
+def _add_sidecar_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(
+        commands,
+        "sidecar-init",
+        _sidecar_init,
+        "redirect the connections of this network namespace to its sidecar",
+        "  sekisho sidecar-init --exclude-inbound-port 22\n"
+        "  sekisho sidecar-init --exclude-outbound-cidr 169.254.169.254/32 --print\n"
+        "  sekisho sidecar-init --undo",
+    )
+    add_capture_options(parser)
 
 
 def _add_paths(parser: argparse.ArgumentParser, *, required: bool) -> None:
@@ -392,6 +447,8 @@ def _explain(arguments: argparse.Namespace, writer: Writer) -> int:
 
 def _ask(arguments: argparse.Namespace, question: Question) -> dict[str, Any]:
     if not arguments.paths:
+        if arguments.workload:
+            raise SettingsError("--workload needs manifests", "give -f, or --admin of the sidecar without --workload")
         from gateway.admin.client import AdminClient  # noqa: PLC0415
 
         return AdminClient(arguments.admin or DEFAULT_ADMIN).explain(question)
@@ -399,8 +456,11 @@ def _ask(arguments: argparse.Namespace, question: Question) -> dict[str, Any]:
         raise SettingsError("-f and --admin exclude each other", "-f asks manifests, --admin a running gateway")
     from controller.offline import Offline  # noqa: PLC0415
 
+    offline = Offline(arguments.paths)
     try:
-        return Offline(arguments.paths).explain(question)
+        if arguments.workload:
+            return offline.explain_before(arguments.workload, question)
+        return offline.explain(question)
     except ValueError as error:
         raise SettingsError(str(error)) from error
 
@@ -437,6 +497,9 @@ def _controller(arguments: argparse.Namespace, _writer: Writer) -> int:
             kubeconfig=arguments.kubeconfig,
             watched_namespaces=tuple(arguments.watched_namespaces),
             mesh=arguments.mesh,
+            injection=AdminAddress.parse(arguments.injection, "--injection") if arguments.injection else None,
+            webhook=arguments.injection_webhook,
+            native_sidecars=not arguments.classic_sidecars,
             trust_domain=arguments.trust_domain,
             certificate_lifetime=duration(arguments.certificate_lifetime),
             controller_url=arguments.controller_url,
@@ -445,10 +508,21 @@ def _controller(arguments: argparse.Namespace, _writer: Writer) -> int:
     )
 
 
+def _inject(arguments: argparse.Namespace, _writer: Writer) -> int:
+    run_inject(arguments.paths, injection_settings(arguments), sys.stdout, sys.stderr)
+    return 0
+
+
 def _gateway(arguments: argparse.Namespace, _writer: Writer) -> int:
     from gateway.edge import run_edge  # noqa: PLC0415
 
     return run_edge(cluster_settings(arguments))
+
+
+def _sidecar_init(arguments: argparse.Namespace, writer: Writer) -> int:
+    for line in capture(arguments).splitlines():
+        writer.line(line)
+    return 0
 
 
 def _version(_arguments: argparse.Namespace, writer: Writer) -> int:

@@ -95,6 +95,12 @@ class ClusterSettings:
     """Empty: all."""
     mesh: bool = False
     """Workloads are looked at, sidecars are served, and Services can be parents of routes."""
+    injection: AdminAddress | None = None
+    """Where API servers ask what sidecars new pods get; None: nowhere."""
+    webhook: str = "sekisho-injector"
+    """The MutatingWebhookConfiguration that has them ask."""
+    native_sidecars: bool = True
+    """As init containers that are started again (Kubernetes 1.29)."""
     trust_domain: str = DEFAULT_TRUST_DOMAIN
     certificate_lifetime: datetime.timedelta = datetime.timedelta(hours=24)
     cluster_domain: str = "cluster.local"
@@ -112,6 +118,8 @@ class ClusterSettings:
     """How long a leader that is not heard of is waited for."""
 
     def __post_init__(self) -> None:
+        if self.injection is not None and not self.mesh:
+            raise SettingsError("--injection without --mesh would inject sidecars that nobody serves", "give --mesh")
         if not self.namespace:
             raise SettingsError("the controller's namespace is not known", "give --namespace, or set POD_NAMESPACE")
         check_issuing(self.trust_domain, self.certificate_lifetime)

@@ -15,3 +15,7 @@ class AuthorityUnusableError(SekishoError):
 
 class DiscoveryAddressError(SekishoError):
     """The address that gateways connect to cannot be bound."""
+
+
+class UnknownWorkloadError(SekishoError):
+    """Something is asked of a workload that has no sidecar here."""

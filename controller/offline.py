@@ -12,13 +12,19 @@ from typing import Any
 from msgspec.structs import replace
 
 from controller.config import TranslationSettings
+from controller.errors import UnknownWorkloadError
 from controller.pipeline import Pipeline
 from controller.report import Report
+from controller.resources import Pod, WorkloadEntry
 from controller.sources import ManifestSource
+from controller.store import Key
+from controller.translate.names import object_name
 from gateway.admin.explain import Question, encode_question, with_sources
 from gateway.agent.compiled import explain_offline, regex_problem, validate_offline
 from gateway.routing_table import wire
 from gateway.routing_table.model import ListenerState, Resources, Snapshot
+
+_WORKLOADS = (Pod.kind, WorkloadEntry.kind)
 
 
 class Offline:
@@ -45,5 +51,23 @@ class Offline:
 
     def explain(self, question: Question) -> dict[str, Any]:
         """What the gateway would do with a request."""
-        answer = explain_offline(self._snapshot, encode_question(question))
+        return self._explained(self._snapshot, question)
+
+    def explain_before(self, workload: str, question: Question) -> dict[str, Any]:
+        """What the sidecar of a workload (``namespace/name``) would do with a request to it, on the port it is sent to.
+
+        Raises :class:`UnknownWorkloadError`.
+        """
+        namespace, _, name = workload.partition("/")
+        places = self._pipeline.sidecars
+        place = next((one for kind in _WORKLOADS if (one := places.get(Key(kind, namespace, name)))), None)
+        if place is None:
+            known = ", ".join(sorted(object_name(key) for key in places)) or "none"
+            raise UnknownWorkloadError(f"no workload {workload} with a sidecar is known", f"there are: {known}")
+        table = self._pipeline.tables[place.table]
+        inbound = replace(table, listeners=tuple(one for one in table.listeners if one.mesh is not None))
+        return self._explained(wire.encode(Snapshot(version="offline", resources=inbound)), question)
+
+    def _explained(self, snapshot: bytes, question: Question) -> dict[str, Any]:
+        answer = explain_offline(snapshot, encode_question(question))
         return with_sources(answer, self.report().sources())

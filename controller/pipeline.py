@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
-from controller.config import TranslationSettings
+from controller.config import DEFAULT_TRUST_DOMAIN, TranslationSettings
 from controller.kept_secrets import KeptSecrets
 from controller.report import ListenerUrls, Report
 from controller.resources import Problem
@@ -21,6 +21,7 @@ from controller.status import with_applied
 from controller.store import Key, Snapshot, Store
 from controller.translate import STANDALONE_TABLE, Options, Translation, Translator, Update
 from controller.translate.names import listener_of
+from controller.translate.workload import SidecarPlace
 from gateway.routing_table import describe
 from gateway.routing_table.model import Applied, Resources
 
@@ -113,11 +114,23 @@ class ObjectPipeline:
 
 
 class Pipeline:
-    """One table for one gateway, and the report on it."""
+    """One table for one gateway, tables of sidecars, and the report on it."""
 
-    def __init__(self, settings: TranslationSettings, regex_problem: RegexProblem) -> None:
+    def __init__(
+        self,
+        settings: TranslationSettings,
+        regex_problem: RegexProblem,
+        trust_domain: str = DEFAULT_TRUST_DOMAIN,
+    ) -> None:
+        """``trust_domain``: of the identities in the mesh; empty where there is none."""
         self._objects = ObjectPipeline(
-            Options(regex_problem=regex_problem, address=settings.address, port_offset=settings.port_offset)
+            Options(
+                regex_problem=regex_problem,
+                address=settings.address,
+                port_offset=settings.port_offset,
+                mesh=bool(trust_domain),
+                trust_domain=trust_domain,
+            )
         )
         self._places: Mapping[Key, str] = {}
         self._report = Report()
@@ -126,6 +139,16 @@ class Pipeline:
     def table(self) -> Resources:
         """What the gateway should hold."""
         return self._objects.translation.tables.get(STANDALONE_TABLE, Resources())
+
+    @property
+    def tables(self) -> Mapping[str, Resources]:
+        """All of them, by name."""
+        return self._objects.translation.tables
+
+    @property
+    def sidecars(self) -> Mapping[Key, SidecarPlace]:
+        """Where the sidecar of each workload gets its table."""
+        return self._objects.translation.sidecars
 
     @property
     def places(self) -> Mapping[Key, str]:

@@ -5,9 +5,10 @@ read raises ``ValueError``; a failure of the engine itself, or a call after :met
 raises ``RuntimeError``.
 """
 
+from collections.abc import Sequence
 from typing import Self, final
 
-__all__ = ["Engine", "explain", "reasons", "regex_problem", "validate"]
+__all__ = ["Engine", "SnapshotPieces", "explain", "reasons", "regex_problem", "validate"]
 
 @final
 class Engine:
@@ -22,8 +23,24 @@ class Engine:
         The answer comes when every worker serves the new table.
         """
 
+    def snapshot(self, kinds: Sequence[str]) -> SnapshotPieces:
+        """Give out the table in force, of these kinds (``["routes"]``), as a wire ``Snapshot`` in pieces of 64 KiB.
+
+        The pieces are of one moment, whatever is applied meanwhile. Private keys are inside.
+        """
+
+    def counts(self) -> bytes:
+        """Count the resources of each kind in the table in force: ``{kind: count}``."""
+
     def explain(self, request: bytes) -> bytes:
         """Say what the table in force does with ``{"method", "url", "headers": [[name, value]], "from"}``."""
+
+    def set_identity(self, chain_pem: str, private_key_pem: str, trust_bundle_pem: str, trust_domain: str) -> None:
+        """Take over what this gateway is in the mesh, and by what it verifies peers.
+
+        New handshakes use it; open connections stay. ``ValueError`` says what cannot be used, and the identity before
+        stays in force then. The key is kept in this process alone.
+        """
 
     def statistics(self) -> bytes:
         """Return the counters, added up over the workers."""
@@ -36,6 +53,13 @@ class Engine:
 
     def close(self) -> None:
         """End the workers, and with them every connection. Closing twice is allowed."""
+
+@final
+class SnapshotPieces:
+    """An iterator over the pieces of a message."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> bytes: ...
 
 def explain(snapshot: bytes, request: bytes) -> bytes:
     """Say what a gateway with this wire ``Snapshot`` would do with a request."""

@@ -106,7 +106,7 @@ class GatewayApp:
         )
 
     def _certificate_ends(self) -> dict[str, float]:
-        return self._certificates.of(self.agent.table)
+        return self._certificates.of(self.agent.resources(("certificates",)))
 
     def active_connections(self) -> int:
         """Client connections that are still open."""
@@ -127,11 +127,14 @@ class GatewayApp:
         return left
 
     async def close(self) -> None:
-        """Stops the admin endpoint, ends what is left of the traffic, saves the table."""
+        """Stops the admin endpoint, saves the table, ends what is left of the traffic."""
         if self._admin_tasks:
             self._stop_admin.set()
             await asyncio.gather(*self._admin_tasks, return_exceptions=True)
         else:
             self._close_addresses()
-        await asyncio.to_thread(self._engine.close)
-        await self.agent.close()
+        try:
+            # The table is the engine's: it is written before the engine ends.
+            await self.agent.close()
+        finally:
+            await asyncio.to_thread(self._engine.close)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from gateway.config import (
     DEFAULT_ADMIN,
     DEFAULT_DRAIN_DELAY,
     DEFAULT_DRAIN_SECONDS,
+    SIDECAR_ADMIN,
+    SIDECAR_HEALTH,
     ClusterSettings,
     GatewaySettings,
     default_workers,
@@ -25,14 +28,11 @@ from gateway.errors import SettingsError
 from gateway.identity.settings import IdentitySettings
 
 
-def add_gateway_options(parser: argparse.ArgumentParser, *, access_log: str) -> None:
-    """The options of a process that moves traffic."""
-    parser.add_argument(
-        "--admin",
-        default=DEFAULT_ADMIN,
-        metavar="HOST:PORT",
-        help="where the admin page, metrics and health are (default: %(default)s)",
-    )
+def add_gateway_options(
+    parser: argparse.ArgumentParser, *, access_log: str, admin: str = f"default: {DEFAULT_ADMIN}"
+) -> None:
+    """The options of a process that moves traffic. ``admin``: what is said of that option's default."""
+    parser.add_argument("--admin", metavar="HOST:PORT", help=f"where the admin page, metrics and health are ({admin})")
     parser.add_argument(
         "--state-dir",
         type=Path,
@@ -64,7 +64,7 @@ def add_gateway_options(parser: argparse.ArgumentParser, *, access_log: str) -> 
 def gateway_settings(arguments: argparse.Namespace) -> GatewaySettings:
     """The settings that the options say."""
     return GatewaySettings(
-        admin=AdminAddress.parse(arguments.admin),
+        admin=AdminAddress.parse(arguments.admin or DEFAULT_ADMIN),
         workers=arguments.workers,
         access_log=arguments.access_log,
         state_dir=arguments.state_dir,
@@ -74,7 +74,18 @@ def gateway_settings(arguments: argparse.Namespace) -> GatewaySettings:
 
 def add_cluster_options(parser: argparse.ArgumentParser) -> None:
     """The options of a gateway in a cluster, besides those of every gateway."""
-    parser.add_argument("--role", default="edge", metavar="edge", help="what it stands for (default: %(default)s)")
+    parser.add_argument(
+        "--role",
+        choices=("edge", "sidecar"),
+        default="edge",
+        help="the gateway of a Gateway, or what stands beside one workload of the mesh (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workload",
+        default="",
+        metavar="NAMESPACE/NAME",
+        help="of a sidecar: its Pod or WorkloadEntry (default: $POD_NAMESPACE/$POD_NAME)",
+    )
     parser.add_argument(
         "--controller", required=True, metavar="URL", help="where discovery is served: https://HOST:PORT"
     )
@@ -109,13 +120,14 @@ def add_cluster_options(parser: argparse.ArgumentParser) -> None:
 
 def cluster_settings(arguments: argparse.Namespace) -> ClusterSettings:
     """The settings that the options and the environment say."""
-    if arguments.role != "edge":
-        raise SettingsError(
-            f"--role {arguments.role} is not in this release: it has the role edge alone", "use --role edge"
-        )
-    health = AdminAddress.parse(arguments.health, "--health") if arguments.health is not None else None
+    sidecar = arguments.role == "sidecar"
+    where = arguments.health or (SIDECAR_HEALTH if sidecar else None)
+    gateway = gateway_settings(arguments)
+    if sidecar and arguments.admin is None:
+        gateway = replace(gateway, admin=AdminAddress.parse(SIDECAR_ADMIN))
+    health = AdminAddress.parse(where, "--health") if where is not None else None
     return ClusterSettings(
-        gateway=replace(gateway_settings(arguments), health=health, drain_delay=arguments.drain_delay),
+        gateway=replace(gateway, health=health, drain_delay=arguments.drain_delay),
         identity=IdentitySettings(
             controller=arguments.controller.rstrip("/"),
             trust_bundle=arguments.trust_bundle,
@@ -125,7 +137,24 @@ def cluster_settings(arguments: argparse.Namespace) -> ClusterSettings:
             workload_api=arguments.workload_api,
         ),
         name=os.environ.get("POD_NAME") or socket.gethostname(),
+        workload=_workload(arguments, os.environ),
     )
+
+
+def _workload(arguments: argparse.Namespace, environment: Mapping[str, str]) -> str:
+    """What a sidecar stands before; empty for other roles."""
+    if arguments.role != "sidecar":
+        if arguments.workload:
+            raise SettingsError("--workload is for sidecars", "add --role sidecar, or leave it out")
+        return ""
+    namespace, name = environment.get("POD_NAMESPACE", ""), environment.get("POD_NAME", "")
+    workload: str = arguments.workload or (f"{namespace}/{name}" if namespace and name else "")
+    if not workload:
+        raise SettingsError(
+            "it is not known which workload this sidecar stands before",
+            "give --workload NAMESPACE/NAME, or set POD_NAMESPACE and POD_NAME",
+        )
+    return workload
 
 
 def add_admin_option(parser: argparse.ArgumentParser, *, default: str | None) -> None:

@@ -13,6 +13,9 @@ from gateway.errors import SettingsError
 from gateway.identity.settings import IdentitySettings
 
 DEFAULT_ADMIN: Final = "127.0.0.1:9901"
+SIDECAR_ADMIN: Final = "127.0.0.1:15000"
+SIDECAR_HEALTH: Final = "0.0.0.0:15021"
+"""Istio's ports, which are kept from capture."""
 DEFAULT_DRAIN_SECONDS: Final = 30.0
 DEFAULT_DRAIN_DELAY: Final = 5.0
 """Of a gateway in a cluster; a standalone one has nobody to be taken out by."""
@@ -56,6 +59,9 @@ class ClusterSettings:
     identity: IdentitySettings
     name: str
     """The name of this process: its pod's."""
+    workload: str = ""
+    """Of a sidecar, the Pod or WorkloadEntry that it stands before: ``namespace/name``. Empty: the gateway of a
+    Gateway."""
 
     def __post_init__(self) -> None:
         url = urlsplit(self.identity.controller)
@@ -67,6 +73,9 @@ class ClusterSettings:
             )
         if not self.name or len(self.name) > _LONGEST_NAME:
             raise SettingsError("the name of this gateway is empty or too long", "set POD_NAME")
+        namespace, _, name = self.workload.partition("/")
+        if self.workload and not (namespace and name and "/" not in name):
+            raise SettingsError(f"--workload {self.workload} is not of the form NAMESPACE/NAME")
 
 
 def default_workers() -> int:

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from gateway.admin.status import GatewayVersion, Problem, StatusReport
-from gateway.agent.discovery import Discovery
+from gateway.agent.discovery import Discovery, Subscriber
 from gateway.app import GatewayApp
 from gateway.config import ClusterSettings
 from gateway.identity.identity import identity_source
@@ -42,7 +42,11 @@ class Edge:
         # 2. Everything that gets the next table.
         self._identity = identity_source(settings.identity, _utc_now, random.random)
         self._discovery = Discovery(
-            settings.identity.controller, settings.name, self._gateway.agent, self._identity, random.random
+            settings.identity.controller,
+            Subscriber(settings.name, settings.workload),
+            self._gateway.agent,
+            self._identity,
+            random.random,
         )
 
     async def run(self) -> int:

@@ -22,6 +22,8 @@ from controller.ca.rotation import AuthorityReport
 from controller.cluster.changes import Arrived, Changes
 from controller.cluster.election import lease_settings, url_of
 from controller.cluster.endpoints import Answering, admin_app, health_app
+from controller.cluster.injection import injection_server
+from controller.cluster.mesh_bundles import MeshBundles
 from controller.cluster.notices import Notices, Remark
 from controller.cluster.options import cluster_options, connection_of, provision_settings, watched
 from controller.cluster.readiness import Readiness
@@ -47,6 +49,7 @@ from controller.kube.status_writer import StatusWriter, WriterSettings
 from controller.pipeline import ObjectPipeline, Taken
 from controller.provision.provisioner import Provisioner
 from controller.publish.batches import batches
+from controller.publish.places import table_of
 from controller.publish.subscriptions import Subscriptions
 from controller.sources.kubernetes import KubernetesSource
 from controller.store import Key
@@ -68,6 +71,7 @@ class ClusterController:
         self._clock = clock = SystemClock()
         self._stop = asyncio.Event()
         self._discovery_port = 0
+        self._injection_port = 0
         self._election: LeaderElection | None = None
         self._authority: Authority | None = None
         self.read = asyncio.Event()
@@ -109,6 +113,13 @@ class ClusterController:
             clock=clock,
             chance=random.random,
         )
+        self._bundles = MeshBundles(
+            self._api,
+            lambda: self._pipeline.snapshot,
+            clock,
+            webhook=settings.webhook if settings.injection is not None else "",
+            namespaces=settings.watched_namespaces,
+        )
         # 4. What it tells of itself.
         self._readiness = Readiness(self._source)
         self._reporting = Reporting(
@@ -139,6 +150,11 @@ class ClusterController:
     def discovery_port(self) -> int:
         """Where gateways connect; 0 before they can."""
         return self._discovery_port
+
+    @property
+    def injection_port(self) -> int:
+        """Where API servers ask for sidecars; 0 before they can, and where there is no webhook."""
+        return self._injection_port
 
     @property
     def admin_url(self) -> str:
@@ -202,12 +218,12 @@ class ClusterController:
 
         def provision() -> None:
             self._provisioner.use(provision_settings(self._settings, authority.bundle_pem))
+            self._bundles.use(authority.bundle_pem)
 
         provision()
         authority.on_change(provision)
-        server = discovery_server(
-            self._settings, self._identity, authority, self._subscriptions, self._api, self._provisioner.gateway_of
-        )
+        tables = table_of(self._provisioner.gateway_of, lambda: self._pipeline.translation.sidecars)
+        server = discovery_server(self._settings, self._identity, authority, self._subscriptions, self._api, tables)
         stack.callback(server.close)
         self._discovery_port = server.port
         await self._source.synced.wait()
@@ -224,8 +240,18 @@ class ClusterController:
         self._background(stack, self._writer.run(), "statuses")
         self._background(stack, self._notices.run(), "events")
         self._background(stack, self._provisioner.run(), "provision")
+        self._serve_mesh(stack, authority)
         self._take_part(stack, server.port)
         await self._follow_changes(stack)
+
+    def _serve_mesh(self, stack: AsyncExitStack, authority: Authority) -> None:
+        if self._settings.mesh:
+            self._background(stack, self._bundles.run(), "trust bundles")
+        if self._settings.injection is not None:
+            server = injection_server(self._settings, self._settings.injection, authority)
+            self._injection_port = server.port
+            stack.callback(server.close)
+            self._background(stack, serve(server), "injection")
 
     def _take_part(self, stack: AsyncExitStack, port: int) -> None:
         lease = lease_settings(self._settings, self._identity, port)
@@ -291,6 +317,7 @@ class ClusterController:
         self._writer.lead(leads)
         self._notices.lead(leads)
         self._provisioner.lead(leads)
+        self._bundles.lead(leads)
 
     def _authority_report(self) -> AuthorityReport | None:
         if self._authority is None:
@@ -302,5 +329,6 @@ class ClusterController:
         return url_of(self._election.holder) if self._election is not None and not self.leads else None
 
     def _want_provisioned(self, taken: Taken) -> None:
+        self._bundles.touched(taken.changed)
         wanted = taken.translation.infrastructure
         self._provisioner.want({key: wanted.get(key) for key in taken.changed_infrastructure})

@@ -18,6 +18,7 @@ from controller.cluster.statuses import Statuses
 from controller.cluster.telemetry import Telemetry
 from controller.pipeline import ObjectPipeline, Taken
 from controller.sources import Change
+from controller.translate.workload import sidecar_table
 from gateway.routing_table.model import Applied, Resources
 
 LAPSE_SECONDS: Final = 30.0
@@ -106,7 +107,10 @@ class Changes:
             self._unanswered.setdefault(name, self._monotonic())
             if name in self._answered:
                 self._arrived.setdefault(name, arrived)
-        self._statuses.take(taken, changed, gone)
+        # Of a sidecar's table no status speaks: what it refuses is with the gateways that hold it.
+        self._statuses.take(
+            taken, [name for name in changed if not sidecar_table(name)], [n for n in gone if not sidecar_table(n)]
+        )
         self._provision(taken)
         for name in changed:
             # Where the content is what it was, the answer to it stands.
@@ -126,7 +130,8 @@ class Changes:
         arrived = self._arrived.pop(name, None)
         if arrived is not None:
             self._telemetry.propagated(self._monotonic() - arrived)
-        self._statuses.answer(name, table, applied)
+        if not sidecar_table(name):
+            self._statuses.answer(name, table, applied)
 
     def lead(self, leads: bool) -> None:
         """Whether this replica writes. While another does, it alone hears of every gateway's answer."""
@@ -149,4 +154,5 @@ class Changes:
             del self._unanswered[name]
             self._arrived.pop(name, None)
             self._answered.discard(name)
-            self._statuses.lapse(name)
+            if not sidecar_table(name):
+                self._statuses.lapse(name)

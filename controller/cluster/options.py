@@ -46,6 +46,7 @@ def cluster_options(settings: ClusterSettings, identity: ProcessIdentity) -> Opt
         cluster_domain=settings.cluster_domain,
         root_namespace=settings.root_namespace,
         mesh=settings.mesh,
+        trust_domain=settings.trust_domain,
         # Pods of one cluster have their first address of one family, and Services by default are of that one.
         address=_WILDCARD_6 if ":" in identity.address else _WILDCARD,
         merge=False,

@@ -23,11 +23,10 @@ from controller.kube.clock import Backoff, Clock
 from controller.kube.join_token_secret import TokenSecret
 from controller.kube.token_review import TokenReview
 from controller.publish.discovery import DiscoveryParts
+from controller.publish.places import TableOf
 from controller.publish.relay import Relay, RelaySettings
-from controller.publish.server import DiscoveryServer
+from controller.publish.server import AuthorityServer, DiscoveryServer
 from controller.publish.subscriptions import Subscriptions
-from controller.store import Key
-from controller.translate.names import object_name
 from gateway.admin.status import Problem
 from gateway.routing_table.discovery import AUDIENCE
 
@@ -35,9 +34,6 @@ _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 15.0
 _ROOT_EARLY: Final = datetime.timedelta(days=60)
 """A change of roots takes people, and some patience."""
-
-GatewayOf = Callable[[str, str], Key | None]
-"""The Gateway whose pods run as a service account, by namespace and name."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,14 +71,9 @@ def discovery_server(
     authority: Authority,
     subscriptions: Subscriptions,
     api: Api,
-    gateway_of: GatewayOf,
+    table_of: TableOf,
 ) -> DiscoveryServer:
     """Bound, and not serving yet."""
-
-    def table_of(account: ServiceAccount) -> str | None:
-        gateway = gateway_of(account.namespace, account.name)
-        return object_name(gateway) if gateway is not None else None
-
     parts = DiscoveryParts(
         subscriptions=subscriptions,
         authority=authority,
@@ -94,7 +85,7 @@ def discovery_server(
     )
     address = settings.discovery
     try:
-        return DiscoveryServer(address.host, address.port, parts, _names(settings))
+        return DiscoveryServer(address.host, address.port, parts, server_names(settings))
     except OSError as error:
         raise DiscoveryAddressError(
             f"the discovery address {address} cannot be bound: {error.strerror or error}",
@@ -150,8 +141,8 @@ def authority_problems(authority: Authority) -> tuple[Problem, ...]:
     )
 
 
-async def serve(server: DiscoveryServer) -> None:
-    """Until it is cancelled: then the streams end, and gateways find another replica."""
+async def serve(server: AuthorityServer) -> None:
+    """Until it is cancelled: then connections end, and who asks finds another replica."""
     stop = asyncio.Event()
     serving = asyncio.ensure_future(server.run(stop))
     try:
@@ -162,8 +153,8 @@ async def serve(server: DiscoveryServer) -> None:
         raise
 
 
-def _names(settings: ClusterSettings) -> tuple[str, ...]:
-    """What gateways may call this server."""
+def server_names(settings: ClusterSettings) -> tuple[str, ...]:
+    """What those may call this server who ask it."""
     service = f"{CONTROLLER_SERVICE}.{settings.namespace}"
     given = urlsplit(settings.controller_url).hostname or ""
     return tuple(dict.fromkeys((given, f"{service}.svc", f"{service}.svc.{settings.cluster_domain}", service)))

@@ -8,7 +8,6 @@ application does not know how its connections are made (``server``), nor what is
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -24,6 +23,7 @@ from controller.ca.join_tokens import Redeem
 from controller.ca.service_account import ServiceAccount
 from controller.publish.certificates import Proofs, Tokens, certificate_routes, certified
 from controller.publish.connection import Connection
+from controller.publish.places import TableOf
 from controller.publish.request_body import read_body, refusal
 from controller.publish.stream import Stream
 from controller.publish.stream_response import Pace, StreamResponse, StreamRules
@@ -46,6 +46,7 @@ from gateway.routing_table.model import FORMAT
 
 _LONGEST_NAME: Final = 253
 _LONGEST_WORD: Final = 128
+_LONGEST_WORKLOAD: Final = 2 * _LONGEST_NAME + 1
 RELAY_COUNTS_FOR: Final = 20.0
 """Seconds for which what a replica relayed counts; it says it again much sooner."""
 
@@ -60,10 +61,9 @@ class DiscoveryParts:
 
     subscriptions: Subscriptions
     authority: Authority
-    tokens: Tokens
-    """Whose token it is; None if nobody's. May raise ``UnverifiableError``."""
-    table_of: Callable[[ServiceAccount], str | None]
-    """The table of a gateway's service account."""
+    tokens: Tokens | None
+    """Whose token it is; None if nobody's. May raise ``UnverifiableError``. None: none are taken."""
+    table_of: TableOf
     account: ServiceAccount
     """The controller's own, which all its replicas have."""
     replica: str
@@ -98,22 +98,28 @@ class _Endpoints:
         """Opens a gateway's stream of updates."""
         body = await read_body(request, MAX_REQUEST_BYTES + MAX_ANSWER_BYTES)
         account = self._account(request)
-        table = self._table(account)
         hello = _decoded(body, Hello)
         if hello.format != FORMAT:
             raise HTTPException(400, f"format {hello.format} is not spoken here, but format {FORMAT}")
         if not 0 < len(hello.gateway) <= _LONGEST_NAME or not hello.gateway.isprintable():
             raise HTTPException(400, "the gateway's name is empty, too long or not printable")
+        if len(hello.workload) > _LONGEST_WORKLOAD or not hello.workload.isprintable():
+            raise HTTPException(400, "the workload's name is too long or not printable")
+        table = self._table(account, hello.workload)
         parts = self._parts
         try:
-            opened = parts.subscriptions.open(hello.gateway, table, hello.holds)
+            opened = parts.subscriptions.open(hello.gateway, table, hello.holds, hello.workload)
         except TooManyStreamsError as error:
             raise HTTPException(503, str(error)) from error
         connection = Connection.of(request.scope)
 
         def allowed() -> bool:
             denied = parts.authority.denies(account)
-            return not denied and parts.table_of(account) == table and connection.certificate_holds(utc_now())
+            return (
+                not denied
+                and parts.table_of(account, hello.workload) == table
+                and connection.certificate_holds(utc_now())
+            )
 
         def trust() -> Trust:
             return Trust(bundle=parts.authority.bundle_pem, root_key=parts.authority.root_key)
@@ -145,7 +151,7 @@ class _Endpoints:
         stream = self._parts.subscriptions.stream(request.path_params["stream"])
         if stream is None or stream.ended:
             raise HTTPException(404, "the stream has ended; open another")
-        if self._table(account) != stream.table:
+        if self._table(account, stream.workload) != stream.table:
             raise HTTPException(403, f"the stream is not one of {account}")
         return stream
 
@@ -162,12 +168,16 @@ class _Endpoints:
     def _account(self, request: Request) -> ServiceAccount:
         return certified(request, self._parts.authority)
 
-    def _table(self, account: ServiceAccount) -> str:
-        table = self._parts.table_of(account)
+    def _table(self, account: ServiceAccount, workload: str) -> str:
+        table = self._parts.table_of(account, workload)
         if table is None:
-            raise HTTPException(
-                403, f"{account.uri(self._parts.authority.trust_domain)} has no table: no Gateway is its"
+            identity = account.uri(self._parts.authority.trust_domain)
+            reason = (
+                f"no workload {workload} with a sidecar is known that has this service account"
+                if workload
+                else "no Gateway is its"
             )
+            raise HTTPException(403, f"{identity} has no table: {reason}")
         return table
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from controller.publish.held_table import NOTHING, HeldTable
 from controller.translate.tables import KINDS, diff
 from gateway.routing_table.model import Applied, Delta, Rejection, Removed, Resources, Snapshot, Update
 
@@ -36,10 +37,11 @@ class Published(msgspec.Struct, frozen=True):
 class Publisher:
     """One gateway's subscription."""
 
-    def __init__(self, gateway: Gateway, last_version: int = 0) -> None:
-        """``last_version``: the highest version this gateway may already hold."""
+    def __init__(self, gateway: Gateway, last_version: int = 0, holds: Resources = NOTHING) -> None:
+        """``last_version``: the highest version this gateway may already hold. ``holds``: its table now."""
         self._gateway = gateway
         self._number = last_version
+        self._held = HeldTable(holds)
         self._sent: Resources | None = None
         self._rejected: tuple[Rejection, ...] = ()
 
@@ -53,6 +55,11 @@ class Publisher:
         """What the gateway refuses of the table it was sent."""
         return self._rejected
 
+    @property
+    def held(self) -> Resources:
+        """The table in force at the gateway: what it was sent, and of what it refused the version before."""
+        return self._held.resources
+
     async def publish(self, table: Resources) -> Published | None:
         """Brings the gateway to ``table``; None where it already is there."""
         if self._sent is None:
@@ -63,12 +70,14 @@ class Publisher:
         upsert = _with_refused(change.upsert, table, self._rejected)
         remove = _with_refused_removals(change.remove, table, self._rejected)
         base, version = str(self._number), str(self._number + 1)
-        applied = await self._gateway.apply(Delta(base=base, version=version, upsert=upsert, remove=remove))
+        delta = Delta(base=base, version=version, upsert=upsert, remove=remove)
+        applied = await self._gateway.apply(delta)
         if applied.error:
             # It holds something else than was sent, for example after a restart of its own.
             return await self._publish_all(table)
         self._number += 1
         self._sent = table
+        self._held.apply(delta, applied.rejected)
         named = _named(upsert, remove)
         untouched = tuple(item for item in self._rejected if (item.kind, item.key) not in named)
         self._rejected = (*untouched, *applied.rejected)
@@ -76,11 +85,13 @@ class Publisher:
 
     async def _publish_all(self, table: Resources) -> Published:
         self._number += 1
-        applied = await self._gateway.apply(Snapshot(version=str(self._number), resources=table))
+        snapshot = Snapshot(version=str(self._number), resources=table)
+        applied = await self._gateway.apply(snapshot)
         if applied.error:
             self._sent = None
             return Published(str(self._number), 0, applied.error)
         self._sent = table
+        self._held.apply(snapshot, applied.rejected)
         self._rejected = applied.rejected
         return Published(str(self._number), sum(len(getattr(table, kind)) for kind in KINDS))
 

@@ -18,10 +18,12 @@ from gateway.routing_table.model import Applied
 class Stream:
     """Used on one event loop."""
 
-    def __init__(self, gateway: str, table: str, lineage: Lineage, holds: Applied | None) -> None:
+    def __init__(self, gateway: str, table: str, lineage: Lineage, holds: Applied | None, workload: str = "") -> None:
         self.id = secrets.token_urlsafe(18)
         self.gateway = gateway
         self.table = table
+        self.workload = workload
+        """Of a sidecar, what it stands before: ``namespace/name``."""
         self._lineage = lineage
         self._holds = holds
         self._on_its_way: Message | None = None

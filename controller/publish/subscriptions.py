@@ -209,14 +209,14 @@ class Subscriptions:
 
     # --- streams --------------------------------------------------------------------------------
 
-    def open(self, gateway: str, table: str, holds: Applied | None) -> Stream:
+    def open(self, gateway: str, table: str, holds: Applied | None, workload: str = "") -> Stream:
         """A gateway connected; whoever calls this closes the stream at its end."""
         if len(self._streams) >= MOST_STREAMS:
             raise TooManyStreamsError(f"{MOST_STREAMS} gateways are connected to this replica, and it takes no more")
         for other in self._of_table.get(table, {}).values():
             if other.gateway == gateway:
                 other.end()  # the gateway came back before its old connection was found dead
-        stream = Stream(gateway, table, self._lineage(table), holds)
+        stream = Stream(gateway, table, self._lineage(table), holds, workload)
         self._streams[stream.id] = stream
         self._of_table.setdefault(table, {})[stream.id] = stream
         self._away.pop((table, gateway), None)

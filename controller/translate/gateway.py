@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -48,13 +48,20 @@ Socket = tuple[str, int, str]
 """Address, port, and TCP or UDP."""
 Age = tuple[datetime.datetime, str]
 
-_Protocol = Literal["HTTP", "HTTPS", "TLS", "TCP", "UDP"]
+CROSSINGS = "crossings"
+"""Collection: pairs of a table and a listener that passes mesh traffic of other networks through."""
+
+WAYPOINT_INNER: Final = ("127.0.0.1", 15001)
+"""The socket whose captured listeners take what comes out of a waypoint's tunnels."""
+
+_Protocol = Literal["HTTP", "HTTPS", "TLS", "TCP", "UDP", "HBONE"]
 _PROTOCOLS: dict[str, _Protocol] = {
     "HTTP": "HTTP",
     "HTTPS": "HTTPS",
     "TLS": "TLS",
     "TCP": "TCP",
     "UDP": "UDP",
+    "HBONE": "HBONE",
     EGRESS_PROXY: "HTTP",
     EGRESS_HTTP: "HTTP",
     EGRESS_TLS: "TLS",
@@ -279,23 +286,36 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
     unique = {(table, kind, resource.key): (table, kind, resource) for table, kind, resource in resources}
     governed = _governed(key, served) if policies else None
     return Published(
-        members=(((TABLES, ""), served.table), *(((AUTHORIZED, policy.key), governed) for policy in policies)),
+        members=(
+            ((TABLES, ""), served.table),
+            *(((AUTHORIZED, policy.key), governed) for policy in policies),
+            *(((CROSSINGS, ""), (served.table, table_key)) for table_key in _crossings(served)),
+        ),
         resources=tuple(unique.values()),
     )
+
+
+def _crossings(served: ServedGateway) -> Iterator[str]:
+    for listener in served.every_listener():
+        if listener.parsed.auto_passthrough:
+            yield from listener.keys
 
 
 def _governed(key: Key, served: ServedGateway) -> Governed:
     served_ones = [listener.parsed for listener in served.every_listener() if listener.problem is None]
     return Governed(
         gateway=object_name(key),
-        streams=tuple(one.name for one in served_ones if one.protocol not in ("HTTP", "HTTPS")),
-        without_identity=tuple(one.name for one in served_ones if one.client_validation is None),
+        streams=tuple(one.name for one in served_ones if one.protocol not in ("HTTP", "HTTPS", "HBONE")),
+        without_identity=tuple(
+            one.name for one in served_ones if one.client_validation is None and one.protocol != "HBONE"
+        ),
     )
 
 
 def _table_listener(
     gateway: Key, parsed: ParsedGateway, listener: ParsedListener, key: str, address: str
 ) -> model.Listener:
+    tunnels = listener.protocol == "HBONE"
     return model.Listener(
         key=key,
         gateway=object_name(gateway),
@@ -309,7 +329,9 @@ def _table_listener(
         certificates=tuple(certificate.key for certificate in listener.certificates),
         tls_mode="Passthrough" if listener.protocol == EGRESS_TLS else listener.tls_mode,
         client_validation=listener.client_validation,
-        authorization=tuple(policy.key for policy in parsed.authorization),
+        # Of tunnels, what is behind them is decided about: see ``waypoint``.
+        authorization=() if tunnels else tuple(policy.key for policy in parsed.authorization),
+        inner="{}:{}".format(*WAYPOINT_INNER) if tunnels else "",
         egress=_egress(parsed, listener),
     )
 

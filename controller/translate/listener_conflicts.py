@@ -21,7 +21,15 @@ from controller.translate.ways_out import WAYS
 Group = tuple[ParsedListener, ...]
 """The listeners of one Gateway or ListenerSet."""
 
-_FAMILIES = {"HTTP": "HTTP", "HTTPS": "TLS", "TLS": "TLS", "TCP": "TCP", "UDP": "UDP"} | {way: way for way in WAYS}
+_FAMILIES = {
+    "HTTP": "HTTP",
+    "HTTPS": "TLS",
+    "TLS": "TLS",
+    "TCP": "TCP",
+    "UDP": "UDP",
+    "HBONE": "HBONE",
+    **{way: way for way in WAYS},
+}
 """Protocols that can share a port, as something tells their connections apart."""
 _WITH_HOSTNAMES = ("HTTP", "TLS")
 _MAX_NAMES = 8

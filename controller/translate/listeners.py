@@ -28,6 +28,7 @@ ROUTE_KINDS: dict[str, tuple[str, ...]] = {
     "TLS": ("TLSRoute",),
     "TCP": ("TCPRoute",),
     "UDP": ("UDPRoute",),
+    "HBONE": (),
     **dict.fromkeys(WAYS, ()),
 }
 """Kinds of route that may attach, by the protocols that are supported."""
@@ -35,7 +36,9 @@ RESERVED_PORTS = {15021: "health and metrics", 9901: "administration"}
 """TCP ports that every gateway in a cluster listens on itself, and what for."""
 CERTIFICATES_OPTION, CERTIFICATES_OF_INGRESSES = "sekisho.dev/certificates", "Ingress"
 """Key and value in ``tls.options``: what an API server asks for where there are no certificateRefs."""
-_WITHOUT_HOSTNAME = ("TCP", "UDP", *WAYS)
+PROTOCOL_OPTION, AUTO_PASSTHROUGH = "gateway.istio.io/listener-protocol", "auto-passthrough"
+"""Key and value in ``tls.options``: mesh traffic of other networks is passed through to whomever it names."""
+_WITHOUT_HOSTNAME = ("TCP", "UDP", "HBONE", *WAYS)
 _MODES = ("Terminate", "Passthrough")
 _FROM = ("All", "Same", "Selector", "None")
 _MAX_PORT = 65535
@@ -59,6 +62,8 @@ class ParsedListener(msgspec.Struct, frozen=True):
     tls_mode: Literal["Terminate", "Passthrough"] = "Terminate"
     has_tls: bool = False
     """Its ``tls`` is set."""
+    auto_passthrough: bool = False
+    """Mesh traffic of other networks goes through it, besides what TLSRoutes say."""
     client_validation: model.ClientValidation | None = None
     trust_bundles: tuple[model.TrustBundle, ...] = ()
     conflict: Problem | None = None
@@ -110,7 +115,7 @@ def _parse_listener(reads: Reads, owner: Key, listener: Listener) -> ParsedListe
         hostname=hostname,
         kinds=kinds,
         namespaces=listener.allowed_routes.namespaces,
-        problem=_protocol_problem(listener)
+        problem=_protocol_problem(reads, listener)
         or _port_problem(listener.port, bind_port)
         or _reserved_problem(reads, listener)
         or _hostname_problem(hostname)
@@ -119,11 +124,15 @@ def _parse_listener(reads: Reads, owner: Key, listener: Listener) -> ParsedListe
         ref_problems=certificate_problems + kind_problems,
         certificates=certificates,
         has_tls=listener.tls is not None,
+        auto_passthrough=passes_mesh_through(listener) and reads.options.mesh,
         tls_mode="Passthrough" if listener.protocol == "TLS" and not _terminates(listener.tls) else "Terminate",
     )
 
 
-def _protocol_problem(listener: Listener) -> Problem | None:
+def _protocol_problem(reads: Reads, listener: Listener) -> Problem | None:
+    if listener.protocol == "HBONE" and not reads.options.mesh:
+        message = "protocol HBONE is for waypoints, and there is no mesh: start the controller with --mesh"
+        return Problem(ConditionReason.UNSUPPORTED_PROTOCOL, message)
     if listener.protocol in ROUTE_KINDS:
         return None
     return Problem(
@@ -219,10 +228,19 @@ def has_certificates_of_ingresses(listener: Listener) -> bool:
     return listener.protocol == "HTTPS" and options.get(CERTIFICATES_OPTION) == CERTIFICATES_OF_INGRESSES
 
 
+def passes_mesh_through(listener: Listener) -> bool:
+    """Whether a TLS listener is an east-west gateway's."""
+    tls = listener.tls
+    if listener.protocol != "TLS" or tls is None or tls.mode != "Passthrough":
+        return False
+    return tls.options.get(PROTOCOL_OPTION) == AUTO_PASSTHROUGH
+
+
 def unused_options(listener: Listener) -> list[str]:
     """Keys of ``tls.options`` that nothing reads."""
     options = listener.tls.options if listener.tls else {}
     used = {CERTIFICATES_OPTION} if has_certificates_of_ingresses(listener) else set()
+    used |= {PROTOCOL_OPTION} if passes_mesh_through(listener) else set()
     return sorted(options.keys() - used)
 
 

@@ -14,8 +14,9 @@ from controller.store import Key
 
 _VARIANT = "@"
 _INGRESS = "Ingress"
+_WAYPOINT = "Waypoint"
 _GATEWAY_NAMES = 2
-_INGRESS_NAMES = 3
+_MADE_NAMES = 3
 
 
 def object_name(key: Key) -> str:
@@ -34,6 +35,11 @@ def ingress_listener_key(gateway: Key, host: str, address: str = "") -> str:
     """What Ingresses have a Gateway listen for; ``host`` empty: every host, ``address`` as for other listeners."""
     suffix = _VARIANT + address if address else ""
     return f"{object_name(gateway)}/{_INGRESS}/{host or '*'}{suffix}"
+
+
+def waypoint_listener_key(gateway: Key, service: Key, port: int) -> str:
+    """What a waypoint has behind its tunnels for a port of a Service."""
+    return f"{object_name(gateway)}/{_WAYPOINT}/{service.namespace}.{service.name}:{port}"
 
 
 def route_key(route: Key, rule: int, variant: str) -> str:
@@ -62,8 +68,8 @@ def route_of(key: str) -> tuple[Key, int]:
 def listener_of(key: str) -> tuple[Key, str]:
     """The Gateway or ListenerSet, and its listener, that a listener of the table stands for."""
     *names, listener = key.partition(_VARIANT)[0].split("/")
-    if len(names) == _INGRESS_NAMES:
-        return Key("Gateway", names[0], names[1]), f"{_INGRESS}/{listener}"
+    if len(names) == _MADE_NAMES:
+        return Key("Gateway", names[0], names[1]), f"{names[2]}/{listener}"
     kind = "Gateway" if len(names) == _GATEWAY_NAMES else "ListenerSet"
     return Key(kind, names[-2], names[-1]), listener
 

@@ -49,6 +49,10 @@ class Rank(IntEnum):
     SERVICE_ROUTES = auto()
     """The routes of a port of a Service."""
     ROUTE = auto()
+    EAST_WEST = auto()
+    """A Service in the tables of east-west gateways."""
+    WAYPOINT = auto()
+    """A Service in the table of the waypoint before it."""
     INGRESS = auto()
     SIDECAR = auto()
     """The part of a sidecar's table that follows from its workload."""

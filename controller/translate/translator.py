@@ -33,6 +33,7 @@ from controller.translate.backend_tls_policy import TLS_POLICY, TLS_POLICY_STATU
 from controller.translate.backends import BACKEND, PLACEMENT, PLACEMENTS
 from controller.translate.certificates import CERTIFICATE, TRUST_BUNDLE
 from controller.translate.destinations import DESTINATIONS, OUTBOUND
+from controller.translate.east_west import EAST_WEST
 from controller.translate.egress_policy import EGRESS_POLICY
 from controller.translate.egress_policy_status import EGRESS_POLICY_STATUS
 from controller.translate.endpoints import ENDPOINTS, MESH_ENDPOINTS
@@ -62,6 +63,7 @@ from controller.translate.sidecar import SIDECAR
 from controller.translate.sidecar_outbound import CALLED, CALLED_BACKEND, CALLS
 from controller.translate.statuses import Status
 from controller.translate.tables import Change, Tables
+from controller.translate.waypoint import WAYPOINT
 from controller.translate.workload import SIDECARS, WORKLOAD, SidecarPlace, sidecar_table
 from controller.translate.xbackend import XBACKEND_STATUS
 from gateway.routing_table.model import Resources
@@ -90,6 +92,8 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     MESH_ROUTE,
     SERVICE_ROUTES,
     ROUTE,
+    EAST_WEST,
+    WAYPOINT,
     INGRESS,
     SIDECAR,
     DESTINATIONS,
@@ -109,7 +113,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
 )
 _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     GatewayClass.kind: (GATEWAY_CLASS_STATUS,),
-    Gateway.kind: (PARSED_GATEWAY, GATEWAY_STATUS, INFRASTRUCTURE),
+    Gateway.kind: (PARSED_GATEWAY, GATEWAY, GATEWAY_STATUS, INFRASTRUCTURE),
     ListenerSet.kind: (LISTENER_SET_STATUS,),
     **{type_.kind: (ROUTE,) for type_ in ROUTES},
     BackendTLSPolicy.kind: (TLS_POLICY_STATUS,),
@@ -120,7 +124,7 @@ _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     PeerAuthentication.kind: (PEER_AUTHENTICATION_NOTICES,),
     Pod.kind: (WORKLOAD,),
     WorkloadEntry.kind: (WORKLOAD,),
-    Service.kind: (DESTINATIONS,),
+    Service.kind: (DESTINATIONS, EAST_WEST, WAYPOINT),
 }
 """Stages that every object of a kind goes through."""
 _ROOTING: dict[str, Stage[Any, Any]] = {

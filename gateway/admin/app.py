@@ -77,7 +77,7 @@ class _Endpoints:
         statistics, rates = await run_in_threadpool(self._sampler.look)
         reading = Reading(
             state=sources.state(),
-            table=sources.table(),
+            table=await run_in_threadpool(sources.table),
             statistics=statistics,
             rates=rates,
             status=sources.status(),
@@ -91,7 +91,7 @@ class _Endpoints:
         key = request.query_params.get("key", "")
         if kind and kind not in KINDS:
             return _refused(f"kind {kind!r} is not one of {', '.join(KINDS)}")
-        table = redacted(self._sources.table())
+        table = redacted(await run_in_threadpool(self._sources.table))
         resources: dict[str, list[Any]] = {}
         for name in (kind,) if kind else KINDS:
             found = [resource for resource in getattr(table, name) if key in {"", resource.key}]

@@ -1,27 +1,31 @@
 """The agent: takes updates one at a time, has the engine apply them, and answers for the result.
 
-Owns the table this gateway holds and its version. It does not know where updates come from, and
-it never decides about a resource: the engine's answer is the answer. After each update the table
-is written to the state directory in the background, so that a burst costs one write and an
-acknowledgement never waits for a disk.
+Owns the version of the table this gateway holds; the table itself is the engine's, and there is no copy of it.
+It does not know where updates come from, and it never decides about a resource: the engine's answer is the
+answer. After updates the table is written to the state directory in the background, so that a burst costs one
+write and an acknowledgement never waits for a disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 
+import msgspec
 from msgspec.structs import replace
 
 from gateway.agent.engine import Engine
 from gateway.agent.persistence import TableFile
 from gateway.agent.state import AgentState
-from gateway.agent.table import HeldTable
 from gateway.routing_table import wire
-from gateway.routing_table.model import Applied, Delta, Rejection, Resources, Snapshot, Update
+from gateway.routing_table.model import Applied, Delta, Resources, Update
 
 _SAVE_DELAY_SECONDS = 0.2
+_SAVE_SHARE = 50
+"""Between two writes there is as many times the time that one takes: a large table under changes is written every few
+seconds."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +37,6 @@ class Agent:
         self._engine = engine
         self._table_file = table_file
         self._now = now
-        self._table = HeldTable()
         self._state = AgentState()
         self._one_at_a_time = asyncio.Lock()
         self._saver: asyncio.Task[None] | None = None
@@ -47,8 +50,15 @@ class Agent:
 
     @property
     def table(self) -> Resources:
-        """The table in force. Holds private keys: whoever shows it redacts it first."""
-        return self._table.resources
+        """The table in force, asked of the engine: for a person's question, not for each change.
+
+        Holds private keys: whoever shows it redacts it first.
+        """
+        return self.resources(wire.KINDS)
+
+    def resources(self, kinds: Iterable[str]) -> Resources:
+        """The same, of these kinds alone."""
+        return wire.decode_snapshot(self._engine.snapshot(tuple(kinds)))
 
     def restore(self) -> str:
         """Serves the last good table of the previous run; returns what to tell people, or nothing.
@@ -60,18 +70,22 @@ class Agent:
         loaded = self._table_file.load()
         if loaded.snapshot is None:
             return loaded.problem
-        applied = wire.decode_applied(self._engine.apply(wire.encode(loaded.snapshot)))
-        self._take(loaded.snapshot, applied, loaded.rejected, restored=True)
-        return f"the last table cannot be served: {applied.error}" if applied.error else ""
+        applied = wire.decode_applied(self._engine.apply(loaded.snapshot))
+        self._take(wire.outline(loaded.snapshot), applied, restored=True)
+        if not applied.error:
+            return ""
+        return self._table_file.set_aside(f"the engine refuses it: {applied.error}")
 
-    async def apply(self, update: Update, rejected: tuple[Rejection, ...] = ()) -> Applied:
-        """Applies one update and returns the engine's answer: ACK, or NACK with what was refused.
+    async def apply(self, update: Update) -> Applied:
+        """Applies one update and returns the engine's answer: ACK, or NACK with what was refused."""
+        return await self.apply_encoded(wire.encode(update))
 
-        ``rejected`` holds what the decoder already refused; it becomes part of the answer.
-        """
+    async def apply_encoded(self, update: bytes) -> Applied:
+        """The same for an update as it is on the wire. Only the engine reads it whole."""
         async with self._one_at_a_time:
-            answer = await asyncio.to_thread(self._engine.apply, wire.encode(update))
-            applied = self._take(update, wire.decode_applied(answer), rejected, restored=False)
+            outline = wire.outline(update)
+            answer = await asyncio.to_thread(self._engine.apply, update)
+            applied = self._take(outline, wire.decode_applied(answer), restored=False)
         if not applied.error:
             self._unsaved.set()
         return applied
@@ -81,25 +95,25 @@ class Agent:
         version = self._state.version
         await self.apply(Delta(base=version, version=version))
 
-    def _take(self, update: Update, applied: Applied, rejected: tuple[Rejection, ...], *, restored: bool) -> Applied:
+    def _take(self, outline: wire.Outline | None, applied: Applied, *, restored: bool) -> Applied:
         if applied.error:
             self._state = replace(self._state, last_error=applied.error)
             return applied
-        every_rejection = (*rejected, *applied.rejected)
-        self._table.apply(update, every_rejection)
-        carried = () if isinstance(update, Snapshot) else _untouched(self._state.rejected, update)
+        named = outline.named if outline is not None else None
+        # Earlier rejections of resources that a delta neither replaces nor removes stay.
+        carried = () if named is None else (it for it in self._state.rejected if (it.kind, it.key) not in named)
         self._state = replace(
             self._state,
             version=applied.version,
             loaded=True,
             restored=restored,
             applied_at=self._now(),
-            rejected=(*carried, *every_rejection),
+            rejected=(*carried, *applied.rejected),
             listeners=applied.listeners,
-            counts=dict(self._table.counts()),
+            counts=msgspec.json.decode(self._engine.counts(), type=dict[str, int]),
             last_error="",
         )
-        return Applied(version=applied.version, rejected=every_rejection, listeners=applied.listeners)
+        return applied
 
     def start_saving(self) -> None:
         """Starts the background task that keeps the state file current."""
@@ -110,15 +124,16 @@ class Agent:
         while True:
             await self._unsaved.wait()
             await asyncio.sleep(_SAVE_DELAY_SECONDS)
+            began = time.monotonic()
             await self._save(table_file)
+            await asyncio.sleep(_SAVE_SHARE * (time.monotonic() - began))
 
     async def _save(self, table_file: TableFile) -> None:
         async with self._saving:
             self._unsaved.clear()
-            snapshot = Snapshot(version=self._state.version, resources=self.table)
             problem = ""
             try:
-                await asyncio.to_thread(table_file.save, snapshot)
+                await asyncio.to_thread(lambda: table_file.save(self._engine.snapshot(tuple(wire.KINDS))))
             except OSError as error:
                 problem = f"the table cannot be saved to {table_file.path}: {error.strerror}"
                 logger.warning("%s", problem)
@@ -135,13 +150,3 @@ class Agent:
             if self._unsaved.is_set():
                 await self._save(self._table_file)
             self._table_file.close()
-
-
-def _untouched(rejected: tuple[Rejection, ...], delta: Delta) -> tuple[Rejection, ...]:
-    """Earlier rejections of resources that ``delta`` neither replaces nor removes."""
-    named = {
-        (kind, key)
-        for kind in wire.KINDS
-        for key in (*(item.key for item in getattr(delta.upsert, kind)), *getattr(delta.remove, kind))
-    }
-    return tuple(item for item in rejected if (item.kind, item.key) not in named)

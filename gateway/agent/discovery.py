@@ -32,7 +32,7 @@ from gateway.routing_table.discovery import (
     Hello,
     Trust,
 )
-from gateway.routing_table.model import Applied, Snapshot
+from gateway.routing_table.model import Applied
 
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 15.0
@@ -41,6 +41,8 @@ _LONGEST_PAUSE: Final = 10.0
 _STEADY_SECONDS: Final = 10.0
 """A stream that lived for so long was a success: the next pause is short again."""
 _LOOK_SECONDS: Final = 1.0
+
+_SNAPSHOT: Final = b'{"type":"snapshot"'
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +72,16 @@ class Identity(Protocol):
 
 
 @dataclass(frozen=True)
+class Subscriber:
+    """Who asks."""
+
+    name: str
+    """The name of this process."""
+    workload: str = ""
+    """Of a sidecar, what it stands before: ``namespace/name``."""
+
+
+@dataclass(frozen=True)
 class DiscoveryState:
     """What is told of the stream; replaced as a whole."""
 
@@ -91,11 +103,11 @@ class Discovery:
     """One gateway's subscription."""
 
     def __init__(
-        self, controller: str, gateway: str, agent: Agent, identity: Identity, chance: Callable[[], float]
+        self, controller: str, subscriber: Subscriber, agent: Agent, identity: Identity, chance: Callable[[], float]
     ) -> None:
-        """``controller``: ``https://HOST:PORT``. ``gateway``: the name of this process."""
+        """``controller``: ``https://HOST:PORT``."""
         self._controller = controller
-        self._gateway = gateway
+        self._subscriber = subscriber
         self._agent = agent
         self._identity = identity
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
@@ -151,7 +163,7 @@ class Discovery:
         ) as client:
             if self._applying is not None:
                 await asyncio.wait({self._applying})
-            hello = Hello(gateway=self._gateway, holds=self._resumed())
+            hello = Hello(gateway=self._subscriber.name, workload=self._subscriber.workload, holds=self._resumed())
             async with client.stream("POST", STREAM_PATH, content=msgspec.json.encode(hello)) as response:
                 if response.status_code != 200:
                     await response.aread()
@@ -208,21 +220,16 @@ class Discovery:
             logger.warning("the trust bundle that the controller tells is not taken: %s", error)
 
     async def _update(self, line: bytes) -> None:
-        try:
-            update, rejected = wire.decode_update(line)
-        except wire.WireError as error:
-            self._refused_whole = str(error)
-            return
         # An update that has begun is finished, whatever becomes of the stream.
-        self._applying = asyncio.create_task(self._agent.apply(update, rejected))
+        self._applying = asyncio.create_task(self._agent.apply_encoded(line))
         applied = await asyncio.shield(self._applying)
         self._refused_whole = applied.error
         if applied.error:
-            logger.warning("table %s is refused as a whole: %s", update.version, applied.error)
+            logger.warning("an update is refused as a whole: %s", applied.error)
             return
         for rejection in applied.rejected:
             logger.warning("refused: %s %s: %s", rejection.kind, rejection.key, rejection.reason)
-        level = logging.INFO if isinstance(update, Snapshot) else logging.DEBUG
+        level = logging.INFO if line.startswith(_SNAPSHOT) else logging.DEBUG
         logger.log(level, "table %s is in force", applied.version)
 
     async def _answer(self, client: httpx.AsyncClient, address: str) -> None:

@@ -6,6 +6,7 @@ Everything else depends on this protocol alone, so that a test can put a stand-i
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -18,8 +19,20 @@ class Engine(Protocol):
         """Applies a snapshot or delta; answers with ``Applied``. Blocks, without the interpreter lock."""
         ...
 
+    def snapshot(self, kinds: Sequence[str], /) -> Iterable[bytes]:
+        """The table in force, of these kinds, as the pieces of a wire snapshot. Private keys are inside."""
+        ...
+
+    def counts(self) -> bytes:
+        """How many resources of each kind the table in force has."""
+        ...
+
     def explain(self, request: bytes, /) -> bytes:
         """Which route takes a request, on the live table, and why."""
+        ...
+
+    def set_identity(self, chain_pem: str, private_key_pem: str, trust_bundle_pem: str, trust_domain: str, /) -> None:
+        """What this gateway is in the mesh from the next handshake on; ``ValueError`` where it cannot be used."""
         ...
 
     def statistics(self) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,13 +19,13 @@ from typing import Final
 import msgspec
 
 from gateway.errors import StateDirectoryError
-from gateway.routing_table import wire
-from gateway.routing_table.model import Rejection, Snapshot
 
 FILE_NAME: Final = "table.json"
 _LOCK_NAME: Final = "lock"
 _PRIVATE_FILE: Final = 0o600
 _PRIVATE_DIRECTORY: Final = 0o700
+_HEADER_BYTES: Final = 128
+"""Of the first line, its end included; what the header leaves of it is blank."""
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,8 +39,8 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Loaded:
     """What was found at start. ``problem`` is for people and says what became of a bad file."""
 
-    snapshot: Snapshot | None = None
-    rejected: tuple[Rejection, ...] = ()
+    snapshot: bytes | None = None
+    """As it is on the wire."""
     problem: str = ""
 
 
@@ -82,20 +83,21 @@ class TableFile:
     def load(self) -> Loaded:
         """The table of the last run, if there is one that can be read."""
         try:
-            content = self._path.read_bytes()
+            with self._path.open("rb") as file:
+                first = file.readline(_HEADER_BYTES)
+                body = file.read()
         except FileNotFoundError:
             return Loaded()
         except OSError as error:
             return Loaded(problem=f"the last table in {self._path} cannot be read: {error.strerror}; starting empty")
         try:
-            update, rejected = wire.decode_update(_verified(content))
-        except (wire.WireError, ValueError) as error:
-            return Loaded(problem=self._set_aside(str(error)))
-        if not isinstance(update, Snapshot):
-            return Loaded(problem=self._set_aside("it holds no snapshot"))
-        return Loaded(snapshot=update, rejected=rejected)
+            _verify(first, body)
+        except ValueError as error:
+            return Loaded(problem=self.set_aside(str(error)))
+        return Loaded(snapshot=body)
 
-    def _set_aside(self, cause: str) -> str:
+    def set_aside(self, cause: str) -> str:
+        """Moves a file that is of no use out of the way; what to tell people."""
         aside = self._path.with_suffix(".corrupt")
         try:
             self._path.replace(aside)
@@ -103,15 +105,21 @@ class TableFile:
             return f"the last table in {self._path} is damaged ({cause}) and cannot be moved: {error.strerror}"
         return f"the last table in {self._path} is damaged ({cause}); kept as {aside.name}, starting empty"
 
-    def save(self, snapshot: Snapshot) -> None:
-        """Replaces the stored table; returns once it is on the disk."""
-        body = wire.encode(snapshot)
-        header = msgspec.json.encode(_Header(sha256=hashlib.sha256(body).hexdigest(), length=len(body)))
+    def save(self, pieces: Iterable[bytes]) -> None:
+        """Replaces the stored table, a wire snapshot, by these pieces of one; returns once it is on the disk."""
         temporary = self._path.with_suffix(".new")
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _PRIVATE_FILE)
+        digest, length = hashlib.sha256(), 0
         with os.fdopen(descriptor, "wb") as file:
-            file.write(header + b"\n" + body)
+            # The first line is known when the rest is written.
+            file.write(b" " * (_HEADER_BYTES - 1) + b"\n")
+            for piece in pieces:
+                file.write(piece)
+                digest.update(piece)
+                length += len(piece)
+            file.seek(0)
+            file.write(msgspec.json.encode(_Header(sha256=digest.hexdigest(), length=length)))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path)
@@ -125,8 +133,7 @@ class TableFile:
             os.close(descriptor)
 
 
-def _verified(content: bytes) -> bytes:
-    first, _, body = content.partition(b"\n")
+def _verify(first: bytes, body: bytes) -> None:
     try:
         header = msgspec.json.decode(first, type=_Header)
     except msgspec.DecodeError as error:
@@ -135,4 +142,3 @@ def _verified(content: bytes) -> bytes:
         raise ValueError(f"it holds {len(body)} bytes of {header.length}")
     if hashlib.sha256(body).hexdigest() != header.sha256:
         raise ValueError("its checksum does not match")
-    return body

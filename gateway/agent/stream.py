@@ -57,8 +57,11 @@ class ControllerStream:
             searched = len(pending)
             pending += piece
             while (end := pending.find(b"\n", searched)) >= 0:
-                yield bytes(pending[:end])
+                # By a view: a slice would be one more copy of what may be a whole table.
+                with memoryview(pending) as view:
+                    line = bytes(view[:end])
                 del pending[: end + 1]
+                yield line
                 searched = 0
             if len(pending) > MAX_UPDATE_BYTES:
                 raise StreamEndedError(f"the controller sent an update of more than {MAX_UPDATE_BYTES} bytes")

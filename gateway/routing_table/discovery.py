@@ -79,6 +79,9 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     gateway: str
     """The name of the process: its pod's."""
+    workload: str = ""
+    """Of a sidecar: the Pod or WorkloadEntry that it stands before, ``namespace/name``. The certificate must be that of
+    its service account."""
     format: int = FORMAT
     holds: Applied | None = None
     """What it holds of an earlier stream; None asks for a snapshot."""

@@ -39,6 +39,11 @@ class Reason(StrEnum):
     DOWNSTREAM_DISCONNECTED = "downstream_disconnected"
     UPGRADE_REFUSED = "upgrade_refused"
     OVERLOAD = "overload"
+    MESH_IDENTITY_MISSING = "mesh_identity_missing"
+    UPSTREAM_IDENTITY_MISMATCH = "upstream_identity_mismatch"
+    MUTUAL_TLS_REQUIRED = "mutual_tls_required"
+    MUTUAL_TLS_FAILED = "mutual_tls_failed"
+    ORIGINAL_DESTINATION_REFUSED = "original_destination_refused"
     AUTHORIZATION_DENIED = "authorization_denied"
     AUTHORIZATION_UNAVAILABLE = "authorization_unavailable"
     EGRESS_DENIED = "egress_denied"
@@ -81,6 +86,11 @@ FLAGS: dict[Reason, str] = {
     Reason.DOWNSTREAM_DISCONNECTED: "DC",
     Reason.UPGRADE_REFUSED: "-",
     Reason.OVERLOAD: "OM",
+    Reason.MESH_IDENTITY_MISSING: "UF",
+    Reason.UPSTREAM_IDENTITY_MISMATCH: "UF",
+    Reason.MUTUAL_TLS_REQUIRED: "DPE",
+    Reason.MUTUAL_TLS_FAILED: "DPE",
+    Reason.ORIGINAL_DESTINATION_REFUSED: "NR",
     Reason.AUTHORIZATION_DENIED: "-",
     Reason.AUTHORIZATION_UNAVAILABLE: "-",
     Reason.EGRESS_DENIED: "-",

@@ -116,10 +116,42 @@ class _Keyed(msgspec.Struct, frozen=True):
     key: str
 
 
+class _Named(msgspec.Struct, frozen=True):
+    """The keys alone."""
+
+    trust_bundles: tuple[_Keyed, ...] = ()
+    certificates: tuple[_Keyed, ...] = ()
+    endpoints: tuple[_Keyed, ...] = ()
+    backends: tuple[_Keyed, ...] = ()
+    gateways: tuple[_Keyed, ...] = ()
+    authorization_policies: tuple[_Keyed, ...] = ()
+    listeners: tuple[_Keyed, ...] = ()
+    routes: tuple[_Keyed, ...] = ()
+
+
+class _SnapshotOutline(msgspec.Struct, frozen=True, tag="snapshot"):
+    version: str
+
+
+class _DeltaOutline(msgspec.Struct, frozen=True, tag="delta"):
+    version: str
+    upsert: _Named = _Named()
+    remove: Removed = Removed()
+
+
+class Outline(msgspec.Struct, frozen=True):
+    """What an update is about, without its resources."""
+
+    version: str = ""
+    named: frozenset[tuple[str, str]] | None = None
+    """Kind and key of everything that a delta brings or removes; None of a snapshot, which is about everything."""
+
+
 _encoder = msgspec.json.Encoder()
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_message = msgspec.json.Decoder(_RawSnapshot | _RawDelta).decode
 _decode_applied = msgspec.json.Decoder(Applied).decode
+_decode_outline = msgspec.json.Decoder(_SnapshotOutline | _DeltaOutline).decode
 _decode_key = msgspec.json.Decoder(_Keyed).decode
 _decoders: Final[Mapping[Kind, msgspec.json.Decoder[Resource]]] = {
     kind: msgspec.json.Decoder(resource) for kind, resource in KINDS.items()
@@ -129,6 +161,27 @@ _decoders: Final[Mapping[Kind, msgspec.json.Decoder[Resource]]] = {
 def encode(message: Update | Applied | Resources) -> bytes:
     """The bytes of a message. Secrets are inside: for the wire and the state file only."""
     return _encoder.encode(message)
+
+
+def outline(data: bytes) -> Outline | None:
+    """What an update is about; None where it cannot be read, which the engine then says better."""
+    try:
+        message: _SnapshotOutline | _DeltaOutline = _decode_outline(data)
+    except msgspec.DecodeError:
+        return None
+    if isinstance(message, _SnapshotOutline):
+        return Outline(message.version)
+    brought = ((kind, item.key) for kind in KINDS for item in getattr(message.upsert, kind))
+    removed = ((kind, key) for kind in KINDS for key in getattr(message.remove, kind))
+    return Outline(message.version, frozenset((*brought, *removed)))
+
+
+def decode_snapshot(pieces: Iterable[bytes]) -> Resources:
+    """The resources of a table that was judged before, such as the engine's own."""
+    message, rejected = decode_update(b"".join(pieces))
+    if rejected or not isinstance(message, Snapshot):
+        raise WireError(f"not a table: {rejected}")
+    return message.resources
 
 
 def decode_applied(data: bytes) -> Applied:

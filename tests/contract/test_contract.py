@@ -69,3 +69,21 @@ def test_what_is_accepted_reads_the_same_once_written_again(case: Case) -> None:
 
 def test_reason_codes_and_flags_are_the_engine_s() -> None:
     assert json.loads(_engine.reasons()) == {str(reason): flags for reason, flags in FLAGS.items()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_engine_gives_a_table_out_as_it_took_it(case: Case) -> None:
+    engine = _engine.Engine(b'{"workers":1,"access_log":"none"}')
+    try:
+        engine.apply(wire.encode(Snapshot(version="0", resources=Resources())))
+        applied = wire.decode_applied(engine.apply(bytes(case.update)))
+        if applied.error or applied.rejected:
+            return
+        message, _ = wire.decode_update(bytes(case.update))
+        sent = message.resources if isinstance(message, Snapshot) else message.upsert
+        held = wire.decode_snapshot(engine.snapshot(tuple(wire.KINDS)))
+        for kind in wire.KINDS:
+            assert wire.by_key(held, kind) == wire.by_key(sent, kind)
+        assert json.loads(engine.counts()) == {kind: len(getattr(held, kind)) for kind in wire.KINDS}
+    finally:
+        engine.close()

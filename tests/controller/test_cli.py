@@ -84,15 +84,19 @@ def test_check_fails_on_a_warning_too(manifests: Path, capsys: pytest.CaptureFix
 def test_check_leaves_objects_of_other_kinds_alone(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
     others = "".join(
         f"---\napiVersion: {version}\nkind: {kind}\nmetadata: {{name: {name}}}\n"
-        for version, kind, name in (("apps/v1", "Deployment", "a"), ("apps/v1", "Deployment", "b"), ("v1", "Pod", "c"))
+        for version, kind, name in (
+            ("apps/v1", "Deployment", "a"),
+            ("apps/v1", "Deployment", "b"),
+            ("batch/v1", "Job", "c"),
+        )
     )
     manifests.write_text(GOOD + others)
     status, output, _ = run(capsys, "check", "-f", str(manifests))
     assert status == 0
     summary, *notices, verdict = output.splitlines()[-5:]
-    assert summary == "3 objects of other kinds left alone: Deployment, Pod"
+    assert summary == "3 objects of other kinds left alone: Deployment, Job"
     assert verdict == "ok: 2 objects, no problem"
-    assert [notice.partition(": Deployment")[0].partition(": Pod")[0] for notice in notices] == [
+    assert [notice.partition(": Deployment")[0].partition(": Job")[0] for notice in notices] == [
         f"notice: {manifests}:{line}"
         for line in (len(GOOD.splitlines()) + 2, len(GOOD.splitlines()) + 6, len(GOOD.splitlines()) + 10)
     ]

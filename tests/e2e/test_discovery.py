@@ -159,13 +159,24 @@ async def _renewed(edge: ClusterGateway) -> bool:
     return (await edge.metric("sekisho_discovery_connections_total") or 0.0) >= 6.0
 
 
-def test_a_role_that_this_release_does_not_have_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--role", "teapot"), "invalid choice: 'teapot'"),
+        (("--role", "sidecar"), "--workload NAMESPACE/NAME"),
+        (("--role", "sidecar", "--workload", "cart"), "not of the form NAMESPACE/NAME"),
+        (("--role", "edge", "--workload", "shop/cart"), "--workload is for sidecars"),
+    ],
+)
+def test_a_role_is_known_and_a_sidecar_knows_its_workload(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
     needed = ("--trust-bundle", tmp_path / "ca.crt", "--token", tmp_path / "token")
 
-    ended = run_sekisho("gateway", "--role", "sidecar", "--controller", "https://localhost:15012", *needed)
+    ended = run_sekisho("gateway", *arguments, "--controller", "https://localhost:15012", *needed)
 
     assert ended.returncode == 2
-    assert "the role edge alone" in ended.stderr
+    assert said in ended.stderr
 
 
 def test_a_controller_without_tls_is_refused(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ _ANY = AdminAddress("127.0.0.1", 0)
 class RunningController:
     """One replica."""
 
-    def __init__(self, server: FakeApiServer, directory: Path, name: str, lease_seconds: int = 2) -> None:
+    def __init__(self, server: FakeApiServer, directory: Path, name: str, **more: Any) -> None:
+        """``more``: settings that are not those of the tests."""
         kubeconfig = directory / f"kubeconfig-{name}"
         kubeconfig.parent.mkdir(parents=True, exist_ok=True)
         kubeconfig.write_text(yaml.safe_dump(kubeconfig_of(server.url)))
@@ -38,7 +39,7 @@ class RunningController:
             admin=_ANY,
             kubeconfig=kubeconfig,
             controller_url="https://localhost",
-            lease_seconds=lease_seconds,
+            **{"lease_seconds": 2, **more},
         )
         self.app = ClusterController(settings, ProcessIdentity(name, "127.0.0.1"))
         self.task = asyncio.create_task(self.app.run(), name=name)
@@ -65,9 +66,9 @@ class RunningController:
 
 @asynccontextmanager
 async def controllers(
-    server: FakeApiServer, directory: Path, *names: str, lease_seconds: int = 2
+    server: FakeApiServer, directory: Path, *names: str, **more: Any
 ) -> AsyncIterator[list[RunningController]]:
-    running = [RunningController(server, directory, name, lease_seconds) for name in names]
+    running = [RunningController(server, directory, name, **more) for name in names]
     try:
         yield running
     finally:

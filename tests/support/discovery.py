@@ -18,7 +18,7 @@ from controller.publish.server import DiscoveryServer
 from controller.publish.stream_response import Pace
 from controller.publish.subscriptions import Subscriptions
 from gateway.agent.agent import Agent
-from gateway.agent.discovery import Discovery
+from gateway.agent.discovery import Discovery, Subscriber
 from gateway.identity.controller_source import ControllerSource
 from gateway.identity.settings import IdentitySettings
 from gateway.routing_table.model import Applied, Resources
@@ -50,6 +50,7 @@ class ControllerHalf:
         self.authority = authority or Authority.create(settings)
         self.tokens: dict[str, ServiceAccount] = {TOKEN: EDGE}
         self.tables: dict[ServiceAccount, str] = {EDGE: TABLE}
+        self.workloads: dict[tuple[ServiceAccount, str], str] = {}
         self.told: list[str] = []
         self.book = TokenBook()
         self.reviews = 0
@@ -64,6 +65,9 @@ class ControllerHalf:
     @property
     def url(self) -> str:
         return f"https://localhost:{self.port}"
+
+    def _table_of(self, account: ServiceAccount, workload: str) -> str | None:
+        return self.workloads.get((account, workload)) if workload else self.tables.get(account)
 
     async def _review(self, token: str) -> ServiceAccount | None:
         self.reviews += 1
@@ -85,7 +89,7 @@ class ControllerHalf:
             subscriptions=self.subscriptions,
             authority=self.authority,
             tokens=self._review,
-            table_of=self.tables.get,
+            table_of=self._table_of,
             account=CONTROLLER,
             replica="controller-1",
             pace=self._pace,
@@ -125,6 +129,7 @@ class GatewayHalf:
         bundle: str = "",
         joins: bool = False,
         url: str = "",
+        workload: str = "",
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.token = directory / "token"
@@ -140,7 +145,7 @@ class GatewayHalf:
             join_token=self.token if joins else None,
         )
         self.identity = ControllerSource(settings, utc_now, random.random)
-        self.discovery = Discovery(controller.url, name, self.agent, self.identity, lambda: 0.0)
+        self.discovery = Discovery(controller.url, Subscriber(name, workload), self.agent, self.identity, lambda: 0.0)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> GatewayHalf:

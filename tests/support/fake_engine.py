@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ class FakeEngine:
         self.explanation: dict[str, Any] = {"decision": "no_listener", "candidates": [], "nearest": []}
         self.questions: list[dict[str, Any]] = []
         self.connections = 0
+        self.identities: list[tuple[str, str, str, str]] = []
         self.draining = False
         self.closed = False
 
@@ -60,9 +62,20 @@ class FakeEngine:
         )
         return wire.encode(Applied(version=self.version, rejected=rejected, listeners=listeners))
 
+    def snapshot(self, kinds: Sequence[str], /) -> Iterable[bytes]:
+        resources = wire.resources_of({kind: getattr(self.table, kind) for kind in wire.KINDS if kind in kinds})
+        text = wire.encode(Snapshot(version=self.version, resources=resources))
+        return (text[:100], text[100:])
+
+    def counts(self) -> bytes:
+        return msgspec.json.encode({kind: len(getattr(self.table, kind)) for kind in wire.KINDS})
+
     def explain(self, request: bytes, /) -> bytes:
         self.questions.append(msgspec.json.decode(request))
         return msgspec.json.encode(self.explanation)
+
+    def set_identity(self, chain_pem: str, private_key_pem: str, trust_bundle_pem: str, trust_domain: str, /) -> None:
+        self.identities.append((chain_pem, private_key_pem, trust_bundle_pem, trust_domain))
 
     def statistics(self) -> bytes:
         return msgspec.json.encode(self.counters)

@@ -47,6 +47,8 @@ type containerState struct {
 	last     corev1.ContainerState
 	ready    bool
 	restarts int32
+	// startedUp tells that the startup probe has succeeded since the last start, or that there is none.
+	startedUp bool
 }
 
 func newPodRunner(node *Node, pod *corev1.Pod) *podRunner {
@@ -55,7 +57,7 @@ func newPodRunner(node *Node, pod *corev1.Pod) *podRunner {
 		stopping: make(chan struct{}), started: metav1.Now(), containers: map[string]*containerState{},
 		tokens: map[string]issued{},
 	}
-	for _, wanted := range pod.Spec.Containers {
+	for _, wanted := range append(sidecarsOf(pod), pod.Spec.Containers...) {
 		runner.containers[wanted.Name] = &containerState{state: waitingState("ContainerCreating", "")}
 	}
 	return runner
@@ -88,7 +90,8 @@ func (r *podRunner) run(outer context.Context) {
 		return
 	}
 	r.attachment = attachment
-	r.initialise(ctx)
+	sidecars := newSidecars(outer)
+	r.initialise(ctx, sidecars)
 	var running sync.WaitGroup
 	running.Add(1)
 	go func() { defer running.Done(); r.keepVolumes(ctx) }()
@@ -97,6 +100,7 @@ func (r *podRunner) run(outer context.Context) {
 		go func() { defer running.Done(); r.keepRunning(ctx, &r.pod.Spec.Containers[index]) }()
 	}
 	running.Wait()
+	sidecars.end()
 	if err := r.detach(); err != nil {
 		log.Printf("pod %s: network: %v", r.name(), err)
 	}
@@ -118,7 +122,8 @@ func (r *podRunner) keepRunning(ctx context.Context, wanted *corev1.Container) {
 		began := metav1.Now()
 		r.record(ctx, wanted.Name, func(state *containerState) {
 			state.state = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: began}}
-			state.ready = wanted.ReadinessProbe == nil
+			state.startedUp = wanted.StartupProbe == nil
+			state.ready = state.startedUp && wanted.ReadinessProbe == nil
 		})
 		probing, stopProbing := context.WithCancel(ctx)
 		go r.probe(probing, wanted, process)
@@ -133,6 +138,7 @@ func (r *podRunner) keepRunning(ctx context.Context, wanted *corev1.Container) {
 				ExitCode: int32(code), StartedAt: began, FinishedAt: metav1.Now(), Reason: "Error",
 			}}
 			state.last, state.state, state.ready = ended, waitingState("CrashLoopBackOff", ""), false
+			state.startedUp = false
 			state.restarts++
 		})
 		if time.Since(began.Time) > settledAfter {
@@ -162,7 +168,7 @@ func (r *podRunner) record(ctx context.Context, name string, change func(*contai
 	r.lock.Lock()
 	before := *r.containers[name]
 	change(r.containers[name])
-	same := before.ready == r.containers[name].ready && sameState(before.state, r.containers[name].state)
+	same := before.ready == r.containers[name].ready && before.startedUp == r.containers[name].startedUp && sameState(before.state, r.containers[name].state)
 	r.lock.Unlock()
 	if !same {
 		r.report(ctx)

@@ -23,7 +23,12 @@ func (r *podRunner) probe(ctx context.Context, wanted *corev1.Container, running
 			if !good {
 				log.Printf("pod %s: container %s did not start up in time", r.name(), wanted.Name)
 				running.signal(syscall.SIGTERM)
+				return false
 			}
+			r.record(ctx, wanted.Name, func(state *containerState) {
+				state.startedUp = true
+				state.ready = wanted.ReadinessProbe == nil
+			})
 			return false
 		})
 	}

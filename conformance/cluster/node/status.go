@@ -22,17 +22,18 @@ func (r *podRunner) status(before []corev1.PodCondition) corev1.PodStatus {
 		status.PodIPs = []corev1.PodIP{{IP: r.attachment.Address}}
 	}
 	ready := true
-	for _, wanted := range r.pod.Spec.Containers {
-		state := r.containers[wanted.Name]
-		started := state.state.Running != nil
-		if started {
+	for _, wanted := range sidecarsOf(r.pod) {
+		one := r.containerStatus(&wanted)
+		ready = ready && one.Ready
+		status.InitContainerStatuses = append(status.InitContainerStatuses, one)
+	}
+	for index := range r.pod.Spec.Containers {
+		one := r.containerStatus(&r.pod.Spec.Containers[index])
+		if one.State.Running != nil {
 			status.Phase = corev1.PodRunning
 		}
-		ready = ready && started && state.ready
-		status.ContainerStatuses = append(status.ContainerStatuses, corev1.ContainerStatus{
-			Name: wanted.Name, Image: wanted.Image, ImageID: wanted.Image, State: state.state, LastTerminationState: state.last,
-			Ready: started && state.ready, Started: &started, RestartCount: state.restarts,
-		})
+		ready = ready && one.Ready
+		status.ContainerStatuses = append(status.ContainerStatuses, one)
 	}
 	for kind, value := range map[corev1.PodConditionType]bool{
 		corev1.PodScheduled: true, corev1.PodInitialized: r.initialised == len(r.pod.Spec.InitContainers), corev1.ContainersReady: ready, corev1.PodReady: ready,
@@ -40,6 +41,16 @@ func (r *podRunner) status(before []corev1.PodCondition) corev1.PodStatus {
 		status.Conditions = append(status.Conditions, condition(kind, value, before))
 	}
 	return status
+}
+
+// containerStatus is called with the lock held.
+func (r *podRunner) containerStatus(wanted *corev1.Container) corev1.ContainerStatus {
+	state := r.containers[wanted.Name]
+	started := state.state.Running != nil && state.startedUp
+	return corev1.ContainerStatus{
+		Name: wanted.Name, Image: wanted.Image, ImageID: wanted.Image, State: state.state, LastTerminationState: state.last,
+		Ready: started && state.ready, Started: &started, RestartCount: state.restarts,
+	}
 }
 
 func condition(kind corev1.PodConditionType, value bool, before []corev1.PodCondition) corev1.PodCondition {

@@ -28,6 +28,11 @@ sekisho-controller
 {{- printf "%s-%s" (include "sekisho.controller" .) .Release.Namespace }}
 {{- end }}
 
+{{/* The configuration by which API servers ask for sidecars; its caBundle is the controller's to write. */}}
+{{- define "sekisho.injector" -}}
+{{- printf "%s-injector-%s" (include "sekisho.fullname" .) .Release.Namespace }}
+{{- end }}
+
 {{- define "sekisho.serviceAccount" -}}
 {{- if .Values.serviceAccount.create }}
 {{- default (include "sekisho.controller" .) .Values.serviceAccount.name }}

@@ -47,6 +47,18 @@ watchNamespaces.
 - apiGroups: [security.istio.io]
   resources: [authorizationpolicies]
   verbs: [list, watch]
+{{- if .Values.mesh.enabled }}
+# Workloads, and how they are to be reached.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [networking.istio.io]
+  resources: [workloadentries]
+  verbs: [list, watch]
+- apiGroups: [security.istio.io]
+  resources: [peerauthentications]
+  verbs: [list, watch]
+{{- end }}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [list, watch]
@@ -93,6 +105,13 @@ watchNamespaces.
 - apiGroups: [authentication.k8s.io]
   resources: [tokenreviews]
   verbs: [create]
+{{- if and .Values.mesh.enabled .Values.mesh.injection.enabled }}
+# What API servers know the webhook by.
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [mutatingwebhookconfigurations]
+  resourceNames: [{{ include "sekisho.injector" . }}]
+  verbs: [get, patch]
+{{- end }}
 {{- end }}
 
 {{/* In the controller's own namespace: who leads, and the authority's key, and join tokens. Creating cannot be bound to a name. */}}

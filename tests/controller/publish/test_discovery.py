@@ -283,3 +283,26 @@ async def test_many_gateways_hold_the_same_table(tmp_path: Path, count: int) -> 
         assert {version.version for version in controller.subscriptions.gateways()} == {answer.version}
         deltas = {gateway.engine.updates[-1] for gateway in gateways}
         assert len(deltas) == 1
+
+
+async def test_a_sidecar_gets_the_table_of_its_workload_until_that_is_no_longer_its(tmp_path: Path) -> None:
+    async with ControllerHalf(pace=Pace(heartbeat=0.1, silence=5.0)) as controller:
+        controller.tables.clear()
+        controller.workloads[EDGE, "shop/cart-1"] = "shop/cart/1"
+        controller.set(tables.resources(), "shop/cart/1")
+        async with GatewayHalf(tmp_path, controller, workload="shop/cart-1") as sidecar:
+            await controller.answer("shop/cart/1")
+            assert sidecar.agent.table == tables.resources()
+
+            controller.workloads.clear()
+            await soon(lambda: "no workload shop/cart-1" in sidecar.error)
+            assert sidecar.agent.table == tables.resources()
+
+
+async def test_a_sidecar_that_names_another_s_workload_gets_nothing(tmp_path: Path) -> None:
+    async with ControllerHalf() as controller:
+        controller.workloads[ServiceAccount("shop", "web"), "shop/web-1"] = "shop/web/1"
+        controller.set(tables.resources(), "shop/web/1")
+        async with GatewayHalf(tmp_path, controller, workload="shop/web-1") as sidecar:
+            await soon(lambda: "no workload shop/web-1" in sidecar.error)
+            assert not sidecar.agent.state.loaded

@@ -99,3 +99,25 @@ async def test_what_was_refused_and_is_wanted_no_more_is_forgotten() -> None:
     assert publisher.rejected == ()
     assert watched.agent.state.rejected == ()
     assert await publisher.publish(tables.resources(tables.route(path="/new"))) is None
+
+
+async def test_what_is_held_keeps_the_previous_version_of_what_is_refused_and_what_that_refers_to() -> None:
+    watched = Watched()
+    publisher = Publisher(watched.agent)
+    before = tables.resources()
+    await publisher.publish(before)
+    watched.engine.refused = {tables.route().key: "not today"}
+
+    await publisher.publish(tables.resources(tables.route(path="/bad")))
+    assert publisher.held == watched.agent.table == before
+
+    publisher = Publisher(watched.agent, holds=publisher.held)
+    await publisher.publish(
+        Resources(gateways=before.gateways, listeners=before.listeners, routes=(tables.route(path="/new"),))
+    )
+    assert publisher.held.routes == before.routes
+    assert publisher.held.backends == before.backends
+
+    watched.engine.refused = {}
+    await publisher.publish(tables.resources(tables.route(path="/better")))
+    assert publisher.held == watched.agent.table == tables.resources(tables.route(path="/better"))

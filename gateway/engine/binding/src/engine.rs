@@ -1,11 +1,13 @@
 //! The running data plane as a Python object.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use sekisho_proxy::EngineOptions;
+use sekisho_table::SnapshotText;
 use serde_json::Value;
 
 use crate::border::{bad_input, without_lock};
@@ -23,6 +25,25 @@ impl Engine {
             return Err(PyRuntimeError::new_err("the engine is closed"));
         }
         Ok(&self.engine)
+    }
+}
+
+/// The pieces of a wire snapshot, one after the other.
+#[pyclass(frozen, module = "gateway._engine")]
+pub(crate) struct SnapshotPieces {
+    text: Mutex<SnapshotText>,
+}
+
+#[pymethods]
+impl SnapshotPieces {
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let piece = without_lock(py, || self.text.lock().unwrap_or_else(PoisonError::into_inner).next())?;
+        let piece = piece.transpose().map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(piece.map(|piece| PyBytes::new(py, &piece)))
     }
 }
 
@@ -44,10 +65,36 @@ impl Engine {
         Ok(PyBytes::new(py, &applied))
     }
 
+    fn snapshot(&self, py: Python<'_>, kinds: Vec<String>) -> PyResult<SnapshotPieces> {
+        let engine = self.open()?;
+        let text = without_lock(py, || engine.snapshot(&kinds))?;
+        Ok(SnapshotPieces { text: Mutex::new(text) })
+    }
+
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let engine = self.open()?;
+        let counts = without_lock(py, || engine.counts())?;
+        Ok(PyBytes::new(py, &counts))
+    }
+
     fn explain<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let engine = self.open()?;
         let explanation = without_lock(py, || engine.explain(request))?.map_err(bad_input)?;
         Ok(PyBytes::new(py, &explanation))
+    }
+
+    /// The key stays in this process: it is neither logged nor told again.
+    fn set_identity(
+        &self,
+        py: Python<'_>,
+        chain_pem: &str,
+        private_key_pem: &str,
+        trust_bundle_pem: &str,
+        trust_domain: &str,
+    ) -> PyResult<()> {
+        let engine = self.open()?;
+        let set = || engine.set_identity(chain_pem, private_key_pem, trust_bundle_pem, trust_domain);
+        without_lock(py, set)?.map_err(bad_input)
     }
 
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {

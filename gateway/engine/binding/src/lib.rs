@@ -17,7 +17,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[pymodule]
 mod _engine {
     #[pymodule_export]
-    use super::engine::Engine;
+    use super::engine::{Engine, SnapshotPieces};
     #[pymodule_export]
     use super::offline::{explain, reasons, regex_problem, validate};
 }

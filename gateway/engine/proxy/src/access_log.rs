@@ -245,11 +245,16 @@ fn authorization(told: &Told, out: &mut Vec<u8>) {
     }
 }
 
-/// What every line of a connection says after the remote address, whose string it ends.
-pub fn connection_fields(local: &str, server_name: Option<&str>) -> Box<[u8]> {
+/// What every line of a connection says after the remote address, whose string it ends. `peer`: who its client has proved
+/// to be.
+pub fn connection_fields(local: &str, peer: Option<&str>, server_name: Option<&str>) -> Box<[u8]> {
     let mut out = Vec::new();
     out.extend_from_slice(b"\",\"downstream_local_address\":\"");
     out.extend_from_slice(local.as_bytes());
+    if let Some(peer) = peer {
+        out.extend_from_slice(b"\",\"downstream_peer\":\"");
+        escape(peer.as_bytes(), &mut out);
+    }
     out.extend_from_slice(b"\",\"requested_server_name\":");
     optional_text(server_name.map(str::as_bytes), &mut out);
     out.into()

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use sekisho_persistent::Slots;
 use sekisho_router::{ListenerId, RouteId, SocketId};
 use sekisho_upstream::Backend;
 
 use crate::access_log::{PlaceFields, backend_fields, listener_fields, route_fields};
-use crate::authorization;
 use crate::config::Compiled;
+use crate::seldom::Seldom;
 use crate::statistics::{Slot, Statistics};
 
 /// Where a request went, by position.
@@ -26,12 +27,12 @@ pub struct ActiveConfig {
     version: u64,
     pub compiled: Arc<Compiled>,
     /// By backend position.
-    pub backends: Vec<Rc<Backend>>,
-    slots: Vec<Slot>,
+    pub backends: Slots<Rc<Backend>>,
+    slots: Seldom<Cell<Option<Slot>>>,
     /// By socket position: the gateway's place in the statistics.
     gateways: Vec<u32>,
-    listener_hits: Vec<Cell<u64>>,
-    route_hits: Vec<Cell<u64>>,
+    listener_hits: Seldom<Cell<u64>>,
+    route_hits: Seldom<Cell<u64>>,
     listener_log: Texts,
     route_log: Texts,
     backend_log: Texts,
@@ -40,34 +41,29 @@ pub struct ActiveConfig {
 /// What a worker has before its first configuration.
 impl Default for ActiveConfig {
     fn default() -> Self {
-        Self::new(0, Arc::default(), Vec::new(), &mut Statistics::default())
+        Self::new(0, Arc::default(), Slots::default(), &mut Statistics::default())
     }
 }
 
 impl ActiveConfig {
+    /// Costs little whatever the size of the table: what belongs to a place is made when a request first goes there.
     pub fn new(
         version: u64,
         compiled: Arc<Compiled>,
-        backends: Vec<Rc<Backend>>,
+        backends: Slots<Rc<Backend>>,
         statistics: &mut Statistics,
     ) -> ActiveConfig {
-        let slots = backends.iter().map(|backend| statistics.slot(backend.spec().destination())).collect();
         let gateways = compiled.sockets.iter().map(|socket| statistics.gateway(&socket.gateway.key)).collect();
-        statistics.listeners.retain(|key, _| compiled.table.listeners.contains_key(key));
-        statistics.authorization.retain(|(policy, _), _| {
-            &**policy == authorization::NO_POLICY || compiled.table.authorization_policies.contains_key(&**policy)
-        });
-        statistics.routes.retain(|key, _| compiled.table.routes.contains_key(key));
-        let (listeners, routes) = (compiled.router.listeners().len(), compiled.router.routes().len());
+        let (listeners, routes) = (compiled.router.listeners().len(), compiled.plans.bound());
         ActiveConfig {
             version,
-            slots,
             gateways,
-            listener_hits: vec![Cell::new(0); listeners],
-            route_hits: vec![Cell::new(0); routes],
+            slots: Seldom::new(backends.bound()),
+            listener_hits: Seldom::new(listeners),
+            route_hits: Seldom::new(routes),
             listener_log: Texts::new(listeners, listener_fields("", "")),
             route_log: Texts::new(routes, route_fields("", "")),
-            backend_log: Texts::new(backends.len(), backend_fields("")),
+            backend_log: Texts::new(backends.bound(), backend_fields("")),
             compiled,
             backends,
         }
@@ -78,8 +74,15 @@ impl ActiveConfig {
         self.version
     }
 
-    pub fn slot(&self, backend: Option<u32>) -> Slot {
-        backend.and_then(|index| self.slots.get(index as usize)).copied().unwrap_or(Slot::NONE)
+    /// The place of a backend's destination in the statistics of this worker.
+    pub fn slot(&self, backend: Option<u32>, statistics: &mut Statistics) -> Slot {
+        let Some(index) = backend.map(|index| index as usize) else { return Slot::NONE };
+        let Some(slot) = self.slots.get(index) else { return Slot::NONE };
+        slot.get().unwrap_or_else(|| {
+            let found = self.backends.get(index).map(|backend| statistics.slot(backend.spec().destination()));
+            slot.set(found);
+            found.unwrap_or(Slot::NONE)
+        })
     }
 
     pub fn gateway(&self, socket: usize) -> u32 {
@@ -100,15 +103,14 @@ impl ActiveConfig {
 
     /// Moves hits counted by position into the maps by key.
     pub fn fold_hits(&self, statistics: &mut Statistics) {
-        for (listener, hits) in self.compiled.router.listeners().iter().zip(&self.listener_hits) {
-            if hits.get() > 0 {
-                *statistics.listeners.entry(listener.key.clone()).or_default() += hits.take();
-            }
+        let router = &self.compiled.router;
+        for (position, hits) in self.listener_hits.made().filter(|(_, hits)| hits.get() > 0) {
+            let listener = &router.listeners()[position];
+            *statistics.listeners.entry(listener.key.clone()).or_default() += hits.take();
         }
-        for (route, hits) in self.compiled.router.routes().iter().zip(&self.route_hits) {
-            if hits.get() > 0 {
-                *statistics.routes.entry(route.key.clone()).or_default() += hits.take();
-            }
+        for (position, hits) in self.route_hits.made().filter(|(_, hits)| hits.get() > 0) {
+            let route = router.route(RouteId(position as u32));
+            *statistics.routes.entry(route.key.clone()).or_default() += hits.take();
         }
     }
 
@@ -120,7 +122,7 @@ impl ActiveConfig {
                 listener_fields(&listener.gateway, &listener.key)
             }),
             route: self.route_log.of(place.route.map(|id| id.0), |position| {
-                let route = &self.compiled.router.routes()[position];
+                let route = self.compiled.router.route(RouteId(position as u32));
                 route_fields(&route.key, &route.name)
             }),
             backend: self
@@ -133,13 +135,13 @@ impl ActiveConfig {
 /// Texts by position, each written when a request first needs it; and the one for no position.
 #[derive(Debug)]
 struct Texts {
-    written: Box<[OnceCell<Box<[u8]>>]>,
+    written: Seldom<OnceCell<Box<[u8]>>>,
     absent: Box<[u8]>,
 }
 
 impl Texts {
     fn new(positions: usize, absent: Box<[u8]>) -> Self {
-        Self { written: std::iter::repeat_with(OnceCell::new).take(positions).collect(), absent }
+        Self { written: Seldom::new(positions), absent }
     }
 
     fn of(&self, position: Option<u32>, write: impl FnOnce(usize) -> Box<[u8]>) -> &[u8] {
@@ -158,6 +160,18 @@ pub struct SocketPlace {
 }
 
 impl SocketPlace {
+    /// The same among captured listeners' sockets, by original destination.
+    pub fn captured_in(&self, config: &ActiveConfig, address: SocketAddr, destination: SocketAddr) -> Option<SocketId> {
+        match self.found.get() {
+            Some((version, id)) if version == config.version => id,
+            _ => {
+                let id = config.compiled.captures(address).and_then(|captures| captures.find(destination));
+                self.found.set(Some((config.version, id)));
+                id
+            }
+        }
+    }
+
     pub fn in_config(&self, config: &ActiveConfig, address: SocketAddr) -> Option<SocketId> {
         match self.found.get() {
             Some((version, id)) if version == config.version => id,

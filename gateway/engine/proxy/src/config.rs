@@ -8,14 +8,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use sekisho_policy::PolicySet;
-use sekisho_router::{ListenerId, Router, SocketId};
-use sekisho_table::{Gateway, Limits, Listener, ListenerProtocol, Table, store::Touched};
+use sekisho_router::{Captures, ListenerId, RouteId, Router, SocketId};
+use sekisho_table::{Gateway, Limits, Listener, ListenerProtocol, MeshMode, Table, Touched};
 use sekisho_tls::ServerTls;
 use sekisho_upstream::BackendSpecs;
 
 use crate::authorization::{self, Policies};
 use crate::egress::Egress;
-use crate::plan::{RoutePlan, plans};
+use crate::plan::{Plans, RoutePlan, plans};
 
 /// Settings of one bound socket, from the Gateway that owns it.
 #[derive(Debug)]
@@ -23,6 +23,10 @@ pub struct SocketPlan {
     pub address: SocketAddr,
     pub gateway: Arc<Gateway>,
     pub tls: Option<Result<Arc<ServerTls>, String>>,
+    /// What is demanded of clients before a workload of the mesh.
+    pub mesh: Option<MeshMode>,
+    /// Takes tunnels, for the captured listeners of this address.
+    pub inner: Option<SocketAddr>,
     /// The listener whose connections are carried as they are, where that is known before a byte arrives.
     pub carrier: Option<ListenerId>,
     /// The listener that all its connections go out by, where that is known before a byte arrives.
@@ -37,45 +41,68 @@ impl SocketPlan {
 
 #[derive(Debug, Default)]
 pub struct Compiled {
+    /// Without routes, backends and endpoints: see [`Table::settings`].
     pub table: Arc<Table>,
     pub router: Arc<Router>,
-    pub plans: Arc<Vec<RoutePlan>>,
+    pub plans: Plans,
     pub specs: Arc<BackendSpecs>,
     /// By [`SocketId`].
     pub sockets: Arc<Vec<SocketPlan>>,
     policies: Arc<Policies>,
     pub egress: Arc<Egress>,
-    by_address: HashMap<SocketAddr, SocketId>,
+    by_address: Arc<HashMap<SocketAddr, SocketId>>,
 }
 
 impl Compiled {
-    pub fn build(table: Table, previous: &Compiled, touched: Touched) -> Compiled {
-        let matching = touched.routes || touched.listeners || touched.gateways;
-        let router = if matching { Arc::new(previous.router.rebuild(&table)) } else { previous.router.clone() };
-        let specs = BackendSpecs::build(&table, Some(&previous.specs), touched);
-        let same_backends = !touched.backends && !touched.trust_bundles && !touched.certificates;
-        let plans = if matching || !same_backends { Arc::new(plans(&router, &specs)) } else { previous.plans.clone() };
-        let sockets = if matching || touched.certificates || touched.trust_bundles {
-            Arc::new(socket_plans(&router, &table))
-        } else {
-            previous.sockets.clone()
+    /// What `previous` becomes with `table`, which differs from the one before in what is `touched`.
+    pub fn build(table: &Table, previous: &Compiled, touched: &Touched) -> Compiled {
+        let settings = if touched.settings() { Arc::new(table.settings()) } else { previous.table.clone() };
+        let listening = !touched.listeners.is_empty() || !touched.gateways.is_empty();
+        let matching = listening || !touched.routes.is_empty();
+        let router = if matching { Arc::new(previous.router.rebuild(table, touched)) } else { previous.router.clone() };
+        let specs = BackendSpecs::build(table, &previous.specs, touched);
+        let plans = plans(&previous.plans, &previous.router, &router, &specs, &touched.routes);
+        let mut compiled = Compiled {
+            table: settings,
+            router,
+            plans,
+            specs,
+            sockets: previous.sockets.clone(),
+            policies: previous.policies.clone(),
+            egress: previous.egress.clone(),
+            by_address: previous.by_address.clone(),
         };
-        let policies = if matching || touched.authorization_policies {
-            Arc::new(authorization::compile(&router, &table))
-        } else {
-            previous.policies.clone()
-        };
-        let egress = if matching || touched.egress_policies {
-            Arc::new(Egress::compile(&table, &previous.egress))
-        } else {
-            previous.egress.clone()
-        };
-        let by_address = sockets.iter().enumerate().map(|(i, s)| (s.address, SocketId(i as u32))).collect();
-        Compiled { table: Arc::new(table), router, plans, specs, sockets, policies, egress, by_address }
+        if listening || !touched.certificates.is_empty() || !touched.trust_bundles.is_empty() {
+            let sockets = socket_plans(&compiled.router, table);
+            let mut by_address = HashMap::new();
+            for (position, socket) in sockets.iter().enumerate() {
+                by_address.entry(socket.address).or_insert(SocketId(position as u32));
+            }
+            (compiled.sockets, compiled.by_address) = (Arc::new(sockets), Arc::new(by_address));
+        }
+        if listening || !touched.authorization_policies.is_empty() {
+            compiled.policies = Arc::new(authorization::compile(&compiled.router, table));
+        }
+        if listening || !touched.egress_policies.is_empty() {
+            compiled.egress = Arc::new(Egress::compile(table, &previous.egress));
+        }
+        compiled
     }
 
+    /// Of a route of the router.
+    #[inline]
+    pub fn plan(&self, route: RouteId) -> &RoutePlan {
+        &self.plans[route.0 as usize]
+    }
+
+    /// Of captured listeners' sockets, which share their address, the first: they have one gateway.
     pub fn socket(&self, address: SocketAddr) -> Option<SocketId> {
         self.by_address.get(&address).copied()
+    }
+
+    /// The choice by original destination, where the address has captured listeners.
+    pub fn captures(&self, address: SocketAddr) -> Option<&Captures> {
+        self.router.captures(address.ip(), address.port())
     }
 
     /// What decides about the requests and connections of a listener; `None` where everybody is let in.
@@ -98,6 +125,8 @@ fn socket_plans(router: &Router, table: &Table) -> Vec<SocketPlan> {
             SocketPlan {
                 address: SocketAddr::new(socket.address, socket.bind_port),
                 gateway: gateway.unwrap_or_else(|| Arc::new(default_gateway())),
+                mesh: listeners.first().and_then(|listener| listener.mesh).map(|mesh| mesh.mode),
+                inner: listeners.first().and_then(|listener| listener.inner.parse().ok()),
                 tls: socket.tls.then(|| ServerTls::build(&listeners, table).map(Arc::new)),
                 carrier: match listeners.first() {
                     Some(listener) if listener.protocol == ListenerProtocol::Tcp => socket.listeners.first().copied(),
@@ -136,3 +165,6 @@ pub fn socket_for(router: &Router, tls: bool, port: u16, address: Option<IpAddr>
         .or_else(|| sockets().find(|(_, socket)| dialled(&socket.listeners)));
     found.map(|(index, _)| SocketId(index as u32))
 }
+
+#[cfg(test)]
+mod tests;

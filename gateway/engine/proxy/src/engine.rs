@@ -2,7 +2,7 @@
 //!
 //! One update at a time. A table is in force, and acknowledged, once every worker has taken it over.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sekisho_table::{Applied, Listener, ListenerProtocol, ListenerState, TableStore};
-use sekisho_tls::CertificateChecks;
+use sekisho_table::{Applied, Listener, ListenerProtocol, ListenerState, SnapshotText, TableStore};
+use sekisho_tls::{CertificateChecks, MeshIdentity};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -64,6 +64,7 @@ struct Control {
 pub struct Engine {
     control: Mutex<Control>,
     total_connections: Arc<AtomicU32>,
+    identity: Arc<MeshIdentity>,
 }
 
 impl Engine {
@@ -73,7 +74,8 @@ impl Engine {
         }
         let (log, written) = AccessLog::open(&Sink::parse(&options.access_log))?;
         let total_connections = Arc::new(AtomicU32::new(0));
-        let workers = (0..options.workers).map(|index| start_worker(index, &log, &total_connections));
+        let identity = Arc::new(MeshIdentity::default());
+        let workers = (0..options.workers).map(|index| start_worker(index, &log, &total_connections, &identity));
         let control = Control {
             store: TableStore::default(),
             compiled: Arc::new(Compiled::default()),
@@ -84,7 +86,7 @@ impl Engine {
             log,
             written,
         };
-        Ok(Engine { control: Mutex::new(control), total_connections })
+        Ok(Engine { control: Mutex::new(control), total_connections, identity })
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
@@ -98,10 +100,33 @@ impl Engine {
         serde_json::to_vec(&applied).unwrap_or_default()
     }
 
+    /// The table in force, of the given kinds, as the pieces of a wire snapshot. Private keys are inside.
+    pub fn snapshot(&self, kinds: &[String]) -> SnapshotText {
+        SnapshotText::new(self.control().store.table(), kinds)
+    }
+
+    /// How many resources of each kind the table in force has: a JSON object.
+    pub fn counts(&self) -> Vec<u8> {
+        let counts: BTreeMap<&str, usize> = self.control().store.table().counts().collect();
+        serde_json::to_vec(&counts).unwrap_or_default()
+    }
+
     /// Answers for the table in force.
     pub fn explain(&self, request: &[u8]) -> Result<Vec<u8>, String> {
         let compiled = self.control().compiled.clone();
         explain::explain(&compiled, request)
+    }
+
+    /// What the gateway is in the mesh, and whom it trusts there, PEM. New handshakes use it; what is open stays open. The
+    /// error says what cannot be used: the identity before stays then.
+    pub fn set_identity(
+        &self,
+        chain: &str,
+        private_key: &str,
+        trust_bundle: &str,
+        trust_domain: &str,
+    ) -> Result<(), String> {
+        self.identity.set(chain, private_key, trust_bundle, trust_domain)
     }
 
     pub fn statistics(&self) -> Vec<u8> {
@@ -149,11 +174,16 @@ impl Drop for Engine {
     }
 }
 
-fn start_worker(index: usize, log: &AccessLog, total: &Arc<AtomicU32>) -> Result<WorkerHandle, String> {
+fn start_worker(
+    index: usize,
+    log: &AccessLog,
+    total: &Arc<AtomicU32>,
+    identity: &Arc<MeshIdentity>,
+) -> Result<WorkerHandle, String> {
     let (commands, receiver) = unbounded_channel();
-    let (log, total) = (log.clone(), total.clone());
+    let (log, total, identity) = (log.clone(), total.clone(), identity.clone());
     let thread = std::thread::Builder::new().name(format!("gateway-{index}")).spawn(move || {
-        if let Err(error) = worker::run(log, total, receiver) {
+        if let Err(error) = worker::run(log, total, identity, receiver) {
             eprintln!("gateway worker {index} cannot start: {error}");
         }
     });
@@ -166,7 +196,7 @@ impl Control {
         let outcome = self.store.apply(update, &CertificateChecks);
         let mut applied = outcome.applied;
         if applied.error.is_empty() {
-            let compiled = Compiled::build(self.store.table().clone(), &self.compiled, outcome.touched);
+            let compiled = Compiled::build(self.store.table(), &self.compiled, &outcome.touched);
             // Thousands of rules are let go of here, and not by a worker: that one has requests to serve.
             let before = std::mem::replace(&mut self.compiled, Arc::new(compiled));
             applied.error = self.configure();
@@ -218,11 +248,13 @@ impl Control {
         let gone: Vec<SocketAddr> =
             self.bound.iter().filter(|address| compiled.socket(**address).is_none()).copied().collect();
         self.close_sockets(&gone);
+        // Captured listeners' sockets share their address.
+        let mut tried = HashSet::new();
         for socket in compiled.sockets.iter() {
             if let Some(Err(error)) = &socket.tls {
                 errors.insert(socket.address, error.clone());
             }
-            if self.bound.contains(&socket.address) {
+            if self.bound.contains(&socket.address) || !tried.insert(socket.address) {
                 continue;
             }
             if let Err(error) = self.open(socket.address) {
@@ -280,8 +312,11 @@ impl Control {
 
     /// Why TLS refuses every connection of a listener, although others of its socket are served.
     fn tls_problem(&self, listener: &Listener, address: SocketAddr) -> Option<String> {
-        let socket = self.compiled.socket_plan(self.compiled.socket(address)?);
-        let Some(Ok(tls)) = &socket.tls else { return None };
+        let mut sockets = self.compiled.sockets.iter().filter(|socket| socket.address == address);
+        let tls = sockets.find_map(|socket| {
+            let tls = socket.tls.as_ref()?.as_ref().ok()?;
+            tls.problems().iter().any(|(key, _)| *key == listener.key).then_some(tls)
+        })?;
         let own = tls.problems().iter().filter(|(key, _)| *key == listener.key);
         let reasons: Vec<&str> = own.map(|(_, reason)| reason.as_str()).collect();
         // One certificate that can be used is enough.

@@ -211,7 +211,7 @@ pub fn explain_offline(snapshot: &[u8], question: &[u8]) -> Result<Vec<u8>, Stri
     if !outcome.applied.error.is_empty() {
         return Err(outcome.applied.error);
     }
-    let compiled = Compiled::build(store.table().clone(), &Compiled::default(), outcome.touched);
+    let compiled = Compiled::build(store.table(), &Compiled::default(), &outcome.touched);
     explain(&compiled, question)
 }
 

@@ -19,6 +19,7 @@ mod layer4;
 mod listener;
 mod plan;
 mod reason;
+mod seldom;
 mod statistics;
 mod timestamp;
 mod watchdog;

@@ -3,10 +3,12 @@
 //! Nothing here is worked out per request: filters are compiled, weights added up, backends are
 //! positions. A rule that configures nothing costs a branch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 use sekisho_filter::{FilterPlan, Mirror};
+use sekisho_persistent::Slots;
 use sekisho_router::Router;
 use sekisho_table::{Failure, Retry, Route, RouteKind, WeightedBackend};
 use sekisho_upstream::BackendSpecs;
@@ -133,9 +135,20 @@ fn mirrors(filters: &FilterPlan, specs: &BackendSpecs) -> Box<[PlannedMirror]> {
     known.map(|(backend, mirror)| PlannedMirror { backend, mirror: mirror.clone() }).collect()
 }
 
-/// The plans of every rule, in the router's order.
-pub fn plans(router: &Router, specs: &BackendSpecs) -> Vec<RoutePlan> {
-    router.routes().iter().map(|route| RoutePlan::new(route, specs)).collect()
+/// By [`RouteId`].
+pub type Plans = Slots<Arc<RoutePlan>>;
+
+/// The plans of every rule, given those of the table before: only what was touched is prepared anew. A rule's backends
+/// keep their positions while the table has the rule.
+pub fn plans(before: &Plans, known: &Router, router: &Router, specs: &BackendSpecs, touched: &[String]) -> Plans {
+    let mut plans = before.clone();
+    for id in touched.iter().filter_map(|key| known.route_id(key)) {
+        plans.set(id.0 as usize, None);
+    }
+    for id in touched.iter().filter_map(|key| router.route_id(key)) {
+        plans.set(id.0 as usize, Some(Arc::new(RoutePlan::new(router.route(id), specs))));
+    }
+    plans
 }
 
 #[cfg(test)]

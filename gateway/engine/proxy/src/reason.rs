@@ -63,6 +63,11 @@ reasons! {
     UpgradeRefused, "upgrade_refused", "-", "";
     Overload, "overload", "OM", "too many connections";
     AuthorizationDenied, "authorization_denied", "-", "access is denied";
+    MeshIdentityMissing, "mesh_identity_missing", "UF", "the gateway has no identity to show to this backend";
+    UpstreamIdentityMismatch, "upstream_identity_mismatch", "UF", "the backend is not who it should be";
+    MutualTlsRequired, "mutual_tls_required", "DPE", "mutual TLS is required";
+    MutualTlsFailed, "mutual_tls_failed", "DPE", "the client could not be verified";
+    OriginalDestinationRefused, "original_destination_refused", "NR", "this destination is not served here";
     AuthorizationUnavailable, "authorization_unavailable", "-", "access is denied because it cannot be decided";
     EgressDenied, "egress_denied", "-", "no egress policy allows this destination";
     EgressPolicyUnavailable, "egress_policy_unavailable", "-", "egress is denied because it cannot be decided";

@@ -11,6 +11,8 @@ use std::time::Duration;
 use sekisho_table::Destination;
 use serde::Serialize;
 
+use crate::authorization::NO_POLICY;
+use crate::config::Compiled;
 use crate::layer4::{ConnectionKey, ConnectionLine, ConnectionSeries};
 use crate::reason::Reason;
 
@@ -27,6 +29,26 @@ pub enum Protocol {
     Grpc,
 }
 
+/// How a connection is secured, as metrics write it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Security {
+    #[default]
+    None,
+    Tls,
+    /// Of the mesh: both sides have proved who they are.
+    MutualTls,
+}
+
+impl Security {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Tls => "tls",
+            Self::MutualTls => "mutual_tls",
+        }
+    }
+}
+
 /// What tells one series of a destination from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SeriesKey {
@@ -35,7 +57,7 @@ pub struct SeriesKey {
     pub reason: Reason,
     pub protocol: Protocol,
     pub grpc_status: Option<u16>,
-    pub tls: bool,
+    pub security: Security,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -144,7 +166,16 @@ impl Statistics {
         *self.authorization.entry((policy.into(), effect)).or_default() += 1;
     }
 
-    /// The slot for a destination; called when a table is taken over, never per request.
+    /// Forgets the hits of what the table no longer has.
+    pub fn retain(&mut self, compiled: &Compiled) {
+        self.listeners.retain(|key, _| compiled.table.listeners.contains_key(key));
+        self.authorization.retain(|(policy, _), _| {
+            &**policy == NO_POLICY || compiled.table.authorization_policies.contains_key(&**policy)
+        });
+        self.routes.retain(|key, _| compiled.router.route_id(key).is_some());
+    }
+
+    /// The slot for a destination; called once for each destination and table, not per request.
     pub fn slot(&mut self, destination: &Destination) -> Slot {
         if let Some(slot) = self.slots.get(destination) {
             return Slot(*slot);
@@ -287,7 +318,7 @@ impl<'a> Labels<'a> {
             destination_service_name: &destination.service_name,
             destination_service_namespace: &destination.service_namespace,
             gateway: gateways.get(key.gateway as usize).map_or("", |gateway| gateway),
-            connection_security_policy: if key.tls { "tls" } else { "none" },
+            connection_security_policy: key.security.label(),
         }
     }
 }
@@ -314,7 +345,7 @@ mod tests {
                 reason: Reason::ViaUpstream,
                 protocol: Protocol::Http,
                 grpc_status: None,
-                tls: false,
+                security: Security::None,
             },
             duration: Duration::from_millis(milliseconds),
             request_bytes: 3,

@@ -15,6 +15,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use sekisho_router::SocketId;
+use sekisho_tls::MeshIdentity;
 use sekisho_upstream::{Backend, UpstreamOptions, Upstreams};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinHandle, LocalSet};
@@ -105,6 +106,8 @@ pub struct Worker {
     draining: Cell<bool>,
     pub mirrors: Rc<MirrorLoad>,
     pub egress: egress::Resolvers,
+    /// What the gateway is in the mesh.
+    pub identity: Arc<MeshIdentity>,
     connections: RefCell<ConnectionRegistry>,
     /// Connections of all workers together.
     pub total_connections: Arc<AtomicU32>,
@@ -113,10 +116,11 @@ pub struct Worker {
 }
 
 impl Worker {
-    fn new(log: AccessLog, total_connections: Arc<AtomicU32>) -> Rc<Worker> {
+    fn new(log: AccessLog, total_connections: Arc<AtomicU32>, identity: Arc<MeshIdentity>) -> Rc<Worker> {
+        let options = UpstreamOptions { identity: identity.clone(), ..UpstreamOptions::default() };
         Rc::new(Worker {
             config: RefCell::default(),
-            upstreams: RefCell::new(Upstreams::new(UpstreamOptions::default())),
+            upstreams: RefCell::new(Upstreams::new(options)),
             statistics: RefCell::new(Statistics::default()),
             log,
             log_text: RefCell::default(),
@@ -124,6 +128,7 @@ impl Worker {
             draining: Cell::new(false),
             mirrors: Rc::default(),
             egress: egress::Resolvers::default(),
+            identity,
             connections: RefCell::new(ConnectionRegistry::default()),
             total_connections,
             sockets: RefCell::new(HashMap::new()),
@@ -150,8 +155,7 @@ impl Worker {
         let mut upstreams = self.upstreams.borrow_mut();
         upstreams.update(compiled.specs.clone());
         let mut statistics = self.statistics.borrow_mut();
-        let backends: Vec<Rc<Backend>> =
-            (0..compiled.specs.len() as u32).map(|index| upstreams.backend(index).clone()).collect();
+        let backends = upstreams.backends().clone();
         let version = self.config.borrow().version() + 1;
         let others = !Arc::ptr_eq(&self.config.borrow().compiled.egress, &compiled.egress);
         *self.config.borrow_mut() = Rc::new(ActiveConfig::new(version, compiled, backends, &mut statistics));
@@ -168,7 +172,9 @@ impl Worker {
 
     fn report(&self) -> Report {
         self.fold_hits();
-        let backends = self.config.borrow().backends.iter().map(|backend| backend_report(backend)).collect();
+        let config = self.config();
+        self.statistics.borrow_mut().retain(&config.compiled);
+        let backends = config.backends.values().map(|backend| backend_report(backend)).collect();
         Report { statistics: self.statistics.borrow().clone(), backends }
     }
 
@@ -299,12 +305,13 @@ impl Drop for Registration {
 pub fn run(
     log: AccessLog,
     total_connections: Arc<AtomicU32>,
+    identity: Arc<MeshIdentity>,
     mut commands: UnboundedReceiver<Command>,
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     local.block_on(&runtime, async move {
-        let worker = Worker::new(log, total_connections);
+        let worker = Worker::new(log, total_connections, identity);
         tokio::task::spawn_local(worker.upstreams.borrow().sweeper());
         while let Some(command) = commands.recv().await {
             match command {

@@ -44,6 +44,11 @@ pub enum Failed {
 }
 
 impl Candidate {
+    /// Made of the same match of the same route.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.route, self.rule_match) == (other.route, other.rule_match)
+    }
+
     /// The predicates other than the target, in the order in which they are told to people.
     #[inline]
     pub fn failed(&self, request: &RequestView<'_>) -> Option<Failed> {

@@ -4,13 +4,15 @@
 //! the most specific hostname, and among equals to the oldest route, as for requests.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sekisho_table::{Listener, ListenerProtocol, Route, RouteKind};
 
+use crate::group::Routes;
 use crate::host_map::HostMap;
-use crate::{FastMap, ListenerId, RouteId, Router, SocketId};
+use crate::{ListenerId, RouteId, Router, SocketId};
 
 /// Rules that carry connections, and the sockets that are not connected at all.
 #[derive(Debug, Default)]
@@ -21,12 +23,11 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn build(listeners: &[Arc<Listener>], routes: &[Arc<Route>]) -> Self {
-        let positions: FastMap<&str, usize> =
+    pub(crate) fn build(listeners: &[Arc<Listener>], routes: &Routes) -> Self {
+        let positions: HashMap<&str, usize> =
             listeners.iter().enumerate().map(|(position, listener)| (listener.key.as_str(), position)).collect();
         let mut attached: Vec<HostMap<RouteId>> = listeners.iter().map(|_| HostMap::default()).collect();
-        for id in last_first(routes) {
-            let route = &routes[id.0 as usize];
+        for (id, route) in last_first(routes) {
             for attachment in &route.attachments {
                 let Some(position) = positions.get(attachment.listener.as_str()) else { continue };
                 if carries(listeners[*position].protocol, route.kind) {
@@ -44,16 +45,22 @@ impl Connections {
 }
 
 /// Rules of the connection kinds, the one with the highest precedence last.
-fn last_first(routes: &[Arc<Route>]) -> Vec<RouteId> {
-    let of_kind =
-        routes.iter().enumerate().filter(|(_, route)| !matches!(route.kind, RouteKind::Http | RouteKind::Grpc));
-    let mut ids: Vec<RouteId> = of_kind.map(|(position, _)| RouteId(position as u32)).collect();
-    ids.sort_by_key(|id| {
-        let route = &routes[id.0 as usize];
-        // A TLSRoute knows more of a connection than a TCPRoute on the same listener.
-        Reverse((route.kind != RouteKind::Tls, route.created, &route.object, route.rule))
+fn last_first(routes: &Routes) -> Vec<(RouteId, &Arc<Route>)> {
+    let mut found: Vec<_> = routes
+        .slots()
+        .iter()
+        .filter(|(_, route)| !matches!(route.kind, RouteKind::Http | RouteKind::Grpc))
+        .map(|(position, route)| (RouteId(position as u32), route))
+        .collect();
+    // A TLSRoute knows more of a connection than a TCPRoute on the same listener. The key settles what is left open.
+    let order = |route: &'_ Route| Reverse((route.kind != RouteKind::Tls, route.created));
+    found.sort_by(|(_, left), (_, right)| {
+        let by_age = order(left).cmp(&order(right));
+        by_age
+            .then_with(|| (&right.object, right.rule).cmp(&(&left.object, left.rule)))
+            .then_with(|| left.key.cmp(&right.key))
     });
-    ids
+    found
 }
 
 fn carries(protocol: ListenerProtocol, kind: RouteKind) -> bool {

@@ -9,6 +9,8 @@ use serde::Serialize;
 
 use crate::candidate::{Candidate, Failed, is_grpc};
 use crate::find::Recorder;
+use crate::group::precedence;
+use crate::host_map::Index;
 use crate::{Decision, ListenerId, RequestView, Router, SocketId};
 
 /// Where a request goes and why.
@@ -125,13 +127,11 @@ impl Router {
         let mut steps = Vec::new();
         if is_grpc(request.headers) {
             for entry in attached.grpc.covering(request.host) {
-                steps.extend(
-                    sorted(entry.value.all()).map(|position| (&*entry.hostname, &self.grpc[position as usize])),
-                );
+                steps.extend(self.in_order(&entry.value).map(|candidate| (&*entry.hostname, candidate)));
             }
         }
         for entry in attached.http.covering(request.host) {
-            steps.extend(sorted(entry.value.all()).map(|position| (&*entry.hostname, &self.http[position as usize])));
+            steps.extend(self.in_order(&entry.value).map(|candidate| (&*entry.hostname, candidate)));
         }
         let key = |hostname: &str, candidate: &Candidate| (hostname.as_ptr(), std::ptr::from_ref(candidate));
         let tried: HashMap<_, _> =
@@ -149,6 +149,12 @@ impl Router {
             self.told(listener, hostname, candidate, failed.map(|failed| self.describe(candidate, failed, request)))
         });
         told.collect()
+    }
+
+    fn in_order<'r, I: Index>(&self, index: &'r I) -> impl Iterator<Item = &'r Candidate> + use<'r, I> {
+        let mut candidates = index.all();
+        candidates.sort_by_cached_key(|candidate| precedence(candidate, &self.routes));
+        candidates.into_iter().map(|candidate| &**candidate)
     }
 
     fn keep_nearest_passed_over(&self, steps: &mut Vec<(&str, &Candidate, Option<Option<Failed>>)>, path: &str) {
@@ -177,12 +183,6 @@ impl Router {
             failed,
         }
     }
-}
-
-fn sorted(positions: &[u32]) -> impl Iterator<Item = u32> + use<> {
-    let mut positions = positions.to_vec();
-    positions.sort_unstable();
-    positions.into_iter()
 }
 
 impl Explanation {

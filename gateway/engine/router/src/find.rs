@@ -2,6 +2,8 @@
 //!
 //! [`Router::find`] and the explanation run this same code; what they note on the way is the [`Recorder`]'s.
 
+use std::sync::Arc;
+
 use crate::candidate::{Failed, is_grpc};
 use crate::{Attached, Candidate, Decision, ListenerId, RequestView, Router, SocketId};
 
@@ -78,11 +80,11 @@ impl Router {
     ) -> Option<&'r Candidate> {
         for entry in attached.http.covering(request.host) {
             let index = &entry.value;
-            let mut attempt = Attempt { candidates: &self.http, hostname: &entry.hostname, request, recorder };
+            let mut attempt = Attempt { hostname: &entry.hostname, request, recorder };
             let found = attempt
                 .first(index.exact(request.path), false)
                 .or_else(|| attempt.first(index.regex(), true))
-                .or_else(|| index.prefixes(request.path).find_map(|positions| attempt.first(positions, false)));
+                .or_else(|| index.prefixes(request.path).find_map(|candidates| attempt.first(candidates, false)));
             if found.is_some() {
                 return found;
             }
@@ -97,9 +99,9 @@ impl Router {
         recorder: &mut R,
     ) -> Option<&'r Candidate> {
         for entry in attached.grpc.covering(request.host) {
-            let mut attempt = Attempt { candidates: &self.grpc, hostname: &entry.hostname, request, recorder };
+            let mut attempt = Attempt { hostname: &entry.hostname, request, recorder };
             let slices = entry.value.slices(request.path);
-            let found = slices.into_iter().find_map(|(positions, by_pattern)| attempt.first(positions, by_pattern));
+            let found = slices.into_iter().find_map(|(candidates, by_pattern)| attempt.first(candidates, by_pattern));
             if found.is_some() {
                 return found;
             }
@@ -109,7 +111,6 @@ impl Router {
 }
 
 struct Attempt<'r, 'a, R> {
-    candidates: &'r [Candidate],
     hostname: &'r str,
     request: &'a RequestView<'a>,
     recorder: &'a mut R,
@@ -118,8 +119,8 @@ struct Attempt<'r, 'a, R> {
 impl<'r, R: Recorder<'r>> Attempt<'r, '_, R> {
     /// The first candidate that takes the request. With `by_pattern` the index has not settled the target.
     #[inline]
-    fn first(&mut self, positions: &[u32], by_pattern: bool) -> Option<&'r Candidate> {
-        positions.iter().map(|position| &self.candidates[*position as usize]).find(|candidate| {
+    fn first(&mut self, candidates: &'r [Arc<Candidate>], by_pattern: bool) -> Option<&'r Candidate> {
+        candidates.iter().map(|candidate| &**candidate).find(|candidate| {
             let failed = if by_pattern && !candidate.target.accepts(self.request.path) {
                 Some(Failed::Target)
             } else {

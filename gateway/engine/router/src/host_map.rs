@@ -3,43 +3,73 @@
 //! Exact beats wildcard, a longer wildcard beats a shorter one, and `*` or the empty name comes last. A
 //! wildcard stands for one label or more: `*.example.com` covers `a.b.example.com` and not `example.com`.
 
-use crate::FastMap;
+use std::sync::Arc;
 
-#[derive(Debug)]
+use sekisho_persistent::{Keyed, KeyedMap};
+
+use crate::candidate::Candidate;
+use crate::group::Routes;
+
+#[derive(Clone, Debug)]
 pub struct Entry<T> {
     pub hostname: Box<str>,
     pub value: T,
 }
 
-#[derive(Debug)]
+/// What a name is looked up by: of a wildcard what follows the `*`, its dot included.
+impl<T> Keyed for Entry<T> {
+    fn key(&self) -> &str {
+        self.hostname.strip_prefix('*').unwrap_or(&self.hostname)
+    }
+}
+
+/// Clones share what is equal.
+#[derive(Clone, Debug)]
 pub struct HostMap<T> {
-    entries: Vec<Entry<T>>,
-    exact: FastMap<Box<str>, u32>,
-    /// Keyed by what follows the `*`, its dot included.
-    wildcard: FastMap<Box<str>, u32>,
-    any: Option<u32>,
+    exact: KeyedMap<Arc<Entry<T>>>,
+    wildcard: KeyedMap<Arc<Entry<T>>>,
+    any: Option<Arc<Entry<T>>>,
 }
 
 impl<T> Default for HostMap<T> {
     fn default() -> Self {
-        Self { entries: Vec::new(), exact: FastMap::default(), wildcard: FastMap::default(), any: None }
+        Self { exact: KeyedMap::default(), wildcard: KeyedMap::default(), any: None }
     }
+}
+
+/// The candidates of a hostname.
+pub trait Index: Clone + Default {
+    fn put(&mut self, candidate: &Arc<Candidate>, routes: &Routes);
+
+    fn take_out(&mut self, candidate: &Candidate);
+
+    fn is_empty(&self) -> bool;
+
+    /// Every candidate, in no particular order.
+    fn all(&self) -> Vec<&Arc<Candidate>>;
+}
+
+/// Names that stand for every host.
+fn is_any(hostname: &str) -> bool {
+    matches!(hostname, "" | "*")
 }
 
 impl<T> HostMap<T> {
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.exact.is_empty() && self.wildcard.is_empty() && self.any.is_none()
     }
 
     pub fn insert(&mut self, hostname: &str, value: T) {
-        let position = self.entries.len() as u32;
-        self.entries.push(Entry { hostname: hostname.into(), value });
-        match hostname.strip_prefix('*') {
-            Some("") => self.any = Some(position),
-            Some(suffix) => drop(self.wildcard.insert(suffix.into(), position)),
-            None if hostname.is_empty() => self.any = Some(position),
-            None => drop(self.exact.insert(hostname.into(), position)),
+        let entry = Arc::new(Entry { hostname: hostname.into(), value });
+        if is_any(hostname) {
+            self.any = Some(entry);
+        } else {
+            self.names_mut(hostname).insert(entry);
         }
+    }
+
+    fn names_mut(&mut self, hostname: &str) -> &mut KeyedMap<Arc<Entry<T>>> {
+        if hostname.starts_with('*') { &mut self.wildcard } else { &mut self.exact }
     }
 
     /// The entries that cover `host`, most specific first.
@@ -48,8 +78,46 @@ impl<T> HostMap<T> {
         Covering { map: self, host, step: Step::Exact }
     }
 
-    pub fn entries(&self) -> &[Entry<T>] {
-        &self.entries
+    /// In no particular order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry<T>> {
+        self.exact.values().chain(self.wildcard.values()).chain(&self.any).map(|entry| &**entry)
+    }
+}
+
+impl<T: Index> HostMap<T> {
+    pub fn put(&mut self, hostname: &str, candidate: &Arc<Candidate>, routes: &Routes) {
+        match self.get_mut(hostname) {
+            Some(entry) => Arc::make_mut(entry).value.put(candidate, routes),
+            None => {
+                let mut value = T::default();
+                value.put(candidate, routes);
+                self.insert(if is_any(hostname) { "*" } else { hostname }, value);
+            }
+        }
+    }
+
+    pub fn take_out(&mut self, hostname: &str, candidate: &Candidate) {
+        let Some(entry) = self.get_mut(hostname) else { return };
+        let value = &mut Arc::make_mut(entry).value;
+        value.take_out(candidate);
+        if value.is_empty() {
+            self.remove(hostname);
+        }
+    }
+
+    fn get_mut(&mut self, hostname: &str) -> Option<&mut Arc<Entry<T>>> {
+        if is_any(hostname) {
+            return self.any.as_mut();
+        }
+        self.names_mut(hostname).get_mut(hostname.strip_prefix('*').unwrap_or(hostname))
+    }
+
+    fn remove(&mut self, hostname: &str) {
+        if is_any(hostname) {
+            self.any = None;
+        } else {
+            self.names_mut(hostname).remove(hostname.strip_prefix('*').unwrap_or(hostname));
+        }
     }
 }
 
@@ -96,8 +164,8 @@ impl<'a, T> Iterator for Covering<'a, '_, T> {
                 }
                 Step::Done => return None,
             };
-            if let Some(position) = found {
-                return Some(&self.map.entries[*position as usize]);
+            if let Some(entry) = found {
+                return Some(entry);
             }
         }
     }

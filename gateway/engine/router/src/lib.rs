@@ -11,14 +11,16 @@
 
 mod build;
 mod candidate;
+mod captures;
 mod connections;
 mod explain;
 mod find;
+mod group;
 mod grpc_index;
-mod hash;
 mod host_map;
 mod nearest;
 mod path_index;
+mod patterns;
 mod precedence;
 mod query;
 mod value;
@@ -27,17 +29,18 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use regex::Regex;
 use sekisho_codec::message::Headers;
 use sekisho_table::{Listener, Route};
 
+pub use captures::{Capture, Captures};
 pub use explain::{Explanation, FailedPredicate, SocketSummary, TriedCandidate};
 
 use candidate::Candidate;
+use group::Routes;
 use grpc_index::GrpcIndex;
-use hash::FastHash;
 use host_map::HostMap;
 use path_index::PathIndex;
+use patterns::Patterns;
 
 /// What routing looks at in a request.
 #[derive(Clone, Copy, Debug)]
@@ -64,12 +67,14 @@ pub struct ListenerId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteId(pub u32);
 
-/// An address and port to bind, and the listeners that share it.
+/// An address and port to bind, and the listeners that share it: all of them, or of captured ones those that take the
+/// same destinations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Socket {
     pub address: IpAddr,
     pub bind_port: u16,
     pub tls: bool,
+    pub capture: Option<Capture>,
     pub listeners: Vec<ListenerId>,
 }
 
@@ -91,29 +96,26 @@ pub enum Decision {
     },
 }
 
-type FastMap<K, V> = HashMap<K, V, FastHash>;
-
-/// An immutable matcher for one version of the table.
-#[derive(Debug, Default)]
+/// An immutable matcher for one version of the table. Versions share what is equal.
+#[derive(Clone, Debug, Default)]
 pub struct Router {
     sockets: Vec<Socket>,
     /// By [`SocketId`]: which listener owns a host.
     owners: Vec<HostMap<ListenerId>>,
     by_address: HashMap<(IpAddr, u16), SocketId>,
+    captures: HashMap<(IpAddr, u16), Captures>,
+    /// By [`ListenerId`], in the order of their keys.
     listeners: Vec<Arc<Listener>>,
     /// By [`ListenerId`].
-    attached: Vec<Attached>,
-    connections: connections::Connections,
-    routes: Vec<Arc<Route>>,
-    /// In order of precedence, so that comparing positions compares candidates.
-    http: Vec<Candidate>,
-    grpc: Vec<Candidate>,
-    /// Compiled patterns, kept for the next build.
-    patterns: HashMap<String, Regex>,
+    attached: Vec<Arc<Attached>>,
+    connections: Arc<connections::Connections>,
+    /// By [`RouteId`]: a route keeps its position while the table has its key.
+    routes: Routes,
+    patterns: Patterns,
 }
 
 /// The routes of one listener: nobody else's are considered for it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Attached {
     http: HostMap<PathIndex>,
     grpc: HostMap<GrpcIndex>,
@@ -128,6 +130,11 @@ impl Router {
         self.by_address.get(&(address, bind_port)).copied()
     }
 
+    /// The choice by original destination, where an address has captured listeners.
+    pub fn captures(&self, address: IpAddr, bind_port: u16) -> Option<&Captures> {
+        self.captures.get(&(address, bind_port))
+    }
+
     pub fn listener(&self, id: ListenerId) -> &Arc<Listener> {
         &self.listeners[id.0 as usize]
     }
@@ -137,11 +144,15 @@ impl Router {
     }
 
     pub fn route(&self, id: RouteId) -> &Arc<Route> {
-        &self.routes[id.0 as usize]
+        &self.routes.slots()[id.0 as usize]
     }
 
-    /// Every route of the table, by [`RouteId`].
-    pub fn routes(&self) -> &[Arc<Route>] {
-        &self.routes
+    /// Every route of the table with its position, ascending.
+    pub fn routes(&self) -> impl Iterator<Item = (RouteId, &Arc<Route>)> {
+        self.routes.slots().iter().map(|(position, route)| (RouteId(position as u32), route))
+    }
+
+    pub fn route_id(&self, key: &str) -> Option<RouteId> {
+        self.routes.position(key).map(RouteId)
     }
 }

@@ -6,21 +6,32 @@ use sekisho_table::{ValueMatch, ValueMatchType};
 
 use crate::candidate::{Candidate, Failed, Target, is_grpc};
 use crate::explain::{FailedPredicate, TriedCandidate};
+use crate::group::precedence;
+use crate::host_map::Index;
+use crate::precedence::Precedence;
 use crate::{ListenerId, RequestView, Router, SocketId, query};
 
 const MAX_NEAREST: usize = 5;
 
+/// Where a candidate is found.
+#[derive(Clone, Copy)]
+struct Place<'r> {
+    listener: ListenerId,
+    hostname: &'r str,
+    is_grpc: bool,
+}
+
 /// A candidate and how far the request is from it; the order of the fields is the order of comparison.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Miss {
+struct Miss<'r> {
     failures: usize,
     is_other_host: bool,
     path_distance: usize,
     host_distance: usize,
     listener: ListenerId,
     is_grpc: bool,
-    position: u32,
-    hostname: String,
+    precedence: Precedence<'r>,
+    hostname: &'r str,
 }
 
 impl Router {
@@ -30,67 +41,52 @@ impl Router {
         let mut misses = Vec::new();
         for listener in self.sockets.get(socket.0 as usize).map_or(&[][..], |socket| &socket.listeners) {
             let attached = &self.attached[listener.0 as usize];
+            let is_other_host = |hostname: &str| owner != Some(*listener) || !covers(hostname, request.host);
             for entry in attached.http.entries() {
-                let positions = entry.value.all().iter();
-                misses.extend(positions.map(|position| (*listener, &*entry.hostname, false, *position)));
+                let place = Place { listener: *listener, hostname: &entry.hostname, is_grpc: false };
+                let candidates = entry.value.all().into_iter();
+                misses.extend(candidates.map(|it| self.miss(place, is_other_host(place.hostname), it, request)));
             }
             for entry in attached.grpc.entries() {
-                let positions = entry.value.all().iter();
-                misses.extend(positions.map(|position| (*listener, &*entry.hostname, true, *position)));
+                let place = Place { listener: *listener, hostname: &entry.hostname, is_grpc: true };
+                let candidates = entry.value.all().into_iter();
+                misses.extend(candidates.map(|it| self.miss(place, is_other_host(place.hostname), it, request)));
             }
         }
-        let mut misses: Vec<Miss> = misses
-            .into_iter()
-            .map(|(listener, hostname, is_grpc, position)| {
-                let is_other_host = owner != Some(listener) || !covers(hostname, request.host);
-                self.miss(
-                    Miss {
-                        failures: 0,
-                        is_other_host,
-                        path_distance: 0,
-                        host_distance: 0,
-                        listener,
-                        is_grpc,
-                        position,
-                        hostname: hostname.to_owned(),
-                    },
-                    request,
-                )
-            })
-            .collect();
-        misses.sort_unstable();
+        misses.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
         let mut seen = HashSet::new();
-        misses.retain(|miss| seen.insert((miss.is_grpc, miss.position)));
+        misses.retain(|(_, candidate)| seen.insert((candidate.route, candidate.rule_match)));
         misses.truncate(MAX_NEAREST);
-        misses.iter().map(|miss| self.told_miss(miss, request)).collect()
+        misses.iter().map(|(miss, candidate)| self.told_miss(miss, candidate, request)).collect()
     }
 
-    fn miss(&self, miss: Miss, request: &RequestView<'_>) -> Miss {
-        let candidate = self.missed(&miss);
+    fn miss<'r>(
+        &'r self,
+        place: Place<'r>,
+        is_other_host: bool,
+        candidate: &'r Candidate,
+        request: &RequestView<'_>,
+    ) -> (Miss<'r>, &'r Candidate) {
+        let Place { listener, hostname, is_grpc: for_grpc } = place;
         let is_other_path = !candidate.target.accepts(request.path);
-        let is_other_protocol = miss.is_grpc && !is_grpc(request.headers);
-        Miss {
-            failures: usize::from(miss.is_other_host)
+        let is_other_protocol = for_grpc && !is_grpc(request.headers);
+        let miss = Miss {
+            failures: usize::from(is_other_host)
                 + usize::from(is_other_path)
                 + usize::from(is_other_protocol)
                 + candidate.count_failed(request),
+            is_other_host,
             path_distance: if is_other_path { self.path_distance(candidate, request.path) } else { 0 },
-            host_distance: if miss.is_other_host {
-                distance(miss.hostname.bytes().rev(), request.host.bytes().rev())
-            } else {
-                0
-            },
-            ..miss
-        }
+            host_distance: if is_other_host { distance(hostname.bytes().rev(), request.host.bytes().rev()) } else { 0 },
+            listener,
+            is_grpc: for_grpc,
+            precedence: precedence(candidate, &self.routes),
+            hostname,
+        };
+        (miss, candidate)
     }
 
-    fn missed(&self, miss: &Miss) -> &Candidate {
-        let candidates = if miss.is_grpc { &self.grpc } else { &self.http };
-        &candidates[miss.position as usize]
-    }
-
-    fn told_miss(&self, miss: &Miss, request: &RequestView<'_>) -> TriedCandidate {
-        let candidate = self.missed(miss);
+    fn told_miss(&self, miss: &Miss<'_>, candidate: &Candidate, request: &RequestView<'_>) -> TriedCandidate {
         let failed = if miss.is_other_host {
             self.other_host(miss, request)
         } else if !candidate.target.accepts(request.path) {
@@ -101,17 +97,17 @@ impl Router {
             // Everything else held, or it would not be a miss.
             self.describe(candidate, candidate.failed(request).unwrap_or(Failed::Target), request)
         };
-        self.told(miss.listener, &miss.hostname, candidate, Some(failed))
+        self.told(miss.listener, miss.hostname, candidate, Some(failed))
     }
 
-    fn other_host(&self, miss: &Miss, request: &RequestView<'_>) -> FailedPredicate {
-        let listener = &self.listener(miss.listener).hostname;
+    fn other_host(&self, miss: &Miss<'_>, request: &RequestView<'_>) -> FailedPredicate {
+        let listener = self.listener(miss.listener).hostname.as_str();
         // A route for every host is held back by its listener's hostname.
-        let want = if miss.hostname == "*" && !listener.is_empty() { listener } else { &miss.hostname };
+        let want = if miss.hostname == "*" && !listener.is_empty() { listener } else { miss.hostname };
         FailedPredicate {
             predicate: "hostname",
             name: String::new(),
-            want: want.clone(),
+            want: want.to_owned(),
             got: Some(request.host.to_owned()),
         }
     }

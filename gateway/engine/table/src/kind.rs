@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use sekisho_persistent::Keyed;
 use serde::de::DeserializeOwned;
 
 use crate::model::*;
-use crate::store::{Table, Touched};
+use crate::store::Table;
 use crate::update::Removed;
 use crate::validate::Judged;
 
@@ -80,20 +81,6 @@ impl Kind {
         }
     }
 
-    pub fn touch(self, touched: &mut Touched) {
-        match self {
-            Self::TrustBundles => touched.trust_bundles = true,
-            Self::Certificates => touched.certificates = true,
-            Self::Endpoints => touched.endpoints = true,
-            Self::Backends => touched.backends = true,
-            Self::Gateways => touched.gateways = true,
-            Self::AuthorizationPolicies => touched.authorization_policies = true,
-            Self::EgressPolicies => touched.egress_policies = true,
-            Self::Listeners => touched.listeners = true,
-            Self::Routes => touched.routes = true,
-        }
-    }
-
     pub fn is_in(self, table: &Table, key: &str) -> bool {
         match self {
             Self::TrustBundles => table.trust_bundles.contains_key(key),
@@ -145,10 +132,8 @@ fn collect_users<T: Resource>(
 }
 
 /// A keyed resource of the table.
-pub trait Resource: DeserializeOwned + PartialEq + Judged {
+pub trait Resource: Clone + DeserializeOwned + PartialEq + Judged + Keyed {
     const KIND: Kind;
-
-    fn key(&self) -> &str;
 
     fn of(table: &Table) -> &BTreeMap<String, Arc<Self>>;
 
@@ -160,12 +145,14 @@ pub trait Resource: DeserializeOwned + PartialEq + Judged {
 
 macro_rules! resource {
     ($resource:ty, $kind:ident, $field:ident, $references:expr) => {
-        impl Resource for $resource {
-            const KIND: Kind = Kind::$kind;
-
+        impl Keyed for $resource {
             fn key(&self) -> &str {
                 &self.key
             }
+        }
+
+        impl Resource for $resource {
+            const KIND: Kind = Kind::$kind;
 
             fn of(table: &Table) -> &BTreeMap<String, Arc<Self>> {
                 &table.$field

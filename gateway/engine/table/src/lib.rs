@@ -5,14 +5,18 @@
 
 #![forbid(unsafe_code)]
 
+mod document;
 mod kind;
 pub mod model;
 pub mod regex;
 pub mod store;
+mod touched;
 mod update;
 pub mod validate;
 
 pub use self::regex::{compile_regex, regex_problem};
+pub use document::SnapshotText;
 pub use model::*;
-pub use store::{Outcome, Table, TableStore, Touched};
+pub use store::{Outcome, Table, TableStore};
+pub use touched::Touched;
 pub use validate::{Checks, NoChecks};

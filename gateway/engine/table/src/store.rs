@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::kind::{KINDS, Kind, Resource};
 use crate::model::*;
+use crate::touched::Touched;
 use crate::update::{self, RawResources, Scope};
 use crate::validate::Checks;
 
@@ -30,18 +31,20 @@ pub struct Table {
     pub routes: BTreeMap<String, Arc<Route>>,
 }
 
-/// Which kinds an update touched; what needs rebuilding follows from it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Touched {
-    pub trust_bundles: bool,
-    pub certificates: bool,
-    pub endpoints: bool,
-    pub backends: bool,
-    pub gateways: bool,
-    pub authorization_policies: bool,
-    pub egress_policies: bool,
-    pub listeners: bool,
-    pub routes: bool,
+impl Table {
+    /// The same without what there may be thousands of, which is kept elsewhere in the form that serves it: routes,
+    /// backends and endpoints.
+    pub fn settings(&self) -> Table {
+        Table {
+            trust_bundles: self.trust_bundles.clone(),
+            certificates: self.certificates.clone(),
+            gateways: self.gateways.clone(),
+            authorization_policies: self.authorization_policies.clone(),
+            egress_policies: self.egress_policies.clone(),
+            listeners: self.listeners.clone(),
+            ..Table::default()
+        }
+    }
 }
 
 /// What became of an update. `applied.listeners` is left for whoever binds them.
@@ -175,7 +178,8 @@ impl<'a> Change<'a> {
             }
             match resource.judge(self.checks) {
                 Ok(()) => {
-                    T::of_mut(&mut self.staged).insert(key, Arc::new(resource));
+                    // Decoding leaves room for more in every list; a copy has none.
+                    T::of_mut(&mut self.staged).insert(key, Arc::new(resource.clone()));
                 }
                 Err(reason) => self.reject(T::KIND, key, reason),
             }
@@ -218,7 +222,7 @@ impl<'a> Change<'a> {
 
     /// One socket speaks one protocol, and each hostname on it has one owner. Who is served already stays.
     fn refuse_conflicting_listeners(&mut self) {
-        loop {
+        while !self.staged.listeners.is_empty() {
             let staying = self.current.listeners.values().filter(|listener| {
                 let key = &listener.key;
                 !self.staged.listeners.contains_key(key) && !goes(self.scope, &self.named, Kind::Listeners, key)
@@ -392,9 +396,9 @@ impl Sweep<'_> {
             match resources.get_mut(&key) {
                 Some(known) if Arc::ptr_eq(known, &resource) => continue,
                 Some(known) => *known = resource,
-                None => drop(resources.insert(key, resource)),
+                None => drop(resources.insert(key.clone(), resource)),
             }
-            T::KIND.touch(self.touched);
+            self.touched.of_mut(T::KIND).push(key);
         }
     }
 
@@ -402,15 +406,23 @@ impl Sweep<'_> {
     fn withdraw_refused<T: Resource>(&mut self, staged: &BTreeMap<String, Arc<T>>) {
         for refused in self.rejected.iter().filter(|rejection| rejection.kind == T::KIND.field()) {
             if !staged.contains_key(&refused.key) && T::of_mut(self.table).remove(&refused.key).is_some() {
-                T::KIND.touch(self.touched);
+                self.touched.of_mut(T::KIND).push(refused.key.clone());
             }
         }
     }
 
     fn remove<T: Resource>(&mut self) {
-        let keys = T::of(self.table).keys();
-        let mut doomed: HashSet<String> =
-            keys.filter(|key| goes(self.scope, self.named, T::KIND, key)).cloned().collect();
+        let held = T::of(self.table);
+        let mut doomed: HashSet<String> = match self.scope {
+            Scope::Snapshot => {
+                let keys = held.keys();
+                keys.filter(|key| goes(self.scope, self.named, T::KIND, key)).cloned().collect()
+            }
+            Scope::Delta { remove, .. } => {
+                let named = T::KIND.removed(remove).iter();
+                named.filter(|key| held.contains_key(*key)).cloned().collect()
+            }
+        };
         if doomed.is_empty() {
             return;
         }
@@ -424,9 +436,9 @@ impl Sweep<'_> {
             }
             false
         });
-        for key in &doomed {
-            T::of_mut(self.table).remove(key);
-            T::KIND.touch(self.touched);
+        for key in doomed {
+            T::of_mut(self.table).remove(&key);
+            self.touched.of_mut(T::KIND).push(key);
         }
     }
 }

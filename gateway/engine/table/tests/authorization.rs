@@ -47,7 +47,7 @@ fn a_refused_policy_keeps_no_previous_version() {
         let mut store = stored();
         let outcome = store.apply(&update, &NoChecks);
         assert_eq!(outcome.applied.rejected.len(), 1, "{:?}", outcome.applied);
-        assert!(outcome.touched.authorization_policies);
+        assert!(!outcome.touched.authorization_policies.is_empty());
         assert!(store.table().authorization_policies.is_empty());
         assert_eq!(store.table().listeners["l"].authorization, ["n/p"], "the listener still asks for it");
     }
@@ -58,7 +58,7 @@ fn a_policy_that_is_corrected_is_back() {
     let mut store = stored();
     store.apply(&snapshot("2", &table(&bad())), &NoChecks);
     let outcome = store.apply(&delta("2", "3", &json!({"authorization_policies": [good()]}), &json!({})), &NoChecks);
-    assert!(outcome.applied.rejected.is_empty() && outcome.touched.authorization_policies);
+    assert!(outcome.applied.rejected.is_empty() && !outcome.touched.authorization_policies.is_empty());
     assert!(store.table().authorization_policies.contains_key("n/p"));
 }
 
@@ -76,7 +76,7 @@ fn a_policy_is_removed_although_a_listener_names_it() {
     let mut store = stored();
     let outcome = store.apply(&delta("1", "2", &json!({}), &json!({"authorization_policies": ["n/p"]})), &NoChecks);
     assert!(outcome.applied.rejected.is_empty());
-    assert!(outcome.touched.authorization_policies && store.table().authorization_policies.is_empty());
+    assert!(!outcome.touched.authorization_policies.is_empty() && store.table().authorization_policies.is_empty());
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use sekisho_table::{Certificate, Checks, NoChecks, Outcome, Rejection, Table, TableStore, Touched, TrustBundle};
+use sekisho_table::{
+    Certificate, Checks, NoChecks, Outcome, Rejection, SnapshotText, Table, TableStore, Touched, TrustBundle,
+};
 use serde_json::{Value, json};
 
 fn snapshot(version: &str, resources: Value) -> Vec<u8> {
@@ -99,7 +101,9 @@ fn a_delta_changes_only_what_it_names() {
     assert_eq!((outcome.applied.version.as_str(), outcome.applied.rejected.len()), ("2", 0));
     assert_eq!(keys(store.table()), ["b", "c", "r", "s"]);
     assert!(Arc::ptr_eq(&before.routes["s"], &store.table().routes["s"]));
-    assert_eq!(outcome.touched, Touched { backends: true, routes: true, ..Touched::default() });
+    let touched = |keys: [&str; 2]| keys.map(str::to_owned).to_vec();
+    let expected = Touched { backends: touched(["c", "a"]), routes: vec!["r".to_owned()], ..Touched::default() };
+    assert_eq!(outcome.touched, expected);
 }
 
 #[test]
@@ -116,13 +120,14 @@ fn what_is_equal_touches_nothing_and_keeps_its_identity() {
 #[test]
 fn each_kind_is_touched_alone() {
     let bundle = json!({"key": "t", "certificates": "x"});
+    let one = |key: &str| vec![key.to_owned()];
     for (upsert, touched) in [
-        (json!({"trust_bundles": [bundle]}), Touched { trust_bundles: true, ..Touched::default() }),
-        (json!({"certificates": [certificate("c", "x")]}), Touched { certificates: true, ..Touched::default() }),
-        (json!({"endpoints": [{"key": "a"}]}), Touched { endpoints: true, ..Touched::default() }),
-        (json!({"backends": [backend("a")]}), Touched { backends: true, ..Touched::default() }),
-        (json!({"gateways": [{"key": "h"}]}), Touched { gateways: true, ..Touched::default() }),
-        (json!({"listeners": [listener("l", 80, "")]}), Touched { listeners: true, ..Touched::default() }),
+        (json!({"trust_bundles": [bundle]}), Touched { trust_bundles: one("t"), ..Touched::default() }),
+        (json!({"certificates": [certificate("c", "x")]}), Touched { certificates: one("c"), ..Touched::default() }),
+        (json!({"endpoints": [{"key": "a"}]}), Touched { endpoints: one("a"), ..Touched::default() }),
+        (json!({"backends": [backend("a")]}), Touched { backends: one("a"), ..Touched::default() }),
+        (json!({"gateways": [{"key": "h"}]}), Touched { gateways: one("h"), ..Touched::default() }),
+        (json!({"listeners": [listener("l", 80, "")]}), Touched { listeners: one("l"), ..Touched::default() }),
     ] {
         let outcome =
             stored(json!({"gateways": [gateway()]})).apply(&delta("1", "2", upsert.clone(), json!({})), &NoChecks);
@@ -362,4 +367,25 @@ fn five_thousand_routes_are_one_update() {
     let backends: Vec<Value> = (0..5000).map(|i| backend(&format!("b{i}"))).collect();
     let store = stored(json!({"backends": backends, "routes": routes}));
     assert_eq!(store.table().routes.len(), 5000);
+}
+
+#[test]
+fn the_text_of_a_table_leads_to_the_same_table() {
+    let routes: Vec<Value> = (0..2_000).map(|number| route(&format!("r{number}"), "a")).collect();
+    let mut store = stored(json!({
+        "backends": [backend("a"), backend("b")], "gateways": [gateway()], "listeners": [listener("l", 80, "a.com")],
+        "certificates": [certificate("c", "x")], "endpoints": [{"key": "a", "endpoints": [{"address": "10.0.0.1", "port": 1}]}],
+        "routes": routes,
+    }));
+    let kinds: Vec<&str> = store.table().counts().map(|(kind, _)| kind).collect();
+    let pieces: Vec<Vec<u8>> = SnapshotText::new(store.table(), &kinds).map(|piece| piece.expect("a piece")).collect();
+    assert!(pieces.len() > 3 && pieces.iter().all(|piece| piece.len() < 80_000), "{} pieces", pieces.len());
+    let mut other = TableStore::default();
+    let outcome = other.apply(&pieces.concat(), &NoChecks);
+    assert_eq!((outcome.applied.error.as_str(), outcome.applied.rejected), ("", vec![]));
+    assert_eq!(format!("{:?}", other.table()), format!("{:?}", store.table()));
+    assert_eq!(store.apply(&pieces.concat(), &NoChecks).touched, Touched::default(), "nothing is changed by it");
+    let only = SnapshotText::new(store.table(), &["gateways"]).map(|piece| piece.expect("a piece")).collect::<Vec<_>>();
+    let expected = r#"{"type":"snapshot","format":1,"version":"1","resources":{"gateways":[{"key":"g""#;
+    assert!(only.concat().starts_with(expected.as_bytes()));
 }

@@ -25,6 +25,8 @@ pub enum AlpnOffer {
     Any,
     /// Nothing: what the connection carries is not the gateway's to say.
     None,
+    /// HTTP/2, for CONNECT alone.
+    Tunnel,
 }
 
 /// What the backend chose; a backend without ALPN speaks HTTP/1.1.
@@ -71,7 +73,7 @@ impl ClientTls {
     pub async fn connect(&self, stream: TcpStream, offer: AlpnOffer) -> Result<(Transport, Alpn), TlsError> {
         let config = match offer {
             AlpnOffer::Http1 => &self.http1,
-            AlpnOffer::Http2 => &self.http2,
+            AlpnOffer::Http2 | AlpnOffer::Tunnel => &self.http2,
             AlpnOffer::Any => &self.any,
             AlpnOffer::None => &self.unnamed,
         };

@@ -5,6 +5,8 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
+use crate::mesh::WrongIdentity;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsErrorKind {
     /// The client named a host that no listener of the socket serves, or named none where one is needed.
@@ -13,6 +15,10 @@ pub enum TlsErrorKind {
     NotTls,
     /// The peer's certificate is not acceptable, or the peer refused ours.
     Certificate,
+    /// The peer's certificate is good, and not that of the identity which is expected, or of none at all.
+    Identity,
+    /// This gateway has no identity, or one that has ended.
+    NoIdentity,
     /// The two sides share no version, cipher suite or application protocol.
     Incompatible,
     /// The connection ended in the middle of the handshake.
@@ -48,10 +54,13 @@ impl TlsError {
     }
 
     pub(crate) fn from_rustls(error: &Error, peer: &str) -> Self {
-        use TlsErrorKind::{Certificate, Handshake, Incompatible, NotTls, UnrecognizedName};
+        use TlsErrorKind::{Certificate, Handshake, Identity, Incompatible, NotTls, UnrecognizedName};
         let (kind, message) = match error {
             Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
                 (NotTls, format!("{peer} does not speak TLS; maybe this is a plain HTTP port"))
+            }
+            Error::InvalidCertificate(CertificateError::Other(detail)) if detail.0.is::<WrongIdentity>() => {
+                (Identity, detail.0.to_string())
             }
             Error::InvalidCertificate(problem) => (Certificate, certificate_problem(problem, peer)),
             Error::NoCertificatesPresented => (Certificate, format!("{peer} presented no certificate")),
@@ -115,7 +124,7 @@ fn certificate_problem(problem: &CertificateError, peer: &str) -> String {
             )
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            format!("the certificate of {peer} is not meant to authenticate a server (extended key usage)")
+            format!("the certificate of {peer} is not meant for this side of a connection (extended key usage)")
         }
         CertificateError::BadEncoding => format!("the certificate of {peer} cannot be read"),
         CertificateError::Other(detail) => detail.0.to_string(),

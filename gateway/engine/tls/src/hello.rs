@@ -20,25 +20,44 @@ pub(crate) struct Hello {
     pub(crate) bytes: BytesMut,
 }
 
+/// What a connection begins with.
+pub(crate) enum First {
+    Tls(Box<Hello>),
+    Other { stream: TcpStream, bytes: BytesMut },
+}
+
+/// The first byte of a handshake's record (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 22;
+
 /// The caller bounds its time.
-pub(crate) async fn read(mut stream: TcpStream) -> Result<Hello, TlsError> {
-    let mut acceptor = Acceptor::default();
+pub(crate) async fn read(stream: TcpStream) -> Result<Hello, TlsError> {
+    read_from(stream, BytesMut::with_capacity(READ_BYTES)).await
+}
+
+/// The same where the client may speak anything else. The caller bounds its time.
+pub(crate) async fn first(mut stream: TcpStream) -> Result<First, TlsError> {
     let mut bytes = BytesMut::with_capacity(READ_BYTES);
+    match stream.read_buf(&mut bytes).await {
+        Ok(0) => return Err(closed()),
+        Ok(_) => {}
+        Err(error) => return Err(TlsError::from_io(&error, "the client")),
+    }
+    if bytes[0] != HANDSHAKE {
+        return Ok(First::Other { stream, bytes });
+    }
+    Ok(First::Tls(Box::new(read_from(stream, bytes).await?)))
+}
+
+/// `bytes` were read before.
+async fn read_from(mut stream: TcpStream, mut bytes: BytesMut) -> Result<Hello, TlsError> {
+    let mut acceptor = Acceptor::default();
+    let mut seen = 0;
     loop {
-        let before = bytes.len();
-        if before >= MAX_HELLO_BYTES {
-            return Err(TlsError::new(TlsErrorKind::Handshake, "the first message of the client is too large"));
-        }
-        bytes.reserve(READ_BYTES);
-        match stream.read_buf(&mut bytes).await {
-            Ok(0) => return Err(closed()),
-            Ok(_) => {}
-            Err(error) => return Err(TlsError::from_io(&error, "the client")),
-        }
-        let mut fresh = &bytes[before..];
+        let mut fresh = &bytes[seen..];
         while !fresh.is_empty() {
             acceptor.read_tls(&mut fresh).map_err(|error| TlsError::from_io(&error, "the client"))?;
         }
+        seen = bytes.len();
         match acceptor.accept() {
             Ok(Some(accepted)) => return Ok(Hello { accepted, stream, bytes }),
             Ok(None) => {}
@@ -50,6 +69,15 @@ pub(crate) async fn read(mut stream: TcpStream) -> Result<Hello, TlsError> {
                 }
                 return Err(TlsError::from_rustls(&error, "the client"));
             }
+        }
+        if seen >= MAX_HELLO_BYTES {
+            return Err(TlsError::new(TlsErrorKind::Handshake, "the first message of the client is too large"));
+        }
+        bytes.reserve(READ_BYTES);
+        match stream.read_buf(&mut bytes).await {
+            Ok(0) => return Err(closed()),
+            Ok(_) => {}
+            Err(error) => return Err(TlsError::from_io(&error, "the client")),
         }
     }
 }

@@ -14,6 +14,7 @@ mod client_verifier;
 mod error;
 mod hello;
 mod identity;
+mod mesh;
 mod pem;
 mod server;
 mod server_name;
@@ -24,8 +25,9 @@ pub use checks::{CertificateChecks, expiry, expiry_warning};
 pub use client::{Alpn, AlpnOffer, ClientTls};
 pub use error::{TlsError, TlsErrorKind};
 pub use identity::PeerIdentity;
+pub use mesh::{Arrival, Credentials, MeshIdentity, Serves};
 pub use server::{Accepted, ServerTls};
-pub use transport::Transport;
+pub use transport::{Carried, Transport};
 
 use std::sync::{Arc, OnceLock};
 

@@ -30,8 +30,13 @@ pub(crate) fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, String> 
 
 /// The chain with its key, ready to sign handshakes; refuses a key of another certificate.
 pub(crate) fn certified_key(certificate: &Certificate) -> Result<CertifiedKey, String> {
-    let chain = certificates(&certificate.chain).map_err(|reason| format!("certificate chain: {reason}"))?;
-    let key = private_key(&certificate.private_key)?;
+    certified_key_of(&certificate.chain, &certificate.private_key)
+}
+
+/// The same of two texts.
+pub(crate) fn certified_key_of(chain: &str, key: &str) -> Result<CertifiedKey, String> {
+    let chain = certificates(chain).map_err(|reason| format!("certificate chain: {reason}"))?;
+    let key = private_key(key)?;
     CertifiedKey::from_der(chain, key, provider()).map_err(|error| match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
             "the private key does not belong to the certificate".to_owned()

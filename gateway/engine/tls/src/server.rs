@@ -129,7 +129,7 @@ impl ServerTls {
         };
         let alpn_h2 = match &transport {
             Transport::Server(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
-            Transport::Tcp(_) | Transport::Client(_) => false,
+            Transport::Tcp(_) | Transport::Client(_) | Transport::Carried(_) => false,
         };
         Ok(Accepted { listener, unread, transport, sni, alpn_h2, peer })
     }

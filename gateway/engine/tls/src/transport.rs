@@ -15,19 +15,24 @@ pub enum Transport {
     Tcp(TcpStream),
     Server(Box<server::TlsStream<TcpStream>>),
     Client(Box<client::TlsStream<TcpStream>>),
+    /// Carried in a stream of another connection.
+    Carried(Box<dyn Carried>),
 }
 
-impl Transport {
-    pub fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Tcp(stream) => stream,
-            Self::Server(stream) => stream.get_ref().0,
-            Self::Client(stream) => stream.get_ref().0,
-        }
-    }
+/// Bytes both ways that are no socket of their own.
+pub trait Carried: AsyncRead + AsyncWrite + Unpin {}
 
-    pub fn is_tls(&self) -> bool {
-        !matches!(self, Self::Tcp(_))
+impl<T: AsyncRead + AsyncWrite + Unpin> Carried for T {}
+
+impl Transport {
+    /// The socket, where the bytes have one of their own.
+    pub fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Server(stream) => Some(stream.get_ref().0),
+            Self::Client(stream) => Some(stream.get_ref().0),
+            Self::Carried(_) => None,
+        }
     }
 
     /// Whether nothing has arrived and the other side has not closed; `None` where only reading can tell.
@@ -38,14 +43,14 @@ impl Transport {
                 let nothing = stream.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
                 Some(nothing)
             }
-            Self::Server(_) | Self::Client(_) => None,
+            Self::Server(_) | Self::Client(_) | Self::Carried(_) => None,
         }
     }
 
     /// The verified certificate of the other side, where it presented one.
     pub fn peer_identity(&self) -> Option<PeerIdentity> {
         match self {
-            Self::Tcp(_) => None,
+            Self::Tcp(_) | Self::Carried(_) => None,
             Self::Server(stream) => PeerIdentity::from_chain(stream.get_ref().1.peer_certificates()),
             Self::Client(stream) => PeerIdentity::from_chain(stream.get_ref().1.peer_certificates()),
         }
@@ -58,8 +63,10 @@ impl std::fmt::Debug for Transport {
             Self::Tcp(_) => "tcp",
             Self::Server(_) => "tls server",
             Self::Client(_) => "tls client",
+            Self::Carried(_) => "carried",
         };
-        f.debug_struct("Transport").field("kind", &kind).field("peer", &self.tcp().peer_addr().ok()).finish()
+        let peer = self.tcp().and_then(|stream| stream.peer_addr().ok());
+        f.debug_struct("Transport").field("kind", &kind).field("peer", &peer).finish()
     }
 }
 
@@ -76,6 +83,10 @@ macro_rules! dispatch {
                 $call
             }
             Transport::Client($stream) => {
+                let $stream = Pin::new($stream.as_mut());
+                $call
+            }
+            Transport::Carried($stream) => {
                 let $stream = Pin::new($stream.as_mut());
                 $call
             }
@@ -111,6 +122,7 @@ impl AsyncWrite for Transport {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Server(stream) => stream.is_write_vectored(),
             Self::Client(stream) => stream.is_write_vectored(),
+            Self::Carried(stream) => stream.is_write_vectored(),
         }
     }
 

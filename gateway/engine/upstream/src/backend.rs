@@ -11,6 +11,7 @@ use sekisho_table::BackendProtocol;
 use sekisho_tls::{AlpnOffer, Transport};
 
 use crate::balance::{self, Random};
+use crate::destination::Destinations;
 use crate::dial::{bounded, dial};
 use crate::endpoint::{EndpointHandle, EndpointState, LeaseGuard};
 use crate::error::{Failure, OpenError};
@@ -50,6 +51,7 @@ pub struct Backend {
     endpoints: Box<[Rc<EndpointState>]>,
     counters: Rc<Counters>,
     shared: Rc<Shared>,
+    pub(crate) destinations: Destinations,
 }
 
 impl Backend {
@@ -59,7 +61,7 @@ impl Backend {
         counters: Rc<Counters>,
         shared: Rc<Shared>,
     ) -> Self {
-        Self { spec, endpoints, counters, shared }
+        Self { spec, endpoints, counters, shared, destinations: Destinations::default() }
     }
 
     pub fn spec(&self) -> &Arc<BackendSpec> {
@@ -77,6 +79,10 @@ impl Backend {
 
     pub(crate) fn shared_counters(&self) -> Rc<Counters> {
         self.counters.clone()
+    }
+
+    pub(crate) fn shared(&self) -> &Rc<Shared> {
+        &self.shared
     }
 
     pub fn count_retry(&self) {
@@ -165,7 +171,7 @@ impl Backend {
     }
 
     async fn connect_http1(&self, endpoint: &Rc<EndpointState>) -> Result<(Connection, bool), Failure> {
-        let transport = dial(endpoint, &self.spec.transport, AlpnOffer::Http1).await?;
+        let transport = dial(endpoint, &self.spec, true, AlpnOffer::Http1).await?;
         self.count_opened();
         Ok((Connection::Http1(Box::new(Http1::new(transport))), false))
     }
@@ -185,7 +191,7 @@ impl Backend {
     }
 
     async fn start_http2(&self, endpoint: &Rc<EndpointState>) -> Result<Http2Client, Failure> {
-        let transport = dial(endpoint, &self.spec.transport, AlpnOffer::Http2).await?;
+        let transport = dial(endpoint, &self.spec, true, AlpnOffer::Http2).await?;
         let (client, driver) = sekisho_stream::connect(transport, &self.shared.http2)
             .await
             .map_err(|error| Failure::Connect(format!("HTTP/2 could not start: {}", error.text()).into()))?;

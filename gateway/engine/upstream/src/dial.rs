@@ -13,7 +13,8 @@ use tokio::net::TcpStream;
 
 use crate::endpoint::EndpointState;
 use crate::error::Failure;
-use crate::spec::{Target, TransportSpec};
+use crate::spec::{BackendSpec, Target, TransportSpec};
+use crate::tunnel::{self, Way};
 
 /// How long one address may keep the next waiting (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -31,28 +32,40 @@ pub(crate) async fn bounded<T>(bound: Duration, work: impl Future<Output = Resul
     }
 }
 
+/// Without `with_tls` the backend's own TLS is left out.
 pub(crate) async fn dial(
     endpoint: &EndpointState,
-    transport: &TransportSpec,
+    spec: &BackendSpec,
+    with_tls: bool,
     offer: AlpnOffer,
 ) -> Result<Transport, Failure> {
-    let tls = match transport {
-        TransportSpec::Plain => None,
-        TransportSpec::Tls(tls) => Some(tls),
-        TransportSpec::Unusable(reason) => return Err(Failure::Tls(reason.clone())),
+    let tls = match &spec.transport {
+        TransportSpec::Tls(tls) if with_tls => Some(tls),
+        TransportSpec::Unusable(reason) if with_tls => return Err(Failure::Tls(reason.clone())),
+        TransportSpec::Plain | TransportSpec::Tls(_) | TransportSpec::Unusable(_) => None,
     };
+    // TLS of the backend itself goes before the mesh's.
+    let peer = if tls.is_some() { None } else { endpoint.peer() };
+    if let (Some(peer), Target::Address(destination)) = (peer, endpoint.target())
+        && let Some(address) = peer.tunnel
+    {
+        let way = Way { identity: &peer.identity, address, destination: *destination };
+        return tunnel::open(endpoint.shared(), &way).await;
+    }
     let addresses = addresses(endpoint).await?;
     let stream = connect_any(&addresses).await.map_err(|error| Failure::Connect(explain(&error).into()))?;
     // Only a socket that is already gone refuses this, and the first write will say so.
     stream.set_nodelay(true).ok();
-    match tls {
-        None => Ok(Transport::Tcp(stream)),
-        Some(tls) => {
-            let (transport, _alpn) =
-                tls.connect(stream, offer).await.map_err(|error| Failure::Tls(error.message.into()))?;
-            Ok(transport)
+    let connected = match (tls, peer) {
+        (None, None) => return Ok(Transport::Tcp(stream)),
+        (Some(tls), _) => tls.connect(stream, offer).await,
+        (None, Some(peer)) => {
+            let identity = &endpoint.shared().identity;
+            identity.connect(stream, &peer.identity, &spec.backend.mesh_server_name, offer).await
         }
-    }
+    };
+    let (transport, _alpn) = connected?;
+    Ok(transport)
 }
 
 /// At least one, in the order to try them: a name's addresses start at a random one, so that they share the load.
@@ -100,7 +113,7 @@ async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     }
 }
 
-fn explain(error: &io::Error) -> String {
+pub(crate) fn explain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused; maybe nothing listens on that port".to_owned(),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use sekisho_stream::Http1;
@@ -11,7 +12,7 @@ use sekisho_tls::Transport;
 
 use crate::backend::Counters;
 use crate::http2_pool::Http2Pool;
-use crate::spec::{EndpointSpec, Target};
+use crate::spec::{EndpointSpec, PeerSpec, Target};
 use crate::upstreams::Shared;
 
 /// Names an endpoint to the caller: what to avoid in a retry, and what to log.
@@ -19,6 +20,7 @@ pub type EndpointHandle = Rc<EndpointState>;
 
 pub struct EndpointState {
     target: Target,
+    peer: Option<Arc<PeerSpec>>,
     label: Rc<str>,
     in_flight: Cell<u32>,
     /// The endpoint has left the table: its work finishes, its connections are not kept.
@@ -42,6 +44,7 @@ impl EndpointState {
     pub(crate) fn new(spec: &EndpointSpec, counters: Rc<Counters>, shared: Rc<Shared>) -> Rc<Self> {
         Rc::new(Self {
             target: spec.target.clone(),
+            peer: spec.peer.clone(),
             label: Rc::from(&*spec.label),
             in_flight: Cell::new(0),
             retired: Cell::new(false),
@@ -69,6 +72,11 @@ impl EndpointState {
 
     pub(crate) fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// Who it must prove to be, where it is in the mesh.
+    pub fn peer(&self) -> Option<&Arc<PeerSpec>> {
+        self.peer.as_ref()
     }
 
     /// The endpoint has left the table.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use sekisho_tls::{TlsError, TlsErrorKind};
+
 use crate::endpoint::EndpointHandle;
 
 #[derive(Clone, Debug)]
@@ -15,6 +17,10 @@ pub enum OpenError {
     Connect { endpoint: EndpointHandle, message: Arc<str> },
     /// The handshake failed, or the backend's TLS settings cannot be used.
     Tls { endpoint: EndpointHandle, message: Arc<str> },
+    /// The endpoint is not the one that is expected there.
+    Identity { endpoint: EndpointHandle, message: Arc<str> },
+    /// The gateway has no identity to show to an endpoint of the mesh.
+    NoIdentity { endpoint: EndpointHandle, message: Arc<str> },
     /// The connection was not ready in time.
     Timeout { endpoint: EndpointHandle, message: Arc<str> },
 }
@@ -25,7 +31,20 @@ pub(crate) enum Failure {
     Dns(Arc<str>),
     Connect(Arc<str>),
     Tls(Arc<str>),
+    Identity(Arc<str>),
+    NoIdentity(Arc<str>),
     Timeout(Arc<str>),
+}
+
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Self {
+        let message = error.message.into();
+        match error.kind {
+            TlsErrorKind::Identity => Self::Identity(message),
+            TlsErrorKind::NoIdentity => Self::NoIdentity(message),
+            _ => Self::Tls(message),
+        }
+    }
 }
 
 impl Failure {
@@ -34,6 +53,8 @@ impl Failure {
             Self::Dns(message) => OpenError::Dns { endpoint, message },
             Self::Connect(message) => OpenError::Connect { endpoint, message },
             Self::Tls(message) => OpenError::Tls { endpoint, message },
+            Self::Identity(message) => OpenError::Identity { endpoint, message },
+            Self::NoIdentity(message) => OpenError::NoIdentity { endpoint, message },
             Self::Timeout(message) => OpenError::Timeout { endpoint, message },
         }
     }
@@ -47,6 +68,8 @@ impl OpenError {
             Self::Dns { endpoint, .. }
             | Self::Connect { endpoint, .. }
             | Self::Tls { endpoint, .. }
+            | Self::Identity { endpoint, .. }
+            | Self::NoIdentity { endpoint, .. }
             | Self::Timeout { endpoint, .. } => Some(endpoint),
         }
     }
@@ -57,6 +80,8 @@ impl OpenError {
             Self::Dns { message, .. }
             | Self::Connect { message, .. }
             | Self::Tls { message, .. }
+            | Self::Identity { message, .. }
+            | Self::NoIdentity { message, .. }
             | Self::Timeout { message, .. } => message,
         }
     }

@@ -8,6 +8,7 @@
 
 mod backend;
 mod balance;
+mod destination;
 mod dial;
 mod dns;
 mod endpoint;
@@ -15,11 +16,12 @@ mod error;
 mod http2_pool;
 mod raw;
 mod spec;
+mod tunnel;
 mod upstreams;
 
 pub use backend::{Backend, BackendCounters, Connection, Lease, Want};
 pub use dns::Resolve;
 pub use endpoint::{EndpointHandle, EndpointState, LeaseGuard};
 pub use error::OpenError;
-pub use spec::{BackendSpec, BackendSpecs, EndpointSpec, Target, TransportSpec};
+pub use spec::{BackendSpec, BackendSpecs, EndpointSpec, PeerSpec, Target, TransportSpec};
 pub use upstreams::{UpstreamOptions, Upstreams};

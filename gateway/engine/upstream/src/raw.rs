@@ -10,11 +10,10 @@ use crate::balance;
 use crate::dial::{addresses, bounded, dial};
 use crate::endpoint::{EndpointHandle, LeaseGuard};
 use crate::error::OpenError;
-use crate::spec::TransportSpec;
 
 impl Backend {
     /// A new connection to one endpoint. Without `with_tls` the backend's TLS settings are left alone: what is
-    /// carried is TLS already. `avoid` is used only where the backend has no other endpoint.
+    /// carried is TLS already. Mutual TLS with an endpoint of the mesh goes around it all the same. `avoid` is used only where the backend has no other endpoint.
     pub async fn open_raw(
         &self,
         with_tls: bool,
@@ -23,8 +22,7 @@ impl Backend {
     ) -> Result<(Transport, LeaseGuard), OpenError> {
         let endpoint = self.pick(avoid)?;
         let lease = LeaseGuard::new(endpoint);
-        let transport = if with_tls { &self.spec().transport } else { &TransportSpec::Plain };
-        match bounded(connect_timeout, dial(endpoint, transport, AlpnOffer::None)).await {
+        match bounded(connect_timeout, dial(endpoint, self.spec(), with_tls, AlpnOffer::None)).await {
             Ok(transport) => {
                 self.count_opened();
                 Ok((transport, lease))

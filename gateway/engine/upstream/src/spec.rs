@@ -3,16 +3,20 @@
 //! A spec that an update did not touch is the same `Arc` afterwards: workers compare pointers, and
 //! TLS configurations with their session caches survive every change that is not theirs.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use sekisho_table::{Backend, BackendTls, Certificate, Destination, Endpoints, Table, Touched, TrustBundle};
+use sekisho_persistent::{Arena, Keyed, Slots};
+use sekisho_table::{
+    Backend, BackendTls, Certificate, Destination, Endpoints, Peer, PeerTunnel, Table, Touched, TrustBundle,
+};
 use sekisho_tls::ClientTls;
 
-/// Every backend of one table, sorted by key: a compiled route refers to one by position.
+/// Every backend of one table. A compiled route refers to one by position, which a backend keeps while the table has it.
 #[derive(Debug, Default)]
 pub struct BackendSpecs {
-    specs: Vec<Arc<BackendSpec>>,
+    specs: Arena<BackendSpec>,
 }
 
 #[derive(Debug)]
@@ -37,7 +41,23 @@ pub struct EndpointSpec {
     pub target: Target,
     /// `address:port`, as logs show it.
     pub label: Arc<str>,
+    /// Where it is in the mesh.
+    pub peer: Option<Arc<PeerSpec>>,
 }
+
+/// An endpoint of the mesh: who it must prove to be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PeerSpec {
+    /// Without `spiffe://`.
+    pub identity: String,
+    /// What takes the tunnel that leads to the endpoint, where there is one.
+    pub tunnel: Option<SocketAddr>,
+    /// `namespace/name`, or empty.
+    pub workload: String,
+}
+
+/// Where a workload takes tunnels (HBONE) unless it says otherwise.
+const TUNNEL_PORT: u16 = 15008;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -53,32 +73,47 @@ struct TlsSource {
 }
 
 impl BackendSpecs {
-    pub fn build(table: &Table, previous: Option<&Arc<Self>>, touched: Touched) -> Arc<Self> {
-        let concerned = touched.backends || touched.endpoints || touched.trust_bundles || touched.certificates;
-        if let Some(previous) = previous.filter(|_| !concerned) {
+    /// The specs for `table`, which differs from the table of `previous` in what is `touched`.
+    pub fn build(table: &Table, previous: &Arc<Self>, touched: &Touched) -> Arc<Self> {
+        let mut keys: BTreeSet<&str> = touched.backends.iter().chain(&touched.endpoints).map(String::as_str).collect();
+        if !touched.trust_bundles.is_empty() || !touched.certificates.is_empty() {
+            let verified = previous.iter().filter(|spec| spec.backend.tls.is_some());
+            keys.extend(verified.map(|spec| spec.key()));
+        }
+        if keys.is_empty() {
             return previous.clone();
         }
-        let mut before = previous.map_or(&[][..], |previous| &previous.specs).iter().peekable();
-        let build = |backend: &Arc<Backend>| {
-            // Both sides are sorted by key, so one walk over the previous specs serves all.
-            while before.next_if(|spec| spec.backend.key < backend.key).is_some() {}
-            let same = before.next_if(|spec| spec.backend.key == backend.key);
-            BackendSpec::build(backend, table, same)
-        };
-        Arc::new(Self { specs: table.backends.values().map(build).collect() })
+        let mut specs = previous.specs.clone();
+        // Removed before anything is added: their positions are used again at once.
+        for key in keys.iter().filter(|key| !table.backends.contains_key(**key)) {
+            specs.remove(key);
+        }
+        for backend in keys.iter().filter_map(|key| table.backends.get(*key)) {
+            let known = previous.specs.get(&backend.key);
+            let spec = BackendSpec::build(backend, table, known);
+            if known.is_none_or(|known| !Arc::ptr_eq(known, &spec)) {
+                specs.insert(spec);
+            }
+        }
+        Arc::new(Self { specs })
     }
 
     pub fn index(&self, key: &str) -> Option<u32> {
-        let position = self.specs.binary_search_by(|spec| spec.backend.key.as_str().cmp(key)).ok()?;
-        u32::try_from(position).ok()
+        self.specs.position(key)
     }
 
+    /// `index` is of a backend that the table has.
     pub fn get(&self, index: u32) -> &Arc<BackendSpec> {
-        &self.specs[index as usize]
+        &self.specs.slots()[index as usize]
     }
 
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<BackendSpec>> {
-        self.specs.iter()
+    /// By position.
+    pub fn slots(&self) -> &Slots<Arc<BackendSpec>> {
+        self.specs.slots()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<BackendSpec>> {
+        self.specs.slots().values()
     }
 
     pub fn len(&self) -> usize {
@@ -87,6 +122,12 @@ impl BackendSpecs {
 
     pub fn is_empty(&self) -> bool {
         self.specs.is_empty()
+    }
+}
+
+impl Keyed for BackendSpec {
+    fn key(&self) -> &str {
+        &self.backend.key
     }
 }
 
@@ -177,13 +218,32 @@ impl EndpointSpec {
         let port = endpoint.port;
         match endpoint.address.parse::<IpAddr>() {
             Ok(address) => {
-                let address = SocketAddr::new(address, port);
-                Self { target: Target::Address(address), label: address.to_string().into() }
+                let peer = endpoint.peer.as_ref().map(|peer| Arc::new(PeerSpec::new(peer, Some(address))));
+                Self { peer, ..Self::of_address(SocketAddr::new(address, port)) }
             }
             Err(_) => {
                 let host: Arc<str> = endpoint.address.to_ascii_lowercase().into();
-                Self { label: format!("{host}:{port}").into(), target: Target::Name { host, port } }
+                let peer = endpoint.peer.as_ref().map(|peer| Arc::new(PeerSpec::new(peer, None)));
+                Self { label: format!("{host}:{port}").into(), target: Target::Name { host, port }, peer }
             }
         }
+    }
+
+    /// One outside the mesh.
+    pub(crate) fn of_address(address: SocketAddr) -> Self {
+        Self { target: Target::Address(address), label: address.to_string().into(), peer: None }
+    }
+}
+
+impl PeerSpec {
+    fn new(peer: &Peer, address: Option<IpAddr>) -> Self {
+        let tunnel = match peer.tunnel {
+            PeerTunnel::None => None,
+            // Validation has seen to it that one of the two is there.
+            PeerTunnel::Hbone => {
+                peer.tunnel_address.parse().ok().or(address.map(|address| SocketAddr::new(address, TUNNEL_PORT)))
+            }
+        };
+        Self { identity: peer.identity.clone(), tunnel, workload: peer.workload.clone() }
     }
 }

@@ -1,20 +1,22 @@
 //! All backends of one worker, and the sweep that closes what nobody uses.
 
 use std::cell::{Cell, RefCell};
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::future::Future;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sekisho_persistent::Slots;
 use sekisho_stream::Http2Options;
+use sekisho_tls::MeshIdentity;
 
 use crate::backend::{Backend, Counters};
 use crate::balance::Random;
 use crate::dns::{DnsCache, Resolve, SystemResolver};
 use crate::endpoint::EndpointState;
-use crate::spec::{BackendSpec, BackendSpecs, Target};
+use crate::spec::{BackendSpec, BackendSpecs, PeerSpec, Target};
+use crate::tunnel::Tunnels;
 
 /// Sweeps in one idle timeout: a connection lives at most one part in twelve too long.
 const SWEEPS_PER_TIMEOUT: u32 = 12;
@@ -27,6 +29,8 @@ pub struct UpstreamOptions {
     /// Seed of the balancer's choices.
     pub seed: u64,
     pub resolver: Rc<dyn Resolve>,
+    /// What the gateway proves itself with to endpoints of the mesh.
+    pub identity: Arc<MeshIdentity>,
 }
 
 impl Default for UpstreamOptions {
@@ -37,14 +41,15 @@ impl Default for UpstreamOptions {
             http2: Http2Options::default(),
             seed: fastrand::u64(..),
             resolver: Rc::new(SystemResolver),
+            identity: Arc::default(),
         }
     }
 }
 
-/// One worker's backends, in the order of the specs.
+/// One worker's backends, at the positions of their specs.
 pub struct Upstreams {
     specs: Arc<BackendSpecs>,
-    backends: Vec<Rc<Backend>>,
+    backends: Slots<Rc<Backend>>,
     shared: Rc<Shared>,
 }
 
@@ -54,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) http2: Http2Options,
     pub(crate) random: Random,
     pub(crate) dns: DnsCache,
+    pub(crate) identity: Arc<MeshIdentity>,
+    pub(crate) tunnels: Tunnels,
     idle_timeout: Duration,
     ticks: Cell<u32>,
     /// Endpoints with connections that may have to be closed.
@@ -67,11 +74,13 @@ impl Upstreams {
             http2: options.http2,
             random: Random::new(options.seed),
             dns: DnsCache::new(options.resolver),
+            identity: options.identity,
+            tunnels: Tunnels::default(),
             idle_timeout: options.idle_timeout,
             ticks: Cell::new(0),
             swept: RefCell::default(),
         };
-        Self { specs: Arc::default(), backends: Vec::new(), shared: Rc::new(shared) }
+        Self { specs: Arc::default(), backends: Slots::default(), shared: Rc::new(shared) }
     }
 
     /// Follows a new table. Exchanges in flight keep the backend they started with; endpoints that
@@ -80,22 +89,20 @@ impl Upstreams {
         if Arc::ptr_eq(&self.specs, &specs) {
             return;
         }
-        let mut before = std::mem::take(&mut self.backends).into_iter().peekable();
-        let mut after = Vec::with_capacity(specs.len());
-        for spec in specs.iter() {
-            // Both sides are sorted by key.
-            let mut previous = None;
-            while let Some(backend) = before.next_if(|backend| backend_order(backend, spec) != Ordering::Greater) {
-                if backend_order(&backend, spec) == Ordering::Equal {
-                    previous = Some(backend);
-                    break;
+        for position in specs.slots().unshared(self.specs.slots()) {
+            let spec = specs.slots().get(position);
+            let previous = self.backends.get(position).cloned();
+            let backend = match (spec, previous) {
+                (None, None) => continue,
+                (Some(spec), Some(backend)) if Arc::ptr_eq(backend.spec(), spec) => continue,
+                (Some(spec), Some(backend)) if backend.spec().key() == spec.key() => Some(self.follow(spec, &backend)),
+                (spec, previous) => {
+                    previous.iter().for_each(|backend| retire_all(backend));
+                    spec.map(|spec| self.start(spec, Rc::default(), HashMap::new()))
                 }
-                retire_all(&backend);
-            }
-            after.push(self.follow(spec, previous));
+            };
+            self.backends.set(position, backend);
         }
-        before.for_each(|backend| retire_all(&backend));
-        self.backends = after;
         self.specs = specs;
     }
 
@@ -105,7 +112,8 @@ impl Upstreams {
         &self.backends[index as usize]
     }
 
-    pub fn backends(&self) -> &[Rc<Backend>] {
+    /// By position.
+    pub fn backends(&self) -> &Slots<Rc<Backend>> {
         &self.backends
     }
 
@@ -129,20 +137,15 @@ impl Upstreams {
         }
     }
 
-    fn follow(&self, spec: &Arc<BackendSpec>, previous: Option<Rc<Backend>>) -> Rc<Backend> {
-        match previous {
-            None => self.start(spec, Rc::default(), HashMap::new()),
-            Some(backend) if Arc::ptr_eq(backend.spec(), spec) => backend,
-            Some(backend) => {
-                let mut kept = HashMap::new();
-                if backend.spec().shares_connections_with(spec) {
-                    kept.extend(backend.endpoints().iter().map(|endpoint| (endpoint.target(), endpoint)));
-                }
-                let follower = self.start(spec, backend.shared_counters(), kept);
-                retire_left_out(&backend, &follower);
-                follower
-            }
+    /// The backend by its new spec, with the endpoints and connections that go on.
+    fn follow(&self, spec: &Arc<BackendSpec>, before: &Rc<Backend>) -> Rc<Backend> {
+        let mut kept = HashMap::new();
+        if before.spec().shares_connections_with(spec) {
+            kept.extend(before.endpoints().iter().map(|endpoint| ((endpoint.target(), endpoint.peer()), endpoint)));
         }
+        let follower = self.start(spec, before.shared_counters(), kept);
+        retire_left_out(before, &follower);
+        follower
     }
 
     /// A backend around the endpoint states in `kept`, and new ones for the rest.
@@ -150,12 +153,13 @@ impl Upstreams {
         &self,
         spec: &Arc<BackendSpec>,
         counters: Rc<Counters>,
-        kept: HashMap<&Target, &Rc<EndpointState>>,
+        kept: HashMap<(&Target, Option<&Arc<PeerSpec>>), &Rc<EndpointState>>,
     ) -> Rc<Backend> {
-        let endpoints = spec.endpoints.iter().map(|endpoint| match kept.get(&endpoint.target) {
-            Some(state) => Rc::clone(state),
-            None => EndpointState::new(endpoint, counters.clone(), self.shared.clone()),
-        });
+        let endpoints =
+            spec.endpoints.iter().map(|endpoint| match kept.get(&(&endpoint.target, endpoint.peer.as_ref())) {
+                Some(state) => Rc::clone(state),
+                None => EndpointState::new(endpoint, counters.clone(), self.shared.clone()),
+            });
         let endpoints = endpoints.collect();
         Rc::new(Backend::new(spec.clone(), endpoints, counters, self.shared.clone()))
     }
@@ -163,7 +167,7 @@ impl Upstreams {
 
 impl Drop for Upstreams {
     fn drop(&mut self) {
-        self.backends.iter().for_each(|backend| retire_all(backend));
+        self.backends.values().for_each(|backend| retire_all(backend));
     }
 }
 
@@ -185,20 +189,18 @@ impl Shared {
         let mut swept = self.swept.take();
         swept.retain(|endpoint| endpoint.upgrade().is_some_and(|endpoint| endpoint.sweep(now, SWEEPS_PER_TIMEOUT)));
         self.swept.borrow_mut().append(&mut swept);
+        self.tunnels.sweep(now, SWEEPS_PER_TIMEOUT);
         self.dns.sweep();
     }
 }
 
-fn backend_order(backend: &Backend, spec: &Arc<BackendSpec>) -> Ordering {
-    // The same spec needs no comparison of keys, and most specs are the same.
-    if Arc::ptr_eq(backend.spec(), spec) { Ordering::Equal } else { backend.spec().key().cmp(spec.key()) }
-}
-
 fn retire_all(backend: &Backend) {
     backend.endpoints().iter().for_each(|endpoint| endpoint.retire());
+    backend.retire_destinations();
 }
 
 fn retire_left_out(before: &Backend, after: &Backend) {
+    before.retire_destinations();
     let kept: std::collections::HashSet<_> = after.endpoints().iter().map(Rc::as_ptr).collect();
     before
         .endpoints()

@@ -33,6 +33,8 @@ pub struct Forwarding {
     scheme: Scheme,
     /// What is told of the client's certificate.
     certificate: Option<HeaderValue>,
+    /// What hops told of certificates is dropped, whomever they are trusted by.
+    certificate_alone: bool,
     /// What replaces every claim.
     own: Prepared,
 }
@@ -47,7 +49,15 @@ impl Forwarding {
             (X_FORWARDED_FOR.clone(), peer_value.clone()),
             (X_FORWARDED_PROTO.clone(), HeaderValue::from_static(scheme.as_str())),
         ];
-        Self { trusted_hops, peer, peer_value, scheme, certificate: None, own: own.into_iter().collect() }
+        Self {
+            trusted_hops,
+            peer,
+            peer_value,
+            scheme,
+            certificate: None,
+            certificate_alone: false,
+            own: own.into_iter().collect(),
+        }
     }
 
     /// With what is told of the client's certificate, which was verified.
@@ -59,6 +69,12 @@ impl Forwarding {
         ];
         self.own = own.into_iter().collect();
         self.certificate = Some(told);
+        self
+    }
+
+    /// Nobody but this connection tells of a certificate: its client was to prove who it is here.
+    pub fn with_certificate_alone(mut self) -> Self {
+        self.certificate_alone = true;
         self
     }
 
@@ -92,6 +108,9 @@ impl Forwarding {
         head.headers.set(X_FORWARDED_PROTO.clone(), HeaderValue::from_static(scheme.as_str()));
         if !head.headers.contains(&X_FORWARDED_HOST) {
             head.headers.append(X_FORWARDED_HOST.clone(), head.authority.clone());
+        }
+        if self.certificate_alone {
+            head.headers.remove(&X_FORWARDED_CLIENT_CERT);
         }
         if let Some(told) = &self.certificate {
             let chain = joined(&head.headers, &X_FORWARDED_CLIENT_CERT, told.as_bytes());

@@ -64,9 +64,10 @@ fn is_persistent(down: &Downstream<Transport>) -> bool {
 fn abort(down: &Downstream<Transport>, version: Version) {
     if let Downstream::Http1(connection) = down
         && version == Version::HTTP_10
+        && let Some(socket) = connection.io().tcp()
     {
         // A socket that is already gone has nothing more to say to the client.
-        let _ = socket2::SockRef::from(connection.io().tcp()).set_linger(Some(Duration::ZERO));
+        let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
     }
 }
 

@@ -1,7 +1,11 @@
 //! One client connection: TLS, the choice of protocol, and its life.
 
+mod entrance;
+mod establish;
+mod hbone;
 mod http1;
 mod http2;
+mod mesh;
 mod tunnel;
 
 use std::cell::Cell;
@@ -11,22 +15,21 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
-use http::HeaderValue;
-use sekisho_codec::Scheme;
 use sekisho_filter::edge::forwarded::Forwarding;
 use sekisho_policy::Peer;
-use sekisho_stream::{Http1, Preface};
-use sekisho_table::{ClientValidation, Limits, ListenerProtocol};
+use sekisho_router::SocketId;
+use sekisho_stream::Preface;
+use sekisho_table::{ClientValidation, Limits};
 use sekisho_tls::{PeerIdentity, Transport};
 use tokio::net::TcpStream;
 
-use crate::access_log::connection_fields;
+use crate::active_config::ActiveConfig;
 use crate::authorization::Caller;
-use crate::egress;
-use crate::layer4::{self, Arrived, Place};
+use crate::statistics::Security;
 use crate::watchdog::after;
 use crate::worker::{ListeningSocket, Registration, Worker};
+pub use entrance::CapturedPlace;
+use entrance::{Carrier, Entrance};
 
 /// What every request of a connection shares.
 pub struct ConnectionContext {
@@ -37,6 +40,10 @@ pub struct ConnectionContext {
     pub remote_text: Box<str>,
     pub log_fields: Box<[u8]>,
     pub tls: bool,
+    /// The client has proved who it is by the mesh's mutual TLS, which is not the listener's own TLS.
+    pub mutual: bool,
+    /// How it was captured, where it was.
+    pub captured: Option<CapturedPlace>,
     /// The name the client asked for in TLS, lower case.
     pub sni: Option<Rc<str>>,
     /// What its client certificate was held to.
@@ -64,6 +71,28 @@ impl ConnectionContext {
         }
     }
 
+    /// The socket in a configuration, while it has one.
+    pub fn socket_id(&self, config: &ActiveConfig) -> Option<SocketId> {
+        match &self.captured {
+            None => self.socket.id(config),
+            Some(captured) => captured.id(config),
+        }
+    }
+
+    /// Where a captured connection goes on to, if nobody decides otherwise.
+    pub fn original_destination(&self) -> Option<SocketAddr> {
+        self.captured.as_ref().and_then(CapturedPlace::dialled)
+    }
+
+    /// Of the client's side.
+    pub fn security(&self) -> Security {
+        match (self.mutual, self.tls) {
+            (true, _) => Security::MutualTls,
+            (false, true) => Security::Tls,
+            (false, false) => Security::None,
+        }
+    }
+
     /// The connection should end after what it is doing: the process drains or its listener is gone.
     pub fn leaving(&self) -> bool {
         self.worker.draining() || self.socket.closed.get()
@@ -83,7 +112,19 @@ impl ConnectionContext {
 /// Serves a connection to its end.
 pub async fn serve(worker: Rc<Worker>, socket: Rc<ListeningSocket>, stream: TcpStream, remote: SocketAddr) {
     let _registration = register(&worker).await;
-    let Some((context, connection, protocol)) = establish(worker, socket, stream, remote).await else {
+    if let Some(entrance) = Entrance::of_socket(worker, socket, &stream, remote) {
+        speak(entrance, Carrier::Socket(stream)).await;
+    }
+}
+
+/// Serves what came through a tunnel to its end.
+async fn serve_tunnelled(entrance: Entrance, transport: Transport, client: Rc<PeerIdentity>) {
+    let _registration = register(&entrance.worker).await;
+    speak(entrance, Carrier::Tunnel(transport, client)).await;
+}
+
+async fn speak(entrance: Entrance, carrier: Carrier) {
+    let Some((context, connection, protocol)) = establish::establish(entrance, carrier).await else {
         return;
     };
     let context = Rc::new(context);
@@ -96,106 +137,6 @@ pub async fn serve(worker: Rc<Worker>, socket: Rc<ListeningSocket>, stream: TcpS
 
 async fn register(worker: &Rc<Worker>) -> Registration {
     poll_fn(|task| Poll::Ready(worker.register(task.waker().clone()))).await
-}
-
-/// TLS where the socket asks for it, and the protocol; `None` when the client is not worth an answer.
-async fn establish(
-    worker: Rc<Worker>,
-    socket: Rc<ListeningSocket>,
-    stream: TcpStream,
-    remote: SocketAddr,
-) -> Option<(ConnectionContext, Http1<Transport>, Preface)> {
-    let local = stream.local_addr().ok()?;
-    let config = worker.config();
-    let id = socket.id(&config)?;
-    let plan = config.compiled.socket_plan(id);
-    let limits = plan.limits().clone();
-    let (access_log, trusted_hops) = (plan.gateway.access_log, plan.gateway.trusted_hops);
-    let carry = |config, listener, transport, unread, server_name, peer| {
-        let (worker, socket, limits) = (worker.clone(), socket.clone(), limits.clone());
-        let place = Place { worker, socket, remote, local, limits, access_log };
-        Box::pin(layer4::carry(Arrived { place, config, listener, transport, unread, server_name, peer }))
-    };
-    let mut client = None;
-    if let Some(listener) = plan.carrier {
-        carry(config, listener, Transport::Tcp(stream), BytesMut::new(), None, None).await;
-        return None;
-    }
-    if let Some(listener) = plan.outlet {
-        let listener = config.compiled.router.listener(listener).clone();
-        drop(config);
-        let place = Place { worker, socket, remote, local, limits, access_log };
-        Box::pin(egress::serve(place, listener, Transport::Tcp(stream), None)).await;
-        return None;
-    }
-    let (connection, protocol, sni, validation, tls) = match &plan.tls {
-        None => {
-            let mut connection = Http1::new(Transport::Tcp(stream));
-            // Looking takes in what has arrived; HTTP/1 finds it in the same buffer.
-            let preface = poll_fn(|task| match connection.poll_preface(task) {
-                // Nothing was asked for yet: a drain need not wait for the head's bound.
-                Poll::Pending if worker.draining() || socket.closed.get() => Poll::Ready(Err(())),
-                preface => preface.map_err(|_| ()),
-            });
-            let protocol = bounded(limits.request_head_timeout_ms, preface).await?.ok()?;
-            (connection, protocol, None, None, false)
-        }
-        Some(Err(_)) => return None,
-        Some(Ok(server)) => {
-            let accepted = bounded(limits.tls_handshake_timeout_ms, server.accept(stream)).await?.ok()?;
-            let id = *config.compiled.router.sockets()[id.0 as usize].listeners.get(accepted.listener)?;
-            let listener = config.compiled.router.listener(id).clone();
-            if listener.protocol == ListenerProtocol::Tls {
-                let peer = accepted.peer.as_ref().and_then(identity);
-                carry(config, id, accepted.transport, accepted.unread, accepted.sni, peer).await;
-                return None;
-            }
-            if listener.egress.is_some() {
-                drop(config);
-                let place = Place { worker, socket, remote, local, limits, access_log };
-                Box::pin(egress::serve(place, listener, accepted.transport, accepted.peer)).await;
-                return None;
-            }
-            client = accepted.peer;
-            let protocol = if accepted.alpn_h2 { Preface::Http2 } else { Preface::Http1 };
-            let validation = listener.client_validation.clone();
-            (Http1::new(accepted.transport), protocol, accepted.sni.map(Rc::from), validation, true)
-        }
-    };
-    drop(config);
-    let forwarding = Forwarding::new(trusted_hops, remote.ip(), if tls { Scheme::Https } else { Scheme::Http });
-    let forwarding = match client.as_ref().and_then(told) {
-        Some(told) => forwarding.with_certificate(told),
-        None => forwarding,
-    };
-    let context = ConnectionContext {
-        worker,
-        socket,
-        remote,
-        remote_text: remote.to_string().into(),
-        log_fields: connection_fields(&local.to_string(), sni.as_deref()),
-        tls,
-        sni,
-        validation,
-        peer: client.as_ref().and_then(identity),
-        local: local.ip(),
-        limits,
-        access_log,
-        trusted_hops,
-        forwarding,
-        told_to_leave: Cell::new(None),
-    };
-    Some((context, connection, protocol))
-}
-
-/// Who a verified certificate is for: the one SPIFFE name that it has, or nobody.
-fn identity(certificate: &PeerIdentity) -> Option<Box<Peer>> {
-    certificate.spiffe_uri().and_then(Peer::new).map(Box::new)
-}
-
-/// What backends are told of a verified certificate.
-fn told(certificate: &PeerIdentity) -> Option<HeaderValue> {
-    HeaderValue::try_from(certificate.forwarded()).ok()
 }
 
 async fn bounded<T>(milliseconds: u64, future: impl Future<Output = T>) -> Option<T> {

@@ -16,6 +16,7 @@ use super::pump::{Fault, Sides, Upload};
 use super::reply::Reply;
 use super::retry::{self, Failed, Next, Tries};
 use super::{Exchange, UPSTREAM_HEAD};
+use crate::layer4;
 use crate::reason::Reason;
 use crate::watchdog::{Activity, after};
 
@@ -341,9 +342,7 @@ fn client_fault(error: &StreamError) -> Miss {
 /// The answer to the client when nothing more is tried. `request_read`: the client did its part.
 fn explain(miss: &Miss, request_read: bool) -> Reply {
     let (status, reason) = match miss {
-        Miss::Open(OpenError::NoEndpoints) => (StatusCode::SERVICE_UNAVAILABLE, Reason::NoHealthyUpstream),
-        Miss::Open(OpenError::Tls { .. }) => (StatusCode::SERVICE_UNAVAILABLE, Reason::UpstreamTlsFailed),
-        Miss::Open(_) => (StatusCode::SERVICE_UNAVAILABLE, Reason::UpstreamConnectFailed),
+        Miss::Open(error) => (StatusCode::SERVICE_UNAVAILABLE, layer4::reason_of(error)),
         Miss::Stream { error, .. } => match error.kind {
             StreamErrorKind::Protocol(_) | StreamErrorKind::HeadTooLarge => {
                 (StatusCode::BAD_GATEWAY, Reason::UpstreamProtocolError)

@@ -61,7 +61,7 @@ pub fn decide<'a>(
     }
     apply_edge_rules(context, record);
     let (listener, route, rule_match) = find(config, socket, context, record)?;
-    let plan = &compiled.plans[route.0 as usize];
+    let plan = compiled.plan(route);
     if let Some(failure) = &plan.failure {
         return Err(failed(failure));
     }

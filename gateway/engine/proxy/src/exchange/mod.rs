@@ -26,10 +26,11 @@ use sekisho_codec::http1::HeadLimits;
 use sekisho_codec::{Headers, RequestHead, Scheme};
 use sekisho_stream::{BodyKind, Downstream, Http1, ResponseOptions};
 use sekisho_tls::Transport;
-use sekisho_upstream::LeaseGuard;
+use sekisho_upstream::{Backend, LeaseGuard};
 
 use crate::active_config::ActiveConfig;
 use crate::connection::ConnectionContext;
+use crate::layer4;
 use crate::reason::Reason;
 use crate::watchdog::{Activity, Watchdog, after, earliest};
 use attempt::{Attempts, Outcome};
@@ -188,13 +189,24 @@ impl Exchange<'_> {
     }
 
     async fn forward(&mut self, config: &ActiveConfig, forward: &Forward<'_>) -> Step {
+        let backend = &config.backends[forward.backend as usize];
+        if backend.spec().backend.original_destination {
+            return match layer4::going_on(backend.clone(), self.context.original_destination()) {
+                Ok(backend) => Box::pin(self.forward_to(&backend, config, forward)).await,
+                Err(reason) => self.reply(Reply::new(StatusCode::SERVICE_UNAVAILABLE, reason)).await.into(),
+            };
+        }
+        self.forward_to(backend, config, forward).await
+    }
+
+    async fn forward_to(&mut self, backend: &Rc<Backend>, config: &ActiveConfig, forward: &Forward<'_>) -> Step {
         self.request_deadline = after(self.record.started(), forward.plan.request_timeout_ms);
         self.start_mirrors(config, forward);
         if self.expect_continue {
             self.record.head.headers.set(EXPECT, HeaderValue::from_static("100-continue"));
         }
         let mut upload = Upload::new(self.body, self.context.limits.replay_buffer_bytes as usize, self.expect_continue);
-        let mut attempts = Attempts::new(forward, &config.backends[forward.backend as usize]);
+        let mut attempts = Attempts::new(forward, backend);
         let outcome = attempts.run(self, &mut upload).await;
         match outcome {
             Outcome::Answered(StatusCode::SWITCHING_PROTOCOLS) => {

@@ -81,7 +81,7 @@ impl Record {
             config: config.clone(),
             started,
             settled: None,
-            socket: context.socket.id(config),
+            socket: context.socket_id(config),
             grpc: super::is_grpc(&head.headers),
             head,
             received: None,
@@ -160,7 +160,7 @@ impl Record {
                 reason: self.reason,
                 protocol: if self.grpc { Protocol::Grpc } else { Protocol::Http },
                 grpc_status: self.grpc_status,
-                tls: self.context.tls,
+                security: self.context.security(),
             },
             duration,
             request_bytes: self.bytes_received,
@@ -220,8 +220,10 @@ impl Drop for Record {
     fn drop(&mut self) {
         let ended = self.settled.unwrap_or_else(|| self.cut_off());
         let duration = ended.saturating_duration_since(self.started);
-        let slot = self.config.slot(self.place.backend);
-        self.context.worker.statistics.borrow_mut().record(slot, self.sample(duration));
+        let mut statistics = self.context.worker.statistics.borrow_mut();
+        let slot = self.config.slot(self.place.backend, &mut statistics);
+        statistics.record(slot, self.sample(duration));
+        drop(statistics);
         if self.context.access_log && self.context.worker.log.enabled() {
             self.log(duration);
         }

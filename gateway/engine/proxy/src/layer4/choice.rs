@@ -27,7 +27,7 @@ pub struct Choice {
 /// Decides, and counts what policies decide.
 pub fn choose(config: &ActiveConfig, listener: ListenerId, caller: &Caller<'_>, worker: &Worker) -> Choice {
     config.hit_listener(listener);
-    let mut choice = route(config, listener, caller.server_name.unwrap_or_default());
+    let mut choice = route(config, listener, caller.server_name.unwrap_or_default(), worker);
     if let Some(policies) = config.compiled.policies(listener) {
         let port = config.compiled.router.listener(listener).port;
         let verdict = authorization::decide(policies, &caller.facts(port, caller.source, None), |policy, effect| {
@@ -42,12 +42,12 @@ pub fn choose(config: &ActiveConfig, listener: ListenerId, caller: &Caller<'_>, 
     choice
 }
 
-fn route(config: &ActiveConfig, listener: ListenerId, server_name: &str) -> Choice {
+fn route(config: &ActiveConfig, listener: ListenerId, server_name: &str, worker: &Worker) -> Choice {
     let Some(route) = config.compiled.router.carrier(listener, server_name) else {
         return Choice { route: None, slot: Slot::NONE, backend: Err(Reason::RouteNotFound), authorization: None };
     };
     config.hit_route(route);
-    let plan = &config.compiled.plans[route.0 as usize];
+    let plan = config.compiled.plan(route);
     let route = Some(config.compiled.router.route(route).clone());
     let refused = |reason| Choice { route: route.clone(), slot: Slot::NONE, backend: Err(reason), authorization: None };
     if let Some(failure) = &plan.failure {
@@ -60,7 +60,7 @@ fn route(config: &ActiveConfig, listener: ListenerId, server_name: &str) -> Choi
         Ok(index) => *index,
         Err(failure) => return refused(failure.reason),
     };
-    let slot = config.slot(Some(index));
+    let slot = config.slot(Some(index), &mut worker.statistics.borrow_mut());
     if let Some(failure) = &config.compiled.specs.get(index).backend.failure {
         return Choice { route, slot, backend: Err(PlannedFailure::new(failure).reason), authorization: None };
     }

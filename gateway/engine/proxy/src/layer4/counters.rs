@@ -6,6 +6,7 @@ use sekisho_table::Destination;
 use serde::Serialize;
 
 use crate::reason::Reason;
+use crate::statistics::Security;
 
 /// What carries the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +26,11 @@ impl Kind {
         }
     }
 
+    /// What this says about the connection itself.
+    pub fn security(self) -> Security {
+        if self == Self::Tls { Security::Tls } else { Security::None }
+    }
+
     /// As metrics write it.
     fn label(self) -> &'static str {
         match self {
@@ -39,6 +45,7 @@ impl Kind {
 pub struct ConnectionKey {
     pub gateway: u32,
     pub kind: Kind,
+    pub security: Security,
     pub reason: Reason,
 }
 
@@ -108,7 +115,7 @@ impl ConnectionSeries {
                 destination_service_name: &destination.service_name,
                 destination_service_namespace: &destination.service_namespace,
                 gateway: gateways.get(key.gateway as usize).map_or("", |gateway| gateway),
-                connection_security_policy: if key.kind == Kind::Tls { "tls" } else { "none" },
+                connection_security_policy: key.security.label(),
             },
             opened: counters.opened,
             closed: counters.closed,

@@ -15,5 +15,5 @@ mod udp;
 pub use binding::DatagramSockets;
 pub use counters::{ConnectionKey, ConnectionLine, ConnectionSeries};
 pub use explain::explain;
-pub use tcp::{Arrived, Place, carry};
+pub use tcp::{Arrived, Place, carry, going_on, reason_of, refuse};
 pub use udp::serve as serve_datagrams;

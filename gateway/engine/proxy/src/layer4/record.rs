@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sekisho_policy::Peer;
 use sekisho_table::{Listener, Route};
 use serde::Serialize;
 
@@ -13,7 +14,7 @@ use super::choice::Choice;
 use super::counters::{ConnectionKey, Kind};
 use crate::authorization::Told;
 use crate::reason::Reason;
-use crate::statistics::Slot;
+use crate::statistics::{Security, Slot};
 use crate::worker::Worker;
 
 /// Keeps the resources it names and not the table they came from: connections live long.
@@ -21,6 +22,8 @@ pub struct Record {
     worker: Rc<Worker>,
     started: Instant,
     kind: Kind,
+    security: Security,
+    peer: Option<Box<Peer>>,
     remote: SocketAddr,
     local: SocketAddr,
     server_name: Option<String>,
@@ -46,6 +49,9 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// Where a connection comes from and what it asked for.
 pub struct Origin {
     pub kind: Kind,
+    pub security: Security,
+    /// Who the client is, by a certificate that was verified.
+    pub peer: Option<Box<Peer>>,
     pub remote: SocketAddr,
     pub local: SocketAddr,
     pub server_name: Option<String>,
@@ -57,13 +63,15 @@ impl Record {
     pub fn begin(worker: &Rc<Worker>, origin: Origin, choice: &Choice) -> Record {
         let mut statistics = worker.statistics.borrow_mut();
         let gateway = statistics.gateway(&origin.listener.gateway);
-        let key = ConnectionKey { gateway, kind: origin.kind, reason: Reason::ViaUpstream };
+        let key = ConnectionKey { gateway, kind: origin.kind, security: origin.security, reason: Reason::ViaUpstream };
         statistics.connection_opened(choice.slot, key);
         drop(statistics);
         Record {
             worker: worker.clone(),
             started: Instant::now(),
             kind: origin.kind,
+            security: origin.security,
+            peer: origin.peer,
             remote: origin.remote,
             local: origin.local,
             server_name: origin.server_name,
@@ -100,7 +108,7 @@ impl Record {
     }
 
     fn key(&self, reason: Reason) -> ConnectionKey {
-        ConnectionKey { gateway: self.gateway, kind: self.kind, reason }
+        ConnectionKey { gateway: self.gateway, kind: self.kind, security: self.security, reason }
     }
 
     fn count(&mut self) {
@@ -130,6 +138,7 @@ impl Record {
             duration_us: duration.as_micros() as u64,
             downstream_remote_address: self.remote,
             downstream_local_address: self.local,
+            downstream_peer: self.peer.as_deref().map(Peer::principal),
             requested_server_name: self.server_name.as_deref(),
             gateway: &self.listener.gateway,
             listener: &self.listener.key,
@@ -180,6 +189,8 @@ struct Line<'a> {
     duration_us: u64,
     downstream_remote_address: SocketAddr,
     downstream_local_address: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    downstream_peer: Option<&'a str>,
     requested_server_name: Option<&'a str>,
     gateway: &'a str,
     listener: &'a str,

@@ -15,12 +15,13 @@ use sekisho_table::{Limits, ListenerProtocol, TlsMode};
 use sekisho_tls::Transport;
 use sekisho_upstream::{Backend, LeaseGuard, OpenError};
 
-use super::choice::choose;
+use super::choice::{Choice, choose};
 use super::counters::Kind;
 use super::record::{Origin, Record};
 use crate::active_config::ActiveConfig;
 use crate::authorization::Caller;
 use crate::reason::Reason;
+use crate::statistics::{Security, Slot};
 use crate::watchdog::{Watchdog, after, earliest};
 use crate::worker::{ListeningSocket, Worker};
 
@@ -33,6 +34,8 @@ pub struct Place {
     pub socket: Rc<ListeningSocket>,
     pub remote: SocketAddr,
     pub local: SocketAddr,
+    /// Where a captured connection was going.
+    pub original_destination: Option<SocketAddr>,
     pub limits: Limits,
     pub access_log: bool,
 }
@@ -49,12 +52,27 @@ pub struct Arrived {
     pub server_name: Option<String>,
     /// Who the client is, by a certificate that was verified.
     pub peer: Option<Box<Peer>>,
+    /// By the mesh's mutual TLS.
+    pub mutual: bool,
+}
+
+/// Tells of a connection that was closed before anything could be decided about it.
+pub fn refuse(place: Place, config: &ActiveConfig, listener: ListenerId, reason: Reason, detail: Option<String>) {
+    config.hit_listener(listener);
+    let listener = config.compiled.router.listener(listener).clone();
+    let Place { worker, remote, local, access_log, .. } = place;
+    let (kind, security, peer, server_name) = (Kind::Tcp, Security::None, None, None);
+    let origin = Origin { kind, security, peer, remote, local, server_name, listener, access_log };
+    let choice = Choice { route: None, slot: Slot::NONE, backend: Err(reason), authorization: None };
+    let mut record = Record::begin(&worker, origin, &choice);
+    record.reason = reason;
+    record.upstream_failure = detail;
 }
 
 /// Carries a connection to its end. A connection that has nowhere to go is closed.
 pub async fn carry(arrived: Arrived) {
-    let Arrived { place, config, listener, transport, unread, server_name, peer } = arrived;
-    let Place { worker, socket, remote, local, limits, access_log } = place;
+    let Arrived { place, config, listener, transport, unread, server_name, peer, mutual } = arrived;
+    let Place { worker, socket, remote, local, original_destination, limits, access_log } = place;
     let caller = Caller {
         peer: peer.as_deref(),
         source: remote.ip(),
@@ -68,9 +86,10 @@ pub async fn carry(arrived: Arrived) {
     let kind = if listener.protocol == ListenerProtocol::Tls { Kind::Tls } else { Kind::Tcp };
     // What passes through is TLS already, the client's own.
     let with_tls = listener.tls_mode != TlsMode::Passthrough;
-    let origin = Origin { kind, remote, local, server_name, listener, access_log };
+    let security = if mutual { Security::MutualTls } else { kind.security() };
+    let origin = Origin { kind, security, peer, remote, local, server_name, listener, access_log };
     let mut record = Record::begin(&worker, origin, &choice);
-    let backend = match choice.backend {
+    let backend = match choice.backend.and_then(|backend| going_on(backend, original_destination)) {
         Ok(backend) => backend,
         Err(reason) => {
             record.reason = reason;
@@ -91,6 +110,14 @@ pub async fn carry(arrived: Arrived) {
     run(tunnel, &mut record, &Stay { worker: &worker, socket: &socket, limits: &limits }).await;
 }
 
+/// The backend that is dialled: of one whose traffic goes on to its original destination, that destination.
+pub fn going_on(backend: Rc<Backend>, destination: Option<SocketAddr>) -> Result<Rc<Backend>, Reason> {
+    if !backend.spec().backend.original_destination {
+        return Ok(backend);
+    }
+    destination.map(|destination| backend.towards(destination)).ok_or(Reason::OriginalDestinationRefused)
+}
+
 async fn connect(backend: &Backend, with_tls: bool, bound: Duration) -> Result<(Transport, LeaseGuard), OpenError> {
     let mut attempt = 1;
     let mut avoid = None;
@@ -109,6 +136,8 @@ pub fn reason_of(error: &OpenError) -> Reason {
     match error {
         OpenError::NoEndpoints => Reason::NoHealthyUpstream,
         OpenError::Tls { .. } => Reason::UpstreamTlsFailed,
+        OpenError::Identity { .. } => Reason::UpstreamIdentityMismatch,
+        OpenError::NoIdentity { .. } => Reason::MeshIdentityMissing,
         OpenError::Dns { .. } | OpenError::Connect { .. } | OpenError::Timeout { .. } => Reason::UpstreamConnectFailed,
     }
 }

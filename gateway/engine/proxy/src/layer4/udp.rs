@@ -18,6 +18,7 @@ use super::record::Origin;
 use super::session::{self, Session};
 use crate::active_config::ActiveConfig;
 use crate::authorization::Caller;
+use crate::statistics::Security;
 use crate::worker::{ConnectionCount, ListeningSocket, Worker};
 
 /// The largest payload of a datagram.
@@ -80,6 +81,8 @@ impl Front {
         let choice = choose(config, listener, &Caller { peer: None, source, destination, server_name: None }, worker);
         let origin = Origin {
             kind: Kind::Udp,
+            security: Security::None,
+            peer: None,
             remote: client,
             local: socket.address,
             server_name: None,

@@ -2,20 +2,27 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod vocabulary;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::header::{HeaderName, HeaderValue};
 use sekisho_codec::message::Headers;
 use sekisho_router::{Decision, RequestView, Router, SocketId};
-use sekisho_table::{NoChecks, Table, TableStore};
+use sekisho_table::{NoChecks, Table, TableStore, Touched};
 use serde_json::{Value, json};
 
 pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub const HTTP_PORT: u16 = 8080;
 pub const HTTPS_PORT: u16 = 8443;
+pub const TLS_PORT: u16 = 9443;
 
 pub fn listener(name: &str, protocol: &str, hostname: &str) -> Value {
-    let (port, certificates) = if protocol == "HTTP" { (HTTP_PORT, json!([])) } else { (HTTPS_PORT, json!(["c"])) };
+    let (port, certificates) = match protocol {
+        "HTTP" => (HTTP_PORT, json!([])),
+        "HTTPS" => (HTTPS_PORT, json!(["c"])),
+        _ => (TLS_PORT, json!(["c"])),
+    };
     json!({
         "key": name, "gateway": "g", "address": ADDRESS, "port": port, "bind_port": port,
         "protocol": protocol, "hostname": hostname, "certificates": certificates,
@@ -52,6 +59,14 @@ pub fn table(listeners: Vec<Value>, routes: Vec<Value>) -> Table {
 /// One HTTP listener for every host, called `l`.
 pub fn router(routes: Vec<Value>) -> Router {
     Router::build(&table(vec![listener("l", "HTTP", "")], routes))
+}
+
+/// The router of a table that may have nothing in common with the one before it.
+pub fn rebuilt(router: &Router, table: &Table) -> Router {
+    let mut touched = Touched::everything(table);
+    touched.routes.extend(router.routes().map(|(_, route)| route.key.clone()));
+    touched.listeners.extend(router.listeners().iter().map(|listener| listener.key.clone()));
+    router.rebuild(table, &touched)
 }
 
 pub fn headers(pairs: &[(&str, &str)]) -> Headers {

@@ -8,6 +8,13 @@ use rcgen::{
 };
 use sekisho_table::{Certificate, Table, TrustBundle};
 
+/// Runs a test and the tasks that it starts.
+#[allow(dead_code, reason = "the certificates serve the tests of other crates too")]
+pub fn on_one_thread(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, test);
+}
+
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
@@ -26,6 +33,14 @@ pub enum Validity {
     NotYet,
 }
 
+/// Which side of a connection a certificate is good for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    Both,
+    ServerOnly,
+    ClientOnly,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum KeyType {
     Ecdsa,
@@ -37,11 +52,12 @@ pub struct Request<'a> {
     pub names: &'a [&'a str],
     pub validity: Validity,
     pub key_type: KeyType,
+    pub usage: Usage,
 }
 
 impl<'a> Request<'a> {
     pub fn names(names: &'a [&'a str]) -> Self {
-        Self { names, validity: Validity::Current, key_type: KeyType::Ecdsa }
+        Self { names, validity: Validity::Current, key_type: KeyType::Ecdsa, usage: Usage::Both }
     }
 }
 
@@ -93,7 +109,11 @@ fn params(request: &Request<'_>) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.subject_alt_names = request.names.iter().map(|name| subject_alt_name(name)).collect();
     params.distinguished_name.push(DnType::CommonName, request.names.first().copied().unwrap_or("nobody"));
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages = match request.usage {
+        Usage::Both => vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
+        Usage::ServerOnly => vec![ExtendedKeyUsagePurpose::ServerAuth],
+        Usage::ClientOnly => vec![ExtendedKeyUsagePurpose::ClientAuth],
+    };
     (params.not_before, params.not_after) = match request.validity {
         Validity::Current => (date_time_ymd(2020, 1, 1), date_time_ymd(2100, 1, 1)),
         Validity::Expired => (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1)),

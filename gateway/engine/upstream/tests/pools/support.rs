@@ -15,17 +15,12 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
-pub const EVERYTHING: Touched = Touched {
-    trust_bundles: true,
-    certificates: true,
-    endpoints: true,
-    backends: true,
-    gateways: true,
-    authorization_policies: true,
-    egress_policies: true,
-    listeners: true,
-    routes: true,
-};
+/// What may differ between the tables of `specs` and `table`: all that either has.
+pub fn everything(table: &Table, specs: &BackendSpecs) -> Touched {
+    let mut touched = Touched::everything(table);
+    touched.backends.extend(specs.iter().map(|spec| spec.key().to_owned()));
+    touched
+}
 
 /// Runs a test as a worker does: one thread, local tasks.
 pub fn on_worker(test: impl Future<Output = ()>) {
@@ -81,7 +76,7 @@ impl Worker {
     }
 
     pub fn apply(&mut self) {
-        self.specs = BackendSpecs::build(&self.table, Some(&self.specs), EVERYTHING);
+        self.specs = BackendSpecs::build(&self.table, &self.specs, &everything(&self.table, &self.specs));
         self.upstreams.update(self.specs.clone());
     }
 
@@ -107,7 +102,7 @@ pub fn release(backend: &Backend, lease: Lease) {
 
 pub fn local_address(lease: &Lease) -> SocketAddr {
     match &lease.connection {
-        Connection::Http1(connection) => connection.io().tcp().local_addr().expect("an address"),
+        Connection::Http1(connection) => connection.io().tcp().expect("a socket").local_addr().expect("an address"),
         Connection::Http2(_) => panic!("an HTTP/1 connection"),
     }
 }

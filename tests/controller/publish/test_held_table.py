@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.agent.table import HeldTable
+from controller.publish.held_table import HeldTable
 from gateway.routing_table.model import (
     AuthorizationPolicy,
     Backend,

@@ -1,26 +1,28 @@
-"""The table this gateway holds: what the engine accepted, resource by resource.
+"""The table that a gateway holds, as its publisher knows it: what was accepted, resource by resource.
 
 Kept as dictionaries so that a delta costs what it changes. A rejected resource keeps its previous
-version, exactly as in the engine, and a rejected policy none; that is what the state file
-stores and the config dump shows.
+version, exactly as in the engine, and a rejected policy none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from gateway.routing_table import validate
 from gateway.routing_table.model import Delta, Rejection, Resources, Snapshot, Update
-from gateway.routing_table.wire import KINDS, POLICY_KINDS, Kind, Resource, resources_of
+from gateway.routing_table.wire import KINDS, POLICY_KINDS, Kind, Resource, by_key, resources_of
+
+NOTHING: Final = Resources()
 
 
 class HeldTable:
-    """Mutable, owned by the agent; readers, on any thread, get immutable :class:`Resources`."""
+    """Mutable, owned by the publisher; readers, on any thread, get immutable :class:`Resources`."""
 
-    def __init__(self) -> None:
-        self._by_kind: dict[Kind, dict[str, Resource]] = {kind: {} for kind in KINDS}
-        self._tuples: dict[Kind, tuple[Resource, ...]] = dict.fromkeys(KINDS, ())
-        self._resources = Resources()
+    def __init__(self, resources: Resources = NOTHING) -> None:
+        self._by_kind: dict[Kind, dict[str, Resource]] = {kind: by_key(resources, kind) for kind in KINDS}
+        self._tuples: dict[Kind, tuple[Resource, ...]] = {kind: getattr(resources, kind) for kind in KINDS}
+        self._resources = resources
 
     def apply(self, update: Update, rejected: Iterable[Rejection]) -> None:
         """Takes over what the engine accepted of ``update``."""
@@ -77,7 +79,3 @@ class HeldTable:
     def resources(self) -> Resources:
         """The whole table."""
         return self._resources
-
-    def counts(self) -> Mapping[Kind, int]:
-        """How many resources of each kind are held."""
-        return {kind: len(held) for kind, held in self._by_kind.items()}

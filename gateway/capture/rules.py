@@ -1,0 +1,144 @@
+"""Rules of capture as text: one script for nftables, or commands for iptables where that is all there is.
+
+Owns what is redirected. Everything stands in a table (or chains) of its own, so that taking it away touches nothing
+else, and putting it there twice is the same as once. The ports of the sidecar that take redirected connections refuse
+all others: those have no original destination, and would lead back to the sidecar without end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from gateway.capture.settings import CaptureSettings
+
+TABLE: Final = "sekisho_capture"
+OUTBOUND: Final = "SEKISHO_OUTBOUND"
+INBOUND: Final = "SEKISHO_INBOUND"
+GUARD: Final = "SEKISHO_GUARD"
+FAMILIES: Final = {"iptables": 4, "ip6tables": 6}
+_MOST_PORTS: Final = 15
+"""Of one rule of iptables; a range counts twice."""
+
+Command = tuple[str, ...]
+
+
+# --- nftables -------------------------------------------------------------------------------------
+
+
+def nft_script(settings: CaptureSettings) -> str:
+    """Puts the rules there, in one step, in place of those that are."""
+    lines = [nft_undo().rstrip("\n"), f"table inet {TABLE} {{"]
+    if settings.outbound:
+        lines += _chain("outbound", "type nat hook output priority -100", _nft_outbound(settings))
+    if settings.inbound:
+        lines += _chain("inbound", "type nat hook prerouting priority -100", _nft_inbound(settings))
+    lines += _chain("guard", "type filter hook input priority 0", _nft_guard(settings))
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def nft_undo() -> str:
+    """Takes exactly these rules away; nothing happens where there are none."""
+    # Deleting a table that is not there is an error, and adding one that is there is none.
+    return f"table inet {TABLE}\ndelete table inet {TABLE}\n"
+
+
+def _chain(name: str, hook: str, rules: Iterable[str]) -> list[str]:
+    return [f"  chain {name} {{", f"    {hook}; policy accept;", *(f"    {rule}" for rule in rules), "  }"]
+
+
+def _nft_outbound(settings: CaptureSettings) -> Iterator[str]:
+    yield "meta l4proto != tcp return"
+    if settings.users:
+        yield f"meta skuid {_set(settings.users)} return"
+    if settings.groups:
+        yield f"meta skgid {_set(settings.groups)} return"
+    yield 'oifname "lo" return'
+    yield f"ip daddr {_set(settings.ranges(4))} return"
+    yield f"ip6 daddr {_set(settings.ranges(6))} return"
+    if settings.excluded_outbound_ports:
+        yield f"tcp dport {_set(settings.excluded_outbound_ports)} return"
+    yield f"meta l4proto tcp redirect to :{settings.outbound_port}"
+
+
+def _nft_inbound(settings: CaptureSettings) -> Iterator[str]:
+    yield "meta l4proto != tcp return"
+    yield 'iifname "lo" return'
+    yield f"tcp dport {_set(settings.untouched_inbound_ports)} return"
+    yield f"tcp dport {_set(_captured_ports(settings))} return"
+    yield f"meta l4proto tcp redirect to :{settings.inbound_port}"
+
+
+def _nft_guard(settings: CaptureSettings) -> Iterator[str]:
+    yield f"tcp dport {_set(_captured_ports(settings))} ct status & dnat == 0 reject with tcp reset"
+
+
+def _captured_ports(settings: CaptureSettings) -> tuple[int, ...]:
+    taken = ((settings.outbound, settings.outbound_port), (settings.inbound, settings.inbound_port))
+    return tuple(port for captured, port in taken if captured)
+
+
+def _set(items: Iterable[object]) -> str:
+    return "{ " + ", ".join(str(item) for item in items) + " }"
+
+
+# --- iptables -------------------------------------------------------------------------------------
+
+
+def iptables_commands(program: str, settings: CaptureSettings) -> Iterator[Command]:
+    """Puts the rules there for the family of ``program``, after :func:`iptables_undo`."""
+    nat, guard = (program, "-w", "-t", "nat"), (program, "-w", "-t", "filter")
+    if settings.outbound:
+        yield (*nat, "-N", OUTBOUND)
+        for rule in _outbound(settings, FAMILIES[program]):
+            yield (*nat, "-A", OUTBOUND, *rule)
+        yield (*nat, "-A", "OUTPUT", "-p", "tcp", "-j", OUTBOUND)
+    if settings.inbound:
+        yield (*nat, "-N", INBOUND)
+        for rule in _inbound(settings):
+            yield (*nat, "-A", INBOUND, *rule)
+        yield (*nat, "-A", "PREROUTING", "-p", "tcp", "-j", INBOUND)
+    yield (*guard, "-N", GUARD)
+    for port in _captured_ports(settings):
+        match = ("-p", "tcp", "--dport", str(port), "-m", "conntrack", "!", "--ctstate", "DNAT")
+        yield (*guard, "-A", GUARD, *match, "-j", "REJECT", "--reject-with", "tcp-reset")
+    yield (*guard, "-A", "INPUT", "-p", "tcp", "-j", GUARD)
+
+
+def iptables_undo(program: str) -> Iterator[Command]:
+    """Takes them away; a command that fails found nothing to take away."""
+    for table, chain, hook in (
+        ("nat", OUTBOUND, "OUTPUT"),
+        ("nat", INBOUND, "PREROUTING"),
+        ("filter", GUARD, "INPUT"),
+    ):
+        start = (program, "-w", "-t", table)
+        yield (*start, "-D", hook, "-p", "tcp", "-j", chain)
+        yield (*start, "-F", chain)
+        yield (*start, "-X", chain)
+
+
+def _outbound(settings: CaptureSettings, version: int) -> Iterator[Command]:
+    for user in settings.users:
+        yield "-m", "owner", "--uid-owner", str(user), "-j", "RETURN"
+    for group in settings.groups:
+        yield "-m", "owner", "--gid-owner", str(group), "-j", "RETURN"
+    yield "-o", "lo", "-j", "RETURN"
+    for block in settings.ranges(version):
+        yield "-d", block, "-j", "RETURN"
+    yield from _ports(settings.excluded_outbound_ports)
+    yield "-p", "tcp", "-j", "REDIRECT", "--to-ports", str(settings.outbound_port)
+
+
+def _inbound(settings: CaptureSettings) -> Iterator[Command]:
+    yield "-i", "lo", "-j", "RETURN"
+    yield from _ports(settings.untouched_inbound_ports)
+    yield from _ports(str(port) for port in _captured_ports(settings))
+    yield "-p", "tcp", "-j", "REDIRECT", "--to-ports", str(settings.inbound_port)
+
+
+def _ports(ports: Iterable[str]) -> Iterator[Command]:
+    texts = [port.replace("-", ":") for port in ports]
+    each = _MOST_PORTS // 2
+    for start in range(0, len(texts), each):
+        yield "-p", "tcp", "-m", "multiport", "--dports", ",".join(texts[start : start + each]), "-j", "RETURN"

@@ -1,0 +1,170 @@
+"""The rules in a real network namespace: who is redirected where, and that undoing leaves nothing and nobody else's."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.capture.install import Tool, shown
+from gateway.capture.rules import nft_script
+from gateway.capture.settings import CaptureSettings
+from tests.support.namespaces import NetworkNamespace, namespace, needs_namespaces, network
+from tests.support.sekisho import sekisho_command
+
+TOOLS = [
+    pytest.param(tool, marks=pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed"))
+    for tool in ("nft", "iptables")
+]
+FAR, NEAR = "10.9.0.2", "10.9.0.1"
+
+LISTEN = """
+import socket, sys
+for port in map(int, sys.argv[1:]):
+    server = socket.create_server(("0.0.0.0", port))
+    import threading
+    def serve(server=server, port=port):
+        while True:
+            connection, _ = server.accept()
+            connection.sendall(str(port).encode())
+            connection.close()
+    threading.Thread(target=serve, daemon=True).start()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+DIAL = """
+import os, socket, sys
+host, port, group = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+os.setgid(group)
+try:
+    with socket.create_connection((host, port), timeout=5) as connection:
+        print(connection.recv(100).decode() or "closed")
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[NetworkNamespace, NetworkNamespace]]:
+    """A workload with something on its ports and on the sidecar's, and somebody elsewhere."""
+    with network([f"{NEAR}/24", f"{FAR}/24"]) as (_, (near, far)):
+        servers = [
+            subprocess.Popen(
+                one.command(sys.executable, "-c", LISTEN, *ports),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for one, ports in ((near, ("15001", "15006", "8080", "15021", "22")), (far, ("80", "5432")))
+        ]
+        try:
+            for server in servers:
+                assert server.stdout is not None
+                assert server.stdout.readline() == "ready\n"
+            yield near, far
+        finally:
+            for server in servers:
+                server.communicate(timeout=10)
+
+
+def dial(one: NetworkNamespace, host: str, port: int, *, group: int = 0) -> str:
+    return one.run(sys.executable, "-c", DIAL, host, str(port), str(group)).strip()
+
+
+def init(one: NetworkNamespace, tool: str, *arguments: str) -> str:
+    return one.run(*sekisho_command("sidecar-init", "--tool", tool, *arguments))
+
+
+@needs_namespaces
+@pytest.mark.parametrize("tool", TOOLS)
+def test_connections_are_redirected_both_ways_but_for_the_sidecar_s_and_those_left_out(
+    pair: tuple[NetworkNamespace, NetworkNamespace], tool: Tool
+) -> None:
+    near, far = pair
+    init(near, tool, "--exclude-inbound-port", "22", "--exclude-outbound-port", "5432")
+
+    assert dial(near, FAR, 80) == "15001"
+    assert dial(near, FAR, 5432) == "5432"
+    assert dial(near, FAR, 80, group=1337) == "80"
+    assert dial(near, "127.0.0.1", 8080) == "8080"
+    assert dial(near, NEAR, 8080) == "8080"
+    assert dial(far, NEAR, 8080) == "15006"
+    assert dial(far, NEAR, 9999) == "15006"
+    assert dial(far, NEAR, 22) == "22"
+    assert dial(far, NEAR, 15021) == "15021"
+
+
+@needs_namespaces
+@pytest.mark.parametrize("tool", TOOLS)
+def test_what_was_not_redirected_does_not_reach_the_ports_that_take_redirected_connections(
+    pair: tuple[NetworkNamespace, NetworkNamespace], tool: Tool
+) -> None:
+    near, far = pair
+    init(near, tool)
+
+    for one, host in ((far, NEAR), (near, "127.0.0.1"), (near, NEAR)):
+        for port in (15001, 15006):
+            assert dial(one, host, port) in ("ConnectionRefusedError", "ConnectionResetError"), (host, port)
+
+
+@needs_namespaces
+@pytest.mark.parametrize("tool", TOOLS)
+def test_twice_is_once_and_undoing_takes_exactly_these_rules(
+    pair: tuple[NetworkNamespace, NetworkNamespace], tool: Tool
+) -> None:
+    near, far = pair
+    theirs = "table inet theirs {\nchain output {\ntype filter hook output priority 0\ntcp dport 7 drop\n}\n}\n"
+    near.run("nft", "-f", "-", text=theirs)
+    before = near.run("nft", "list", "table", "inet", "theirs")
+    init(near, tool, "--exclude-outbound-port", "80")
+    once = sorted(near.run("nft", "list", "ruleset").splitlines())
+    init(near, tool, "--exclude-outbound-port", "80")
+    assert sorted(near.run("nft", "list", "ruleset").splitlines()) == once
+    init(near, tool)
+    assert dial(near, FAR, 80) == "15001"
+
+    init(near, tool, "--undo")
+    init(near, tool, "--undo")
+
+    assert dial(near, FAR, 80) == "80"
+    assert dial(far, NEAR, 8080) == "8080"
+    assert "sekisho" not in near.run("nft", "list", "ruleset").lower()
+    assert near.run("nft", "list", "table", "inet", "theirs") == before
+
+
+@needs_namespaces
+def test_one_direction_can_be_left_as_it_is(pair: tuple[NetworkNamespace, NetworkNamespace]) -> None:
+    near, far = pair
+    init(near, "nft", "--no-inbound", "--exclude-outbound-cidr", "10.9.0.2/32")
+    assert dial(near, FAR, 80) == "80"
+    assert dial(far, NEAR, 8080) == "8080"
+    assert dial(far, NEAR, 15006) == "15006"
+
+
+@needs_namespaces
+def test_without_the_privilege_it_is_said_what_is_missing() -> None:
+    with namespace() as one:
+        command = one.command(
+            "setpriv", "--bounding-set", "-all", "--inh-caps", "-all", *sekisho_command("sidecar-init")
+        )
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert ended.returncode == 1
+    assert "NET_ADMIN" in ended.stderr
+
+
+def test_what_is_printed_is_what_would_be_done() -> None:
+    settings = CaptureSettings(excluded_outbound_ports=("22",))
+    assert shown("nft", settings) == nft_script(settings)
+    lines = shown("iptables", settings).splitlines()
+    assert {line.split()[0] for line in lines} == {"iptables", "ip6tables"}
+    assert all(f"-d {block}" in "\n".join(lines) for block in ("127.0.0.0/8", "::1/128"))
+
+
+def test_many_ports_are_several_rules_of_iptables() -> None:
+    settings = CaptureSettings(excluded_outbound_ports=tuple(str(port) for port in range(1000, 1040)))
+    listed = [line for line in shown("iptables", settings).splitlines() if "--dports 10" in line]
+    assert len(listed) == 2 * 6
+    assert max(line.count(",") for line in listed) < 15

@@ -125,6 +125,7 @@ class _Named(msgspec.Struct, frozen=True):
     backends: tuple[_Keyed, ...] = ()
     gateways: tuple[_Keyed, ...] = ()
     authorization_policies: tuple[_Keyed, ...] = ()
+    egress_policies: tuple[_Keyed, ...] = ()
     listeners: tuple[_Keyed, ...] = ()
     routes: tuple[_Keyed, ...] = ()
 

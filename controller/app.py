@@ -74,6 +74,8 @@ class Standalone:
         try:
             if self._mesh_authority is not None:
                 self._mesh_authority.bind(lambda: self._pipeline.sidecars)
+                # Before the first table: it may have endpoints in the mesh.
+                self._mesh_authority.identify(self._gateway.identify)
             self._gateway.start(self._reported)
             await self._first_table()
             background = [
@@ -81,8 +83,10 @@ class Standalone:
                 asyncio.create_task(self._retry_unbound(), name="unbound-listeners"),
             ]
             if self._mesh_authority is not None:
-                background.append(asyncio.create_task(self._mesh_authority.run(), name="authority"))
-                background[-1].add_done_callback(self._authority_ended)
+                work = (self._mesh_authority.run(), self._mesh_authority.keep_identity(self._gateway.identify))
+                background += [asyncio.create_task(one, name="authority") for one in work]
+                for task in background[-len(work) :]:
+                    task.add_done_callback(self._authority_ended)
             await self._stop.wait()
             await self._drain()
         finally:
@@ -156,8 +160,10 @@ class Standalone:
 
     def _reported(self) -> StatusReport:
         """The report, with the sidecars as they are now."""
-        sidecars = self._mesh_authority.sidecars() if self._mesh_authority is not None else ()
-        return msgspec.structs.replace(self._report, gateways=(*self._report.gateways, *sidecars))
+        if self._mesh_authority is None:
+            return self._report
+        gateways = (*self._report.gateways, *self._mesh_authority.sidecars())
+        return msgspec.structs.replace(self._report, gateways=gateways, workloads=self._pipeline.workloads())
 
     # --- changes --------------------------------------------------------------------------------
 

@@ -412,8 +412,11 @@ def _up(arguments: argparse.Namespace, writer: Writer) -> int:
 def _check(arguments: argparse.Namespace, writer: Writer) -> int:
     from controller.offline import Offline  # noqa: PLC0415
 
-    report = Offline(arguments.paths).report()
-    shown = StatusReport(objects=report.objects, problems=report.problems, left_alone=report.left_alone)
+    offline = Offline(arguments.paths)
+    report, workloads = offline.report(), offline.workloads()
+    shown = StatusReport(
+        workloads=workloads, objects=report.objects, problems=report.problems, left_alone=report.left_alone
+    )
     if arguments.output == "json":
         writer.json(msgspec.json.encode(shown))
     else:

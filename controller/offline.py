@@ -20,6 +20,7 @@ from controller.sources import ManifestSource
 from controller.store import Key
 from controller.translate.names import object_name
 from gateway.admin.explain import Question, encode_question, with_sources
+from gateway.admin.status import WorkloadStatus
 from gateway.agent.compiled import explain_offline, regex_problem, validate_offline
 from gateway.routing_table import wire
 from gateway.routing_table.model import ListenerState, Resources, Snapshot
@@ -48,6 +49,10 @@ class Offline:
         served = (listener.key for listener in self.table.listeners if listener.key not in refused)
         bound = tuple(ListenerState(key=key, bound=True) for key in served)
         return self._pipeline.answer(replace(applied, listeners=bound))
+
+    def workloads(self) -> tuple[WorkloadStatus, ...]:
+        """The workloads of the mesh that have sidecars, and what those enforce."""
+        return self._pipeline.workloads()
 
     def explain(self, question: Question) -> dict[str, Any]:
         """What the gateway would do with a request."""

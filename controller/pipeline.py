@@ -14,6 +14,7 @@ import msgspec
 
 from controller.config import DEFAULT_TRUST_DOMAIN, TranslationSettings
 from controller.kept_secrets import KeptSecrets
+from controller.mesh_report import workload_statuses
 from controller.report import ListenerUrls, Report
 from controller.resources import Problem
 from controller.sources import Change
@@ -22,6 +23,7 @@ from controller.store import Key, Snapshot, Store
 from controller.translate import STANDALONE_TABLE, Options, Translation, Translator, Update
 from controller.translate.names import listener_of
 from controller.translate.workload import SidecarPlace
+from gateway.admin.status import WorkloadStatus
 from gateway.routing_table import describe
 from gateway.routing_table.model import Applied, Resources
 
@@ -64,6 +66,11 @@ class ObjectPipeline:
     def translation(self) -> Translation:
         """What they mean."""
         return self._translation
+
+    def workloads(self) -> tuple[WorkloadStatus, ...]:
+        """The workloads of the mesh that have sidecars, as their tables say."""
+        translation = self._translation
+        return workload_statuses(translation.sidecars, translation.tables, self._options.trust_domain)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -144,6 +151,10 @@ class Pipeline:
     def tables(self) -> Mapping[str, Resources]:
         """All of them, by name."""
         return self._objects.translation.tables
+
+    def workloads(self) -> tuple[WorkloadStatus, ...]:
+        """The workloads of the mesh that have sidecars."""
+        return self._objects.workloads()
 
     @property
     def sidecars(self) -> Mapping[Key, SidecarPlace]:

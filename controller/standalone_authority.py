@@ -34,8 +34,8 @@ _RENEW_FROM: Final = 1 / 2
 _RENEW_TO: Final = 4 / 5
 _RETRY_SECONDS: Final = 5.0
 
-TakeIdentity = Callable[[str, str, str, str], None]
-"""Takes over a chain, its private key, the trust bundle (all PEM) and the trust domain."""
+TakeIdentity = Callable[[str, str, str, str], str]
+"""Takes over a chain, its private key, the trust bundle (all PEM) and the trust domain; why it cannot, or empty."""
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,9 @@ class StandaloneAuthority:
     def identify(self, take: TakeIdentity) -> float:
         """Gives the gateway of this process an identity; for how many seconds it is good."""
         issued = self._authority.issue(GATEWAY)
-        take(issued.chain, issued.private_key, self._authority.bundle_pem, self._authority.trust_domain)
+        problem = take(issued.chain, issued.private_key, self._authority.bundle_pem, self._authority.trust_domain)
+        if problem:
+            logger.error("%s", problem)
         return (issued.ends - utc_now()).total_seconds()
 
     async def keep_identity(self, take: TakeIdentity) -> None:
@@ -126,6 +128,7 @@ class StandaloneAuthority:
         while True:
             try:
                 life = self.identify(take)
+                # Not at the same moment as whoever started with this process.
                 wait = life * (_RENEW_FROM + (_RENEW_TO - _RENEW_FROM) * random.random())  # noqa: S311 - no secret
             except AuthorityError as error:
                 logger.error("the gateway's identity is not renewed: %s", error)  # noqa: TRY400 - the text says all

@@ -74,6 +74,14 @@ class GatewayApp:
         """For questions only; the agent alone changes it."""
         return self._engine
 
+    def identify(self, chain: str, private_key: str, bundle: str, trust_domain: str) -> str:
+        """Who this gateway is in the mesh from now on (all PEM but the name); why it cannot be, or empty."""
+        try:
+            self._engine.set_identity(chain, private_key, bundle, trust_domain)
+        except ValueError as error:
+            return f"the data plane cannot use this gateway's identity: {error}"
+        return ""
+
     def statistics(self) -> Statistics:
         """The engine's counters now."""
         return decode_statistics(self._engine.statistics())

@@ -21,6 +21,7 @@ from gateway.admin.status import GatewayVersion, Problem, StatusReport
 from gateway.agent.discovery import Discovery, Subscriber
 from gateway.app import GatewayApp
 from gateway.config import ClusterSettings
+from gateway.identity.credentials import Credentials, trust_domain_of
 from gateway.identity.identity import identity_source
 from gateway.telemetry.discovery import DiscoveryCollector
 
@@ -41,6 +42,9 @@ class Edge:
         self._gateway = GatewayApp(settings.gateway)
         # 2. Everything that gets the next table.
         self._identity = identity_source(settings.identity, _utc_now, random.random)
+        self._identity.on_change(self._take_identity)
+        self._unusable = ""
+        """Why the data plane cannot use the identity."""
         self._discovery = Discovery(
             settings.identity.controller,
             Subscriber(settings.name, settings.workload),
@@ -79,6 +83,13 @@ class Edge:
             logger.info("table %s of the last run is served until the controller answers", state.version)
         logger.info("%s subscribes at %s", self._settings.name, self._settings.identity.controller)
 
+    def _take_identity(self, credentials: Credentials, bundle: str) -> None:
+        """Peers of the mesh see the new certificate from the next handshake on."""
+        domain = trust_domain_of(credentials.uri)
+        self._unusable = self._gateway.identify(credentials.chain, credentials.private_key, bundle, domain)
+        if self._unusable:
+            logger.error("%s", self._unusable)
+
     # --- what is told ---------------------------------------------------------------------------
 
     def _identity_ends(self) -> float | None:
@@ -92,9 +103,9 @@ class Edge:
             served = f"table {table.version} is served meanwhile" if table.loaded else "no table is served yet"
             reason = stream.last_error or "it has not answered yet"
             problems = (Problem(message=f"no controller is subscribed to; {served}: {reason}"),)
-        warning = self._identity.warning()
-        if warning:
-            problems = (*problems, Problem(message=warning))
+        for warning in (self._identity.warning(), self._unusable):
+            if warning:
+                problems = (*problems, Problem(message=warning))
         refused = tuple(
             Problem(message=f"refused: {item.reason}", object=f"{item.kind} {item.key}") for item in table.rejected
         )

@@ -18,7 +18,7 @@ from controller.resources import Problem as Unusable
 from controller.sources.kubernetes import KubernetesSource
 from controller.store import Key
 from controller.translate import Status
-from gateway.admin.status import GatewayVersion, Problem, StatusReport
+from gateway.admin.status import GatewayVersion, Problem, StatusReport, WorkloadStatus
 
 _NEEDED: Final = frozenset({"GatewayClass", "Gateway", "HTTPRoute"})
 _STANDARD: Final = "install the custom resources of the Gateway API (standard channel) at the version tested with"
@@ -34,6 +34,7 @@ class _Look:
     unusable: tuple[Unusable, ...]
     gateways: tuple[GatewayVersion, ...]
     others: tuple[Problem, ...]
+    workloads: tuple[WorkloadStatus, ...]
 
 
 class Reporting:
@@ -68,6 +69,7 @@ class Reporting:
                 unusable=self._source.problems(),
                 gateways=self._gateways(),
                 others=(*self._authority(), *self._absent(), *self._not_provisioned(statuses)),
+                workloads=self._pipeline.workloads(),
             )
             # On a thread: the first report on thousands of objects takes a while.
             return await asyncio.to_thread(self._made, look)
@@ -76,6 +78,7 @@ class Reporting:
         self._report.update(look.statuses, {}, look.unusable, look.notices, {})
         return StatusReport(
             gateways=look.gateways,
+            workloads=look.workloads,
             objects=self._report.objects,
             problems=(*look.others, *self._report.problems),
             left_alone=self._report.left_alone,

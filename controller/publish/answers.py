@@ -18,6 +18,9 @@ class Standing:
     refused: str = ""
     """The version that it refused as a whole; ``holds`` says why."""
     connected: bool = True
+    identity: str = ""
+    certificate_ends: float = 0.0
+    """Of the certificate it showed; empty and 0 where that is not known."""
 
     def has_answered(self, version: str) -> bool:
         """Whether it said what becomes of ``version``: it holds it, or refuses it as a whole."""

@@ -34,6 +34,11 @@ class Connection:
         """Has :meth:`of` find it."""
         scope["extensions"][_SCOPE_KEY] = self
 
+    @property
+    def certificate_ends(self) -> float:
+        """In seconds since the epoch; 0 without one."""
+        return self.certificate.not_valid_after_utc.timestamp() if self.certificate is not None else 0.0
+
     def certificate_holds(self, now: datetime.datetime) -> bool:
         """Whether the certificate is still good: a connection may live longer than it."""
         return self.certificate is not None and now < self.certificate.not_valid_after_utc

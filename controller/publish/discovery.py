@@ -25,7 +25,7 @@ from controller.publish.certificates import Proofs, Tokens, certificate_routes, 
 from controller.publish.connection import Connection
 from controller.publish.places import TableOf
 from controller.publish.request_body import read_body, refusal
-from controller.publish.stream import Stream
+from controller.publish.stream import Shown, Stream
 from controller.publish.stream_response import Pace, StreamResponse, StreamRules
 from controller.publish.subscriptions import Subscriptions, TooManyStreamsError
 from gateway.routing_table import wire
@@ -112,6 +112,7 @@ class _Endpoints:
         except TooManyStreamsError as error:
             raise HTTPException(503, str(error)) from error
         connection = Connection.of(request.scope)
+        opened.shown = Shown(account.uri(parts.authority.trust_domain), connection.certificate_ends)
 
         def allowed() -> bool:
             denied = parts.authority.denies(account)

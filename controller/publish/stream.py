@@ -9,10 +9,21 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from controller.publish.lineage import Lineage, Message, Name
 from gateway.routing_table import wire
 from gateway.routing_table.model import Applied
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The certificate that a gateway showed when it connected."""
+
+    identity: str = ""
+    """The SPIFFE identifier."""
+    ends: float = 0.0
+    """Seconds since the epoch."""
 
 
 class Stream:
@@ -24,6 +35,7 @@ class Stream:
         self.table = table
         self.workload = workload
         """Of a sidecar, what it stands before: ``namespace/name``."""
+        self.shown = Shown()
         self._lineage = lineage
         self._holds = holds
         self._on_its_way: Message | None = None

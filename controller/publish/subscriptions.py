@@ -119,7 +119,16 @@ class Subscriptions:
                 holds = standing.holds or Applied(version="")
                 error = holds.error or self._problem(table, standing, wanted)
                 name = f"{table}: {standing.gateway}"
-                versions.append(GatewayVersion(name=name, version=holds.version, wanted=wanted, error=error))
+                versions.append(
+                    GatewayVersion(
+                        name=name,
+                        version=holds.version,
+                        wanted=wanted,
+                        error=error,
+                        identity=standing.identity,
+                        certificate_ends=standing.certificate_ends,
+                    )
+                )
         return tuple(sorted(versions, key=lambda version: version.name))
 
     def _problem(self, table: str, standing: Standing, wanted: str) -> str:
@@ -140,9 +149,21 @@ class Subscriptions:
                 found[gateway] = Standing(gateway, away.holds, connected=False)
         for relay in self._relays.values():
             for answer in relay.by_table.get(table, ()) if relay.until > now else ():
-                found[answer.gateway] = Standing(answer.gateway, answer.holds, answer.refused)
+                found[answer.gateway] = Standing(
+                    answer.gateway,
+                    answer.holds,
+                    answer.refused,
+                    identity=answer.identity,
+                    certificate_ends=answer.certificate_ends,
+                )
         for stream in self._of_table.get(table, {}).values():
-            found[stream.gateway] = Standing(stream.gateway, stream.holds, stream.refused)
+            found[stream.gateway] = Standing(
+                stream.gateway,
+                stream.holds,
+                stream.refused,
+                identity=stream.shown.identity,
+                certificate_ends=stream.shown.ends,
+            )
         return list(found.values())
 
     def local_answers(self) -> tuple[GatewayAnswer, ...]:
@@ -155,6 +176,8 @@ class Subscriptions:
                 refused=stream.refused,
                 bundle=stream.bundle,
                 root_key=stream.root_key,
+                identity=stream.shown.identity,
+                certificate_ends=stream.shown.ends,
             )
             for stream in self._streams.values()
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 
 from rich.text import Text
 
 from controller.terminal.announce import left_alone, problem_section
 from controller.terminal.writer import Writer, counted, grid, text
-from gateway.admin.status import Condition, ObjectStatus, Part, StatusReport
+from gateway.admin.status import Condition, GatewayVersion, ObjectStatus, Part, StatusReport, WorkloadStatus
 
 
 def write_report(writer: Writer, report: StatusReport) -> None:
@@ -37,23 +38,55 @@ def write_verdict(writer: Writer, report: StatusReport) -> None:
 def _styled(writer: Writer, report: StatusReport) -> None:
     if report.gateways:
         writer.heading("Gateways")
-        writer.block(grid([_gateway_row(item.name, item.version, item.wanted, item.error) for item in report.gateways]))
+        writer.block(grid([_gateway_row(item) for item in report.gateways]))
+    if report.workloads:
+        writer.heading("Workloads")
+        writer.block(grid([_workload_row(item) for item in report.workloads]))
     if report.objects:
         writer.heading("Objects")
         rows = [row for item in report.objects for row in _object_rows(item)]
         writer.block(grid(rows))
 
 
-def _gateway_row(name: str, version: str, wanted: str, error: str) -> list[Text]:
+def _gateway_row(gateway: GatewayVersion) -> list[Text]:
     # A gateway of its own does not know what its controller wants.
-    current = not error and bool(version) and wanted in ("", version)
-    shown = f"table v{version}" if version else "no table yet"
-    lag = "" if current else f"should hold v{wanted}" if wanted else ""
+    current = not gateway.error and bool(gateway.version) and gateway.wanted in ("", gateway.version)
+    shown = f"table v{gateway.version}" if gateway.version else "no table yet"
+    lag = "" if current else f"should hold v{gateway.wanted}" if gateway.wanted else ""
     return [
-        text(("●" if current else "✗", "good" if current else "bad"), " ", name),
+        text(("●" if current else "✗", "good" if current else "bad"), " ", gateway.name),
         text(shown),
-        text((error or lag, "bad")),
+        text((_certified(gateway), "soft")),
+        text((gateway.error or lag, "bad")),
     ]
+
+
+def _certified(gateway: GatewayVersion) -> str:
+    """Who it is, and until when its certificate says so."""
+    if not gateway.identity:
+        return ""
+    ends = datetime.datetime.fromtimestamp(gateway.certificate_ends, datetime.UTC)
+    return f"{gateway.identity} until {ends:%F %T}Z"
+
+
+def _workload_row(workload: WorkloadStatus) -> list[Text]:
+    return [
+        text((workload.kind, "soft")),
+        text((f"{workload.namespace}/{workload.name}", "title")),
+        text(workload.identity),
+        text((_modes(workload), "good" if workload.mode == "STRICT" else "warn")),
+        text((_policies(workload), "soft")),
+    ]
+
+
+def _modes(workload: WorkloadStatus) -> str:
+    """What it takes, such as ``mTLS STRICT, 8080 DISABLE``."""
+    ports = [f"{port} {mode}" for port, mode in workload.port_modes.items()]
+    return "mTLS " + ", ".join([workload.mode, *ports] if workload.mode else ports or ["on no port"])
+
+
+def _policies(workload: WorkloadStatus) -> str:
+    return ", ".join(workload.policies) or "no policy"
 
 
 def _object_rows(item: ObjectStatus) -> list[list[Text]]:
@@ -86,7 +119,11 @@ def _plain(writer: Writer, report: StatusReport) -> None:
     for gateway in report.gateways:
         suffix = f": {gateway.error}" if gateway.error else ""
         wanted = f" of v{gateway.wanted}" if gateway.wanted else ""
-        writer.line(f"gateway {gateway.name} holds v{gateway.version or '-'}{wanted}{suffix}")
+        certified = f" as {_certified(gateway)}" if gateway.identity else ""
+        writer.line(f"gateway {gateway.name} holds v{gateway.version or '-'}{wanted}{certified}{suffix}")
+    for workload in report.workloads:
+        name = f"{workload.kind}/{workload.namespace}/{workload.name}"
+        writer.line(f"workload {name} is {workload.identity}: {_modes(workload)}; {_policies(workload)}")
     for item in report.objects:
         head = f"{item.key}{f' ({item.source})' if item.source else ''}"
         writer.line(f"{head}: {_sentence(item.conditions)}" if item.conditions else head)

@@ -77,12 +77,34 @@ class GatewayVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     wanted: str = ""
     """Version it should hold; differs while an update is on its way or was refused."""
     error: str = ""
+    identity: str = ""
+    """Who it proved to be, as a SPIFFE identifier; empty where that is not known."""
+    certificate_ends: float = 0.0
+    """Of the certificate that it showed: seconds since the epoch, 0 where that is not known."""
+
+
+class WorkloadStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A workload of the mesh that has a sidecar."""
+
+    kind: str
+    namespace: str
+    name: str
+    identity: str
+    """The SPIFFE identifier that its certificate must have."""
+    table: str = ""
+    mode: str = ""
+    """``STRICT``, ``PERMISSIVE`` or ``DISABLE``, where a port has none of its own; empty if all have."""
+    port_modes: dict[str, str] = {}
+    """Where it is another, by port."""
+    policies: tuple[str, ...] = ()
+    """Action and name of the authorization policies that its sidecar enforces."""
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Objects, conditions, problems, and which gateways hold which version."""
 
     gateways: tuple[GatewayVersion, ...] = ()
+    workloads: tuple[WorkloadStatus, ...] = ()
     objects: tuple[ObjectStatus, ...] = ()
     problems: tuple[Problem, ...] = ()
     left_alone: dict[str, int] = {}

@@ -17,10 +17,13 @@ OUTBOUND: Final = "SEKISHO_OUTBOUND"
 INBOUND: Final = "SEKISHO_INBOUND"
 GUARD: Final = "SEKISHO_GUARD"
 FAMILIES: Final = {"iptables": 4, "ip6tables": 6}
+_NFT_OPEN: Final = "tcp flags & (fin | syn | rst | ack) != syn return"
+"""What was open before stays as it is: redirected halfway, it would break."""
 _MOST_PORTS: Final = 15
 """Of one rule of iptables; a range counts twice."""
 
 Command = tuple[str, ...]
+_IPTABLES_OPEN: Final[Command] = ("-p", "tcp", "!", "--syn", "-j", "RETURN")
 
 
 # --- nftables -------------------------------------------------------------------------------------
@@ -49,6 +52,7 @@ def _chain(name: str, hook: str, rules: Iterable[str]) -> list[str]:
 
 def _nft_outbound(settings: CaptureSettings) -> Iterator[str]:
     yield "meta l4proto != tcp return"
+    yield _NFT_OPEN
     if settings.users:
         yield f"meta skuid {_set(settings.users)} return"
     if settings.groups:
@@ -63,6 +67,7 @@ def _nft_outbound(settings: CaptureSettings) -> Iterator[str]:
 
 def _nft_inbound(settings: CaptureSettings) -> Iterator[str]:
     yield "meta l4proto != tcp return"
+    yield _NFT_OPEN
     yield 'iifname "lo" return'
     yield f"tcp dport {_set(settings.untouched_inbound_ports)} return"
     yield f"tcp dport {_set(_captured_ports(settings))} return"
@@ -119,6 +124,7 @@ def iptables_undo(program: str) -> Iterator[Command]:
 
 
 def _outbound(settings: CaptureSettings, version: int) -> Iterator[Command]:
+    yield _IPTABLES_OPEN
     for user in settings.users:
         yield "-m", "owner", "--uid-owner", str(user), "-j", "RETURN"
     for group in settings.groups:
@@ -131,6 +137,7 @@ def _outbound(settings: CaptureSettings, version: int) -> Iterator[Command]:
 
 
 def _inbound(settings: CaptureSettings) -> Iterator[Command]:
+    yield _IPTABLES_OPEN
     yield "-i", "lo", "-j", "RETURN"
     yield from _ports(settings.untouched_inbound_ports)
     yield from _ports(str(port) for port in _captured_ports(settings))

@@ -89,6 +89,11 @@ class Credentials:
         return context
 
 
+def trust_domain_of(uri: str) -> str:
+    """The trust domain of a SPIFFE identifier."""
+    return uri.removeprefix("spiffe://").partition("/")[0]
+
+
 def client_context(bundle: str) -> ssl.SSLContext:
     """TLS 1.2 and newer, the server verified by name against the bundle alone."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -124,6 +124,9 @@ class GatewayAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     bundle: str = ""
     root_key: str = ""
     """What its answers say of its trust and of its certificate."""
+    identity: str = ""
+    certificate_ends: float = 0.0
+    """Of the certificate that it showed: who it is, and until when, in seconds since the epoch."""
 
 
 class Relayed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

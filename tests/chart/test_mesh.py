@@ -124,6 +124,12 @@ def test_istios_labels_can_be_left_to_istio(helm: Helm) -> None:
     assert asked(configuration, {"sekisho.dev/injection": "enabled"}, {}) == 1
 
 
+def test_waypoints_have_a_class_of_their_own(helm: Helm) -> None:
+    classes = {one["metadata"]["name"]: one["spec"] for one in helm.template(ON).all("GatewayClass")}
+    assert set(classes) == {"sekisho", "sekisho-waypoint"}
+    assert len({spec["controllerName"] for spec in classes.values()}) == 1
+
+
 def test_values_become_arguments(helm: Helm) -> None:
     values = {"mesh": {"enabled": True, "injection": {"nativeSidecars": False}}, "ca": {"certificateLifetime": "2h30m"}}
     parsed = cli._parser().parse_args(helm.template(values).container()["args"])

@@ -226,3 +226,24 @@ def test_a_controller_says_what_it_lacks(
     status, _, errors = run(capsys, "controller", "--gateway-image", "x", *free, *options)
     assert status == 2
     assert words in errors
+
+
+def test_explain_asks_the_sidecar_of_a_workload_and_names_those_that_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    manifests = Path(__file__).parents[1] / "translation" / "testdata" / "mesh-authorization.in.yaml"
+    asked = ("explain", "-f", str(manifests), "--workload")
+    web, other = (f"spiffe://cluster.local/ns/shop/sa/{name}" for name in ("web", "other"))
+
+    status, output, _ = run(capsys, *asked, "shop/cart-1", "--from", web, "GET", "http://cart:8080/cart")
+    assert status == 0
+    assert "rule 0 of shop/by-labels allows it" in output
+    assert "route Inbound/8080" in output
+
+    status, output, _ = run(capsys, *asked, "shop/cart-1", "--from", other, "GET", "http://cart:8080/cart")
+    assert status == 1
+    assert "from[0].source.principals wants" in output
+
+    status, _, error = run(capsys, *asked, "shop/nobody", "GET", "http://cart:8080/cart")
+    assert status == 1
+    assert "there are: shop/cart-1" in error

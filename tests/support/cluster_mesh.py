@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +15,17 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from gateway.routing_table.discovery import AUDIENCE
 from tests.support.backends.caller import PORT
+from tests.support.clients.mesh_peer import Peer
 from tests.support.manifests import Manifest, gateway, http_listener, http_route, manifest, namespace, rule
-from tests.support.real_cluster import RealCluster
+from tests.support.real_cluster import CONTROLLER_NAMESPACE, RealCluster
 from tests.support.waiting import eventually
 
 IMAGE = "localhost/caller:1"
@@ -153,3 +163,43 @@ def open_mesh(cluster: RealCluster, space: str) -> Iterator[Mesh]:
         yield mesh
     finally:
         cluster.kubectl("delete", "namespace", space, "--ignore-not-found", "--wait=false")
+
+
+# --- identities of tests --------------------------------------------------------------------------
+
+
+def token(cluster: RealCluster, space: str, account: str, audience: str = AUDIENCE) -> str:
+    """A service-account token, as a pod would have it mounted."""
+    return cluster.kubectl("create", "token", account, "-n", space, "--audience", audience).strip()
+
+
+def certificate_for(cluster: RealCluster, proof: str, common_name: str = "") -> tuple[httpx.Response, str, str]:
+    """What the controller answers to a request for a certificate, with the key and the trust bundle in PEM.
+
+    The request claims to be somebody else.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else []
+    claimed = x509.UniformResourceIdentifier("spiffe://cluster.local/ns/kube-system/sa/admin")
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
+    request = request.add_extension(x509.SubjectAlternativeName([claimed]), critical=False)
+    secret = cluster.get("secret", "sekisho-ca", CONTROLLER_NAMESPACE)
+    bundle = base64.b64decode(secret["data"]["ca.crt"]).decode()
+    address = cluster.get("service", "sekisho-controller", CONTROLLER_NAMESPACE)["spec"]["clusterIP"]
+    with httpx.Client(verify=ssl.create_default_context(cadata=bundle), trust_env=False, http2=True) as client:
+        answer = client.post(
+            f"https://{address}:15012/v1/certificate",
+            content=request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM),
+            headers={"authorization": f"Bearer {proof}"},
+            extensions={"sni_hostname": f"sekisho-controller.{CONTROLLER_NAMESPACE}.svc"},
+        )
+    form = serialization.PrivateFormat.PKCS8
+    private_key = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+    return answer, private_key, bundle
+
+
+def certified(cluster: RealCluster, space: str, account: str) -> Peer:
+    """A client with the identity of a service account."""
+    answer, private_key, bundle = certificate_for(cluster, token(cluster, space, account))
+    assert answer.status_code == 200, answer.text
+    return Peer(answer.text, private_key, bundle)

@@ -24,8 +24,9 @@ class FakeEngine:
         self.counters = Statistics()
         self.explanation: dict[str, Any] = {"decision": "no_listener", "candidates": [], "nearest": []}
         self.questions: list[dict[str, Any]] = []
-        self.connections = 0
         self.identities: list[tuple[str, str, str, str]] = []
+        """Chain, private key, trust bundle and trust domain, as they were given."""
+        self.connections = 0
         self.draining = False
         self.closed = False
 

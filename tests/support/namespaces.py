@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 _SECONDS = 30.0
+_NETWORK = 0x4000_0000  # CLONE_NEWNET
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def _missing() -> str:
@@ -47,9 +50,26 @@ class NetworkNamespace:
     def run(self, *command: str | Path, text: str = "") -> str:
         return run(*self.command(*command), text=text)
 
-    @property
-    def path(self) -> Path:
-        return Path("/run/netns") / self.name
+    def enter(self) -> None:
+        """Have the calling thread's new sockets be of this namespace."""
+        with (Path("/run/netns") / self.name).open("rb") as file:
+            _set_namespace(file.fileno())
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """The same for a while: a socket stays where it was made."""
+        with Path("/proc/thread-self/ns/net").open("rb") as before:
+            self.enter()
+            try:
+                yield
+            finally:
+                _set_namespace(before.fileno())
+
+
+def _set_namespace(descriptor: int) -> None:
+    if _LIBC.setns(descriptor, _NETWORK) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 @contextmanager

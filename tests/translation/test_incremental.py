@@ -55,6 +55,7 @@ options = st.builds(
     provision=st.booleans(),
     implicit_class=st.booleans(),
     implicit_namespaces=st.booleans(),
+    mesh=st.sampled_from([True, True, False]),
 )
 
 

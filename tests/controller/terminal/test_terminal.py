@@ -12,7 +12,7 @@ from controller.terminal.explanation import write_explanation
 from controller.terminal.report import write_report, write_verdict
 from controller.terminal.writer import Writer, printable
 from gateway.admin.explain import Question
-from gateway.admin.status import Condition, GatewayVersion, ObjectStatus, Part, Problem, StatusReport
+from gateway.admin.status import Condition, GatewayVersion, ObjectStatus, Part, Problem, StatusReport, WorkloadStatus
 from gateway.routing_table.model import Failure, ListenerState, Resources
 from tests.support import small_tables as tables
 
@@ -291,3 +291,33 @@ def test_the_verdict_counts_errors_and_warnings() -> None:
     assert written(lambda writer: write_verdict(writer, StatusReport(problems=(warning,)))) == "1 warning\n"
     fine = StatusReport(objects=REPORT.objects)
     assert written(lambda writer: write_verdict(writer, fine)) == "ok: 1 object, no problem\n"
+
+
+def test_a_report_shows_who_workloads_are_what_they_take_and_who_decides() -> None:
+    identity = "spiffe://cluster.local/ns/shop/sa/cart"
+    report = StatusReport(
+        gateways=(
+            GatewayVersion(
+                name="shop/cart/1: vm", version="a", wanted="a", identity=identity, certificate_ends=86_400.0
+            ),
+        ),
+        workloads=(
+            WorkloadStatus(
+                kind="Pod",
+                namespace="shop",
+                name="cart-1",
+                identity=identity,
+                mode="STRICT",
+                port_modes={"9000": "DISABLE"},
+                policies=("DENY shop/nobody",),
+            ),
+            WorkloadStatus(kind="WorkloadEntry", namespace="shop", name="machine", identity=identity),
+        ),
+    )
+    assert written(lambda writer: write_report(writer, report)).splitlines() == [
+        f"gateway shop/cart/1: vm holds va of va as {identity} until 1970-01-02 00:00:00Z",
+        f"workload Pod/shop/cart-1 is {identity}: mTLS STRICT, 9000 DISABLE; DENY shop/nobody",
+        f"workload WorkloadEntry/shop/machine is {identity}: mTLS on no port; no policy",
+    ]
+    styled = written(lambda writer: write_report(writer, report), styled=True)
+    assert all(word in styled for word in ("Workloads", "shop/cart-1", "mTLS STRICT", "1970-01-02"))

@@ -6,17 +6,12 @@ Everything is made by ``kubectl apply``. Tests of one mesh follow each other, an
 from __future__ import annotations
 
 import json
-import ssl
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import httpx
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from gateway.routing_table.discovery import AUDIENCE
 from tests.support.cluster_mesh import (
@@ -25,11 +20,13 @@ from tests.support.cluster_mesh import (
     Called,
     Mesh,
     called_by,
+    certificate_for,
     open_mesh,
+    token,
     workload,
 )
 from tests.support.manifests import Manifest, manifest
-from tests.support.real_cluster import CONTROLLER_NAMESPACE, RealCluster
+from tests.support.real_cluster import RealCluster
 from tests.support.waiting import eventually
 
 SHOP = "http://shop/"
@@ -231,32 +228,12 @@ def test_a_route_to_a_port_that_a_service_does_not_have_is_told(mesh: Mesh) -> N
 # --- certificates ---------------------------------------------------------------------------------
 
 
-def certificate(mesh: Mesh, token: str, common_name: str = "") -> httpx.Response:
-    """What the controller answers to a request for a certificate."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else []
-    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject))
-    claimed = x509.UniformResourceIdentifier("spiffe://cluster.local/ns/kube-system/sa/admin")
-    request = request.add_extension(x509.SubjectAlternativeName([claimed]), critical=False)
-    body = request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    bundle = mesh.cluster.get("configmap", "sekisho-trust-bundle", mesh.space)["data"]["ca.crt"]
-    address = mesh.cluster.get("service", "sekisho-controller", CONTROLLER_NAMESPACE)["spec"]["clusterIP"]
-    context = ssl.create_default_context(cadata=bundle)
-    with httpx.Client(verify=context, trust_env=False, http2=True) as client:
-        return client.post(
-            f"https://{address}:15012/v1/certificate",
-            content=body,
-            headers={"authorization": f"Bearer {token}"},
-            extensions={"sni_hostname": f"sekisho-controller.{CONTROLLER_NAMESPACE}.svc"},
-        )
-
-
 def token_of(mesh: Mesh, audience: str = AUDIENCE) -> str:
-    return mesh.cluster.kubectl("create", "token", "web", "-n", mesh.space, "--audience", audience).strip()
+    return token(mesh.cluster, mesh.space, "web", audience)
 
 
 def test_the_api_server_says_whose_certificate_it_is_whatever_the_request_claims(mesh: Mesh) -> None:
-    answer = certificate(mesh, token_of(mesh), common_name="admin")
+    answer = certificate_for(mesh.cluster, token_of(mesh), common_name="admin")[0]
     assert answer.status_code == 200, answer.text
     leaf = x509.load_pem_x509_certificates(answer.content)[0]
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -264,8 +241,8 @@ def test_the_api_server_says_whose_certificate_it_is_whatever_the_request_claims
 
 
 def test_a_token_for_another_audience_or_of_nobody_gets_no_certificate(mesh: Mesh) -> None:
-    assert certificate(mesh, token_of(mesh, "https://kubernetes.default.svc")).status_code == 401
-    assert certificate(mesh, "nobody").status_code == 401
+    assert certificate_for(mesh.cluster, token_of(mesh, "https://kubernetes.default.svc"))[0].status_code == 401
+    assert certificate_for(mesh.cluster, "nobody")[0].status_code == 401
 
 
 def test_who_is_in_the_mesh_can_be_read_from_the_pods_own_status(mesh: Mesh) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -133,6 +135,25 @@ def test_twice_is_once_and_undoing_takes_exactly_these_rules(
     assert dial(far, NEAR, 8080) == "8080"
     assert "sekisho" not in near.run("nft", "list", "ruleset").lower()
     assert near.run("nft", "list", "table", "inet", "theirs") == before
+
+
+@needs_namespaces
+@pytest.mark.parametrize("tool", TOOLS)
+def test_connections_that_are_open_already_go_on(pair: tuple[NetworkNamespace, NetworkNamespace], tool: Tool) -> None:
+    near, far = pair
+    with contextlib.ExitStack() as stack:
+        with far.entered():
+            server = stack.enter_context(socket.create_server((FAR, 7000)))
+        with near.entered():
+            dialled = stack.enter_context(socket.create_connection((FAR, 7000), timeout=5))
+        accepted = stack.enter_context(server.accept()[0])
+        accepted.settimeout(5)
+
+        init(near, tool)
+
+        for sender, receiver in ((accepted, dialled), (dialled, accepted)):
+            sender.sendall(b"still here")
+            assert receiver.recv(100) == b"still here"
 
 
 @needs_namespaces

@@ -40,7 +40,14 @@ def decode(data: bytes) -> Message:
 class GrpcBackend:
     """``calls`` holds the method and the metadata of each call that arrived."""
 
-    def __init__(self, name: str = "grpc", *, tls: tuple[bytes, bytes] | None = None, port: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str = "grpc",
+        *,
+        tls: tuple[bytes, bytes] | None = None,
+        port: int | None = None,
+        address: str = "127.0.0.1",
+    ) -> None:
         self.name = name
         self.port = port or free_port()
         self.calls: list[tuple[str, dict[str, str]]] = []
@@ -48,11 +55,11 @@ class GrpcBackend:
         """Set when a call ended because its client went away or its deadline passed."""
         self._server = grpc.server(ThreadPoolExecutor(max_workers=64), options=[("grpc.so_reuseport", 0)])
         self._server.add_generic_rpc_handlers((Echo(self),))
-        address = f"127.0.0.1:{self.port}"
+        place = f"{address}:{self.port}"
         if tls is None:
-            self._server.add_insecure_port(address)
+            self._server.add_insecure_port(place)
         else:
-            self._server.add_secure_port(address, grpc.ssl_server_credentials([tls]))
+            self._server.add_secure_port(place, grpc.ssl_server_credentials([tls]))
 
     def __enter__(self) -> Self:
         self._server.start()

@@ -33,7 +33,7 @@ class Http1Backend(ThreadedServer):
 
     async def listen(self) -> asyncio.Server:
         return await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, ssl=self.tls, limit=HEAD_LIMIT, reuse_address=True
+            self._serve, self.address, self.port, ssl=self.tls, limit=HEAD_LIMIT, reuse_address=True
         )
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

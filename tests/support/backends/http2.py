@@ -62,7 +62,7 @@ class Http2Backend(ThreadedServer):
         self._sessions: set[Http2Session] = set()
 
     async def listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls, reuse_address=True)
+        return await asyncio.start_server(self._serve, self.address, self.port, ssl=self.tls, reuse_address=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.track(writer.transport)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -18,11 +18,16 @@ T = TypeVar("T")
 class ThreadedServer:
     """Starts and stops with a block; subclasses say how to listen."""
 
+    address = "127.0.0.1"
+    """Where it listens; another is set before the start."""
+
     def __init__(self, name: str, *, tls: ssl.SSLContext | None = None, port: int | None = None) -> None:
         self.name = name
         self.tls = tls
         self.port = port or free_port()
         self.journal = Journal()
+        self.enter: Callable[[], None] = stay
+        """What its thread does first, such as entering a network namespace; set before the start."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=f"backend {name}", daemon=True)
         self._server: asyncio.Server | None = None
@@ -91,6 +96,7 @@ class ThreadedServer:
             transport.abort()
 
     def _run(self) -> None:
+        self.enter()
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
@@ -102,6 +108,10 @@ class ThreadedServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def stay() -> None:
+    """Nothing."""
 
 
 def tls_facts(transport: asyncio.BaseTransport) -> dict[str, str | None] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -13,19 +13,25 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from tests.support.backends.threaded import stay
 from tests.support.ports import free_port
 
 
 class WebSocketBackend:
     """The message ``report`` is answered with the opening request; ``close CODE`` closes with that code."""
 
+    address = "127.0.0.1"
+    """Where it listens; another is set before the start."""
+
     def __init__(self, name: str = "websocket", *, port: int | None = None) -> None:
         self.name = name
+        self.enter: Callable[[], None] = stay
+        """What its thread does first, such as entering a network namespace; set before the start."""
         self.port = port or free_port()
         self.opened = 0
         self.closed_codes: list[int | None] = []
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name=f"backend {name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"backend {name}", daemon=True)
         self._server: Server | None = None
 
     def __enter__(self) -> Self:
@@ -41,10 +47,14 @@ class WebSocketBackend:
         self._thread.join(timeout=5)
         self._loop.close()
 
+    def _run(self) -> None:
+        self.enter()
+        self._loop.run_forever()
+
     async def _listen(self) -> Server:
         return await serve(
             self._echo,
-            "127.0.0.1",
+            self.address,
             self.port,
             select_subprotocol=_select,
             max_size=16 * 1024 * 1024,

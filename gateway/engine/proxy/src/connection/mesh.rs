@@ -22,7 +22,8 @@ pub async fn receive(reception: Reception, stream: TcpStream, strict: bool) -> O
     let listener = reception.listener()?;
     let protocol = reception.config.compiled.router.listener(listener).protocol;
     let carries = protocol == ListenerProtocol::Tcp;
-    if carries && !strict && tokio::time::timeout(SERVER_FIRST, stream.readable()).await.is_err() {
+    // Readiness alone may be stale: only a byte that can be seen has arrived.
+    if carries && !strict && tokio::time::timeout(SERVER_FIRST, stream.peek(&mut [0])).await.is_err() {
         let spoken = Spoken::plain(Transport::Tcp(stream), BytesMut::new());
         return Some((reception, spoken));
     }

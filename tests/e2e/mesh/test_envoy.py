@@ -1,0 +1,242 @@
+"""Interoperation with a real Envoy that is configured the way Istio configures a sidecar, on either side of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import grpc
+import pytest
+
+from gateway.routing_table import model
+from tests.support.backends.exchange import Received
+from tests.support.backends.grpc_echo import UNARY, GrpcBackend
+from tests.support.backends.http1 import Http1Backend
+from tests.support.backends.http2 import Http2Backend
+from tests.support.clients.raw import RawClient
+from tests.support.envoy import Envoy
+from tests.support.layer4 import StreamBackend, converse, dial
+from tests.support.mesh_engine import (
+    Mesh,
+    Node,
+    Table,
+    account,
+    before_workload,
+    endpoint,
+    listener,
+    peer,
+    principal,
+)
+from tests.support.ports import free_port
+
+EDGE = "spiffe://cluster.local/ns/shop/sa/edge"
+CALLER = "spiffe://cluster.local/ns/shop/sa/caller"
+SERVER_NAME = "outbound_.80_._.cart.shop.svc.cluster.local"
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Mesh:
+    return Mesh()
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def app(stack: ExitStack) -> Http1Backend:
+    return stack.enter_context(Http1Backend("app"))
+
+
+@pytest.fixture
+def edge(stack: ExitStack, mesh: Mesh, tmp_path: Path) -> Node:
+    return stack.enter_context(Node(mesh, "edge", tmp_path))
+
+
+@pytest.fixture
+def sidecar(stack: ExitStack, mesh: Mesh, tmp_path: Path) -> Node:
+    return stack.enter_context(Node(mesh, "cart", tmp_path))
+
+
+def told_of(received: Received) -> str:
+    return ",".join(received.values("x-forwarded-client-cert"))
+
+
+def lead(edge: Node, *endpoints: model.Endpoint, tcp: bool = False) -> int:
+    """The edge's port; its one listener leads to the endpoints."""
+    port = free_port()
+    table = Table()
+    table.serve(listener("cart", port, "TCP" if tcp else "HTTP"), *endpoints)
+    edge.apply(table)
+    return port
+
+
+def request(port: int) -> tuple[int, bytes]:
+    with RawClient(port) as client:
+        answer = client.request("GET", "/")
+        return answer.status, answer.body
+
+
+def test_our_edge_reaches_an_app_through_an_istio_sidecar(
+    edge: Node, mesh: Mesh, app: Http1Backend, stack: ExitStack, tmp_path: Path
+) -> None:
+    inbound = free_port()
+    envoy = Envoy(mesh, "cart")
+    envoy.inbound(inbound, app.port, "edge")
+    stack.enter_context(envoy.running(tmp_path))
+    with RawClient(lead(edge, endpoint(inbound, peer("cart")))) as client:
+        for _ in range(3):
+            assert f"URI={EDGE}" in told_of(client.request("GET", "/").report)
+    assert edge.statistics()["backends"][0]["connections_opened"] == 1
+
+
+def test_grpc_reaches_an_app_through_an_istio_sidecar(edge: Node, mesh: Mesh, stack: ExitStack, tmp_path: Path) -> None:
+    backend = stack.enter_context(GrpcBackend("grpc"))
+    inbound = free_port()
+    envoy = Envoy(mesh, "cart")
+    envoy.inbound(inbound, backend.port, "edge", http2=True)
+    stack.enter_context(envoy.running(tmp_path))
+    with grpc.insecure_channel(f"127.0.0.1:{lead(edge, endpoint(inbound, peer('cart')))}") as channel:
+        assert channel.unary_unary(UNARY)(b'{"text": "hello"}', timeout=10)
+
+
+def test_a_permissive_istio_sidecar_takes_our_mutual_tls_for_the_meshs(
+    edge: Node, mesh: Mesh, app: Http1Backend, stack: ExitStack, tmp_path: Path
+) -> None:
+    """It decides by what is offered by ALPN: anything else it would have taken for plaintext's chain, and failed."""
+    inbound = free_port()
+    envoy = Envoy(mesh, "cart")
+    envoy.inbound(inbound, app.port, "edge", strict=False)
+    stack.enter_context(envoy.running(tmp_path))
+    with RawClient(lead(edge, endpoint(inbound, peer("cart")))) as client:
+        assert f"URI={EDGE}" in told_of(client.request("GET", "/").report)
+    with RawClient(lead(edge, endpoint(inbound))) as client:
+        assert told_of(client.request("GET", "/").report) == ""
+
+
+def test_an_istio_sidecar_that_is_somebody_else_is_not_spoken_to(
+    edge: Node, mesh: Mesh, app: Http1Backend, stack: ExitStack, tmp_path: Path
+) -> None:
+    inbound = free_port()
+    envoy = Envoy(mesh, "other")
+    envoy.inbound(inbound, app.port, "edge")
+    stack.enter_context(envoy.running(tmp_path))
+    status, body = request(lead(edge, endpoint(inbound, peer("cart"))))
+    assert (status, body.split(b":")[0]) == (503, b"upstream_identity_mismatch")
+    assert not app.journal.received
+
+
+def test_an_istio_sidecar_refuses_us_where_it_expects_somebody_else(
+    edge: Node, mesh: Mesh, app: Http1Backend, stack: ExitStack, tmp_path: Path
+) -> None:
+    inbound = free_port()
+    envoy = Envoy(mesh, "cart")
+    envoy.inbound(inbound, app.port, "frontend")
+    stack.enter_context(envoy.running(tmp_path))
+    assert request(lead(edge, endpoint(inbound, peer("cart"))))[0] in {502, 503}
+    assert not app.journal.received
+
+
+@pytest.mark.parametrize("http2", [False, True])
+def test_an_istio_sidecar_reaches_an_app_behind_ours(
+    sidecar: Node, mesh: Mesh, stack: ExitStack, tmp_path: Path, *, http2: bool
+) -> None:
+    app = stack.enter_context(Http1Backend("app"))
+    inbound, outbound = free_port(), free_port()
+    table = Table()
+    table.serve(listener("in", inbound, mesh=before_workload()), endpoint(app.port))
+    sidecar.apply(table)
+    envoy = Envoy(mesh, "caller")
+    envoy.outbound(outbound, inbound, "cart", http2=http2, server_name=SERVER_NAME)
+    stack.enter_context(envoy.running(tmp_path))
+    with RawClient(outbound) as client:
+        for _ in range(3):
+            assert f"URI={CALLER}" in told_of(client.request("GET", "/").report)
+    line = sidecar.lines()[0]
+    assert line["protocol"] == ("HTTP/2" if http2 else "HTTP/1.1")
+    assert (line["downstream_peer"], line["requested_server_name"]) == (principal(account("caller")), SERVER_NAME)
+
+
+def test_an_istio_sidecar_that_expects_somebody_else_does_not_speak_to_ours(
+    sidecar: Node, mesh: Mesh, app: Http1Backend, stack: ExitStack, tmp_path: Path
+) -> None:
+    inbound, outbound = free_port(), free_port()
+    table = Table()
+    table.serve(listener("in", inbound, mesh=before_workload()), endpoint(app.port))
+    sidecar.apply(table)
+    envoy = Envoy(mesh, "caller")
+    envoy.outbound(outbound, inbound, "payments", http2=False, server_name=SERVER_NAME)
+    stack.enter_context(envoy.running(tmp_path))
+    assert request(outbound)[0] == 503
+    assert not app.journal.received
+
+
+def test_envoy_ends_our_hbone_tunnels(
+    edge: Node, mesh: Mesh, app: Http1Backend, stack: ExitStack, tmp_path: Path
+) -> None:
+    tunnels = free_port()
+    envoy = Envoy(mesh, "cart")
+    envoy.tunnels(tunnels, app.port, "edge")
+    stack.enter_context(envoy.running(tmp_path))
+    port = lead(edge, endpoint(app.port, peer("cart", f"127.0.0.1:{tunnels}")))
+    for _ in range(3):
+        assert request(port)[0] == 200
+    assert len(app.journal.received) == 3
+
+
+def test_envoy_ends_our_hbone_tunnels_of_connections(edge: Node, mesh: Mesh, stack: ExitStack, tmp_path: Path) -> None:
+    database = StreamBackend("db")
+    stack.callback(database.close)
+    tunnels = free_port()
+    envoy = Envoy(mesh, "cart")
+    envoy.tunnels(tunnels, database.port, "edge")
+    stack.enter_context(envoy.running(tmp_path))
+    port = lead(edge, endpoint(database.port, peer("cart", f"127.0.0.1:{tunnels}")), tcp=True)
+    # More than the windows of a stream, so that both sides have to make room.
+    message = b"x" * 300_000
+    assert converse(dial(port), message) == b"db:" + message
+
+
+def test_envoy_begins_hbone_tunnels_that_we_end(
+    sidecar: Node, mesh: Mesh, app: Http1Backend, stack: ExitStack, tmp_path: Path
+) -> None:
+    database = StreamBackend("db")
+    stack.callback(database.close)
+    inner, tunnels, to_app, to_database = free_port(), free_port(), free_port(), free_port()
+    captured, mesh_server = model.Captured(), before_workload()
+    table = Table()
+    table.serve(listener("http", inner, port=app.port, captured=captured, mesh=mesh_server), endpoint(app.port))
+    table.serve(
+        listener("tcp", inner, "TCP", port=database.port, captured=captured, mesh=mesh_server),
+        endpoint(database.port),
+    )
+    table.listeners.append(listener("hbone", tunnels, "HBONE", inner=f"127.0.0.1:{inner}"))
+    sidecar.apply(table)
+    for name, outbound, target in (("one", to_app, app.port), ("two", to_database, database.port)):
+        envoy = Envoy(mesh, "caller")
+        envoy.outbound_tunnel(outbound, tunnels, "cart", f"127.0.0.1:{target}")
+        directory = tmp_path / name
+        directory.mkdir()
+        stack.enter_context(envoy.running(directory))
+    with RawClient(to_app) as client:
+        assert f"URI={CALLER}" in told_of(client.request("GET", "/").report)
+    message = b"x" * 300_000
+    assert converse(dial(to_database), message) == b"db:" + message
+    assert all(line["downstream_peer"] == principal(account("caller")) for line in sidecar.lines(2))
+
+
+def test_an_h2c_app_is_reached_through_both(edge: Node, mesh: Mesh, stack: ExitStack, tmp_path: Path) -> None:
+    app = stack.enter_context(Http2Backend("app"))
+    inbound = free_port()
+    envoy = Envoy(mesh, "cart")
+    envoy.inbound(inbound, app.port, "edge", http2=True)
+    stack.enter_context(envoy.running(tmp_path))
+    port = free_port()
+    table = Table(backend={"protocol": "H2C"})
+    table.serve(listener("cart", port), endpoint(inbound, peer("cart")))
+    edge.apply(table)
+    with RawClient(port) as client:
+        assert f"URI={EDGE}" in told_of(client.request("GET", "/").report)

@@ -46,12 +46,12 @@ from gateway.admin.status import StatusReport
 from gateway.capture.cli import add_capture_options, capture
 from gateway.cli import (
     add_admin_option,
-    add_cluster_options,
     add_gateway_options,
     cluster_settings,
+    fill_gateway_parser,
     gateway_settings,
 )
-from gateway.config import DEFAULT_ADMIN, SIDECAR_ADMIN
+from gateway.config import DEFAULT_ADMIN
 from gateway.errors import SekishoError, SettingsError
 
 Command = Callable[[argparse.Namespace, Writer], int]
@@ -67,8 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(parsed, Writer())
     except SekishoError as error:
-        _complain(error)
-        return _USAGE if isinstance(error, SettingsError) else _PROBLEM
+        return failed(error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -77,11 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _complain(error: SekishoError) -> None:
+def failed(error: SekishoError) -> int:
+    """Says what keeps a command from being done; the exit status."""
     writer = Writer(sys.stderr)
     writer.line(("error: ", "bad"), error.message)
     if error.remedy:
         writer.line(("  hint: ", "good"), error.remedy)
+    return _USAGE if isinstance(error, SettingsError) else _PROBLEM
 
 
 # --- arguments ------------------------------------------------------------------------------------
@@ -345,8 +346,7 @@ def _add_gateway(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "  sekisho gateway --role sidecar --controller https://10.0.0.1:15012 --trust-bundle ca.crt \\\n"
         "    --join-token token --workload shop/cart-machine",
     )
-    add_cluster_options(parser)
-    add_gateway_options(parser, access_log="stdout", admin=f"default: {DEFAULT_ADMIN}, of a sidecar {SIDECAR_ADMIN}")
+    fill_gateway_parser(parser)
 
 
 def _add_sidecar_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -178,8 +178,7 @@ impl<'a> Change<'a> {
             }
             match resource.judge(self.checks) {
                 Ok(()) => {
-                    // Decoding leaves room for more in every list; a copy has none.
-                    T::of_mut(&mut self.staged).insert(key, Arc::new(resource.clone()));
+                    T::of_mut(&mut self.staged).insert(key, Arc::new(resource));
                 }
                 Err(reason) => self.reject(T::KIND, key, reason),
             }

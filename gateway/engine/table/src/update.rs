@@ -57,6 +57,8 @@ pub struct RawResources<'a> {
     #[serde(borrow)]
     pub request_authentications: Vec<&'a RawValue>,
     #[serde(borrow)]
+    pub egress_policies: Vec<&'a RawValue>,
+    #[serde(borrow)]
     pub listeners: Vec<&'a RawValue>,
     #[serde(borrow)]
     pub routes: Vec<&'a RawValue>,
@@ -73,6 +75,7 @@ pub struct Removed {
     pub gateways: Vec<String>,
     pub authorization_policies: Vec<String>,
     pub request_authentications: Vec<String>,
+    pub egress_policies: Vec<String>,
     pub listeners: Vec<String>,
     pub routes: Vec<String>,
 }

@@ -148,6 +148,7 @@ fn listener(key: &str, hostname: &str, certificates: &[&str]) -> Listener {
         client_validation: None,
         authorization: Vec::new(),
         authentication: Vec::new(),
+        egress: None,
         captured: None,
         mesh: None,
         inner: String::new(),

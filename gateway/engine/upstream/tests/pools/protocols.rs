@@ -76,6 +76,7 @@ async fn tls_backend() -> (Worker, tokio::sync::mpsc::UnboundedReceiver<bool>) {
         client_validation: None,
         authorization: Vec::new(),
         authentication: Vec::new(),
+        egress: None,
         captured: None,
         mesh: None,
         inner: String::new(),

@@ -257,6 +257,7 @@ _NOUNS = {
     "listeners": "listener",
     "authorization_policies": "authorization policy",
     "request_authentications": "request authentication",
+    "egress_policies": "egress policy",
     "routes": "route",
     "backends": "backend",
     "endpoints": "endpoint set",

@@ -41,6 +41,7 @@ TableResource = (
     | model.Gateway
     | model.AuthorizationPolicy
     | model.RequestAuthentication
+    | model.EgressPolicy
     | model.Listener
     | model.Route
 )

@@ -25,6 +25,8 @@ class Rank(IntEnum):
     """An AuthorizationPolicy by itself."""
     AUTHENTICATION = auto()
     """A RequestAuthentication by itself, with its keys."""
+    EGRESS_POLICY = auto()
+    """An EgressPolicy by itself."""
     PARSED_GATEWAY = auto()
     """A Gateway by itself, with its ListenerSets: listeners, certificates, addresses, conflicts."""
     WANTED_GATEWAY = auto()
@@ -70,6 +72,7 @@ class Rank(IntEnum):
     TLS_POLICY_STATUS = auto()
     XBACKEND_STATUS = auto()
     GATEWAY_CLASS_STATUS = auto()
+    EGRESS_POLICY_STATUS = auto()
     AUTHORIZATION_NOTICES = auto()
     AUTHENTICATION_NOTICES = auto()
     PEER_AUTHENTICATION_NOTICES = auto()

@@ -16,7 +16,7 @@ The unknown-field rule
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -29,6 +29,7 @@ from gateway.routing_table.model import (
     Backend,
     Certificate,
     Delta,
+    EgressPolicy,
     Endpoints,
     Gateway,
     Listener,
@@ -50,6 +51,7 @@ Kind = Literal[
     "gateways",
     "authorization_policies",
     "request_authentications",
+    "egress_policies",
     "listeners",
     "routes",
 ]
@@ -61,9 +63,11 @@ Resource = (
     | Gateway
     | AuthorizationPolicy
     | RequestAuthentication
+    | EgressPolicy
     | Listener
     | Route
 )
+PolicyKind = Literal["authorization_policies", "request_authentications", "egress_policies"]
 
 KINDS: Final[Mapping[Kind, type[Resource]]] = {
     "trust_bundles": TrustBundle,
@@ -73,13 +77,13 @@ KINDS: Final[Mapping[Kind, type[Resource]]] = {
     "gateways": Gateway,
     "authorization_policies": AuthorizationPolicy,
     "request_authentications": RequestAuthentication,
+    "egress_policies": EgressPolicy,
     "listeners": Listener,
     "routes": Route,
 }
 """Every kind, by its field in :class:`Resources`, in the order in which kinds are applied."""
-
-GUARDS: Final[tuple[Kind, ...]] = ("authorization_policies", "request_authentications")
-"""Kinds of which no previous version serves on when one is refused."""
+POLICY_KINDS: Final[tuple[PolicyKind, ...]] = ("authorization_policies", "request_authentications", "egress_policies")
+"""Kinds of which a refused resource keeps no previous version."""
 
 
 class WireError(ValueError):
@@ -96,6 +100,7 @@ class _RawResources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gateways: tuple[msgspec.Raw, ...] = ()
     authorization_policies: tuple[msgspec.Raw, ...] = ()
     request_authentications: tuple[msgspec.Raw, ...] = ()
+    egress_policies: tuple[msgspec.Raw, ...] = ()
     listeners: tuple[msgspec.Raw, ...] = ()
     routes: tuple[msgspec.Raw, ...] = ()
 
@@ -134,6 +139,7 @@ class _Named(msgspec.Struct, frozen=True):
     gateways: tuple[_Keyed, ...] = ()
     authorization_policies: tuple[_Keyed, ...] = ()
     request_authentications: tuple[_Keyed, ...] = ()
+    egress_policies: tuple[_Keyed, ...] = ()
     listeners: tuple[_Keyed, ...] = ()
     routes: tuple[_Keyed, ...] = ()
 
@@ -224,15 +230,16 @@ def decode_update(data: bytes) -> tuple[Update, tuple[Rejection, ...]]:
             return Delta(version=message.version, base=message.base, upsert=resources, remove=remove), rejected
 
 
-def _with_refused_policies(remove: Removed, good: Resources, rejected: Iterable[Rejection]) -> Removed:
+def _with_refused_policies(remove: Removed, good: Resources, rejected: Sequence[Rejection]) -> Removed:
     """A policy that is refused goes: its previous version may permit what this one was to forbid."""
-    for kind in GUARDS:
-        held = set(by_key(good, kind))
+    gone: dict[str, tuple[str, ...]] = {}
+    for kind in POLICY_KINDS:
+        held = {policy.key for policy in getattr(good, kind)}
         named: tuple[str, ...] = getattr(remove, kind)
         refused = {item.key for item in rejected if item.kind == kind} - held - set(named)
         if refused:
-            remove = msgspec.structs.replace(remove, **{kind: (*named, *sorted(refused))})
-    return remove
+            gone[kind] = (*named, *sorted(refused))
+    return msgspec.structs.replace(remove, **gone) if gone else remove
 
 
 def _decode_resources(raw: _RawResources) -> tuple[Resources, tuple[Rejection, ...]]:

@@ -9,6 +9,7 @@ from gateway.routing_table.model import (
     AuthorizationPolicy,
     Backend,
     Certificate,
+    EgressPolicy,
     Endpoints,
     Filter,
     Gateway,
@@ -40,6 +41,7 @@ def references(
     | Gateway
     | AuthorizationPolicy
     | RequestAuthentication
+    | EgressPolicy
     | Listener
     | Route,
 ) -> Iterator[Reference]:
@@ -54,7 +56,9 @@ def references(
             return _of_listener(resource)
         case Route():
             return _of_route(resource)
-        case TrustBundle() | Certificate() | Endpoints() | Gateway() | AuthorizationPolicy() | RequestAuthentication():
+        case TrustBundle() | Certificate() | Endpoints() | Gateway():
+            return iter(())
+        case AuthorizationPolicy() | RequestAuthentication() | EgressPolicy():
             return iter(())
 
 

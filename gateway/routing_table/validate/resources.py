@@ -11,6 +11,7 @@ from gateway.routing_table.model import (
     BackendTLS,
     Certificate,
     ClientValidation,
+    EgressPolicy,
     Endpoint,
     Endpoints,
     Gateway,
@@ -23,6 +24,7 @@ from gateway.routing_table.model import (
 )
 from gateway.routing_table.validate.authentication import request_authentication
 from gateway.routing_table.validate.authorization import authorization_policy
+from gateway.routing_table.validate.egress import egress_listener, egress_policy
 from gateway.routing_table.validate.mesh import mesh_listener, peer, workload
 from gateway.routing_table.validate.names import (
     Problems,
@@ -56,6 +58,7 @@ Judged = (
     | Gateway
     | AuthorizationPolicy
     | RequestAuthentication
+    | EgressPolicy
     | Listener
     | Route
 )
@@ -81,16 +84,24 @@ def _problems(resource: Judged) -> Iterator[str]:
             yield from _backend(resource)
         case Gateway():
             yield from _gateway(resource)
-        case AuthorizationPolicy():
-            yield from authorization_policy(resource)
-        case RequestAuthentication():
-            yield from request_authentication(resource)
+        case AuthorizationPolicy() | RequestAuthentication() | EgressPolicy():
+            yield from _policy(resource)
         case Listener():
             yield from _listener(resource)
         case Route():
             yield from route(resource)
         case _:
             assert_never(resource)
+
+
+def _policy(policy: AuthorizationPolicy | RequestAuthentication | EgressPolicy) -> Problems:
+    match policy:
+        case AuthorizationPolicy():
+            yield from authorization_policy(policy)
+        case RequestAuthentication():
+            yield from request_authentication(policy)
+        case EgressPolicy():
+            yield from egress_policy(policy)
 
 
 def _gateway(gateway: Gateway) -> Problems:
@@ -166,6 +177,8 @@ def _listener(listener: Listener) -> Problems:
         yield "certificates: a listener that does not terminate TLS would not use them; name none"
     yield from at("authorization", bounded(len(listener.authorization), _MAX_REFERENCES, "policies"))
     yield from at("authentication", bounded(len(listener.authentication), _MAX_REFERENCES, "policies"))
+    if listener.egress is not None:
+        yield from at("egress", egress_listener(listener.egress, listener))
     if listener.client_validation is not None:
         yield from at("client_validation", _client_validation(listener.client_validation, terminates))
     yield from mesh_listener(listener)

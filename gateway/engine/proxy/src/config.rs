@@ -16,6 +16,7 @@ use sekisho_upstream::BackendSpecs;
 
 use crate::authentication::{self, Authentications};
 use crate::authorization::{self, Policies};
+use crate::egress::Egress;
 use crate::plan::{Plans, RoutePlan, plans};
 
 /// Settings of one bound socket, from the Gateway that owns it.
@@ -30,6 +31,8 @@ pub struct SocketPlan {
     pub inner: Option<SocketAddr>,
     /// The listener whose connections are carried as they are, where that is known before a byte arrives.
     pub carrier: Option<ListenerId>,
+    /// The listener that all its connections go out by, where that is known before a byte arrives.
+    pub outlet: Option<ListenerId>,
 }
 
 impl SocketPlan {
@@ -49,6 +52,7 @@ pub struct Compiled {
     pub sockets: Arc<Vec<SocketPlan>>,
     policies: Arc<Policies>,
     authentications: Arc<Authentications>,
+    pub egress: Arc<Egress>,
     by_address: Arc<HashMap<SocketAddr, SocketId>>,
 }
 
@@ -69,6 +73,7 @@ impl Compiled {
             sockets: previous.sockets.clone(),
             policies: previous.policies.clone(),
             authentications: previous.authentications.clone(),
+            egress: previous.egress.clone(),
             by_address: previous.by_address.clone(),
         };
         if listening || !touched.certificates.is_empty() || !touched.trust_bundles.is_empty() {
@@ -84,6 +89,9 @@ impl Compiled {
         }
         if listening || !touched.request_authentications.is_empty() {
             compiled.authentications = Arc::new(authentication::compile(&compiled.router, table));
+        }
+        if listening || !touched.egress_policies.is_empty() {
+            compiled.egress = Arc::new(Egress::compile(table, &previous.egress));
         }
         compiled
     }
@@ -135,6 +143,12 @@ fn socket_plans(router: &Router, table: &Table) -> Vec<SocketPlan> {
                 tls: socket.tls.then(|| ServerTls::build(&listeners, table).map(Arc::new)),
                 carrier: match listeners.first() {
                     Some(listener) if listener.protocol == ListenerProtocol::Tcp => socket.listeners.first().copied(),
+                    _ => None,
+                },
+                outlet: match listeners.first() {
+                    Some(listener) if listener.egress.is_some() && !listener.terminates_tls() => {
+                        socket.listeners.first().copied()
+                    }
                     _ => None,
                 },
             }

@@ -8,6 +8,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::uri::Uri;
 use http::{Method, Version};
 use sekisho_codec::{Headers, RequestHead, Scheme, target};
+use sekisho_egress::EgressExplanation;
 use sekisho_filter::edge::forwarded::Forwarding;
 use sekisho_policy::{AuthorizationExplanation, Facts, Peer};
 use sekisho_router::{Explanation, RequestView, SocketId};
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::authentication::{self, AuthenticationExplanation};
 use crate::authorization::{self, Caller};
 use crate::config::{Compiled, socket_for};
+use crate::egress;
 use crate::exchange::decide::host_of;
 use crate::layer4;
 use crate::reason::Reason;
@@ -50,11 +52,13 @@ struct Answer {
     authorization: Option<AuthorizationExplanation>,
     /// `None` where nobody looks at tokens.
     authentication: Option<AuthenticationExplanation>,
+    /// `None` where the question is not how to get out.
+    egress: Option<EgressExplanation>,
 }
 
 impl From<Explanation> for Answer {
     fn from(explanation: Explanation) -> Self {
-        Self { explanation, authorization: None, authentication: None }
+        Self { explanation, authorization: None, authentication: None, egress: None }
     }
 }
 
@@ -128,6 +132,9 @@ impl Asker {
 pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> {
     let question: Question = serde_json::from_slice(question).map_err(|e| format!("the question is not valid: {e}"))?;
     let asker = Asker::of(&question)?;
+    if egress::is_asked(&question.method) {
+        return answer(outwards(compiled, &question.url, asker)?);
+    }
     let uri: Uri = question.url.parse().map_err(|e| format!("{}: not a URL: {e}", question.url))?;
     if let (Some(scheme), Some(host), Some(port)) = (uri.scheme_str(), uri.host(), uri.port_u16())
         && let Some((explanation, address)) = layer4::explain(compiled, scheme, &host.to_ascii_lowercase(), port)
@@ -200,6 +207,21 @@ fn explained(compiled: &Compiled, socket: SocketId, head: &RequestHead, host: &s
         headers: &head.headers,
     };
     compiled.router.explain(socket, &view)
+}
+
+/// What becomes of a CONNECT to a forward proxy.
+fn outwards(compiled: &Compiled, destination: &str, asker: Asker) -> Result<Answer, String> {
+    let (listener, explained) = egress::explain(compiled, destination, asker.peer, asker.source)?;
+    let mut explanation = Explanation::no_listener();
+    explanation.listener = Some(listener);
+    let (decision, status, reason) = match explained.allowed {
+        true => ("egress", 200, Reason::ViaUpstream),
+        false => ("denied", 403, Reason::EgressDenied),
+    };
+    explanation.decision = decision;
+    explanation.status = Some(status);
+    explanation.code = reason.code().to_owned();
+    Ok(Answer { explanation, authorization: None, authentication: None, egress: Some(explained) })
 }
 
 fn headers(list: &[(String, String)]) -> Result<Headers, String> {

@@ -22,6 +22,7 @@ pub enum Held {
     Gateways(Arc<Gateway>),
     AuthorizationPolicies(Arc<AuthorizationPolicy>),
     RequestAuthentications(Arc<RequestAuthentication>),
+    EgressPolicies(Arc<EgressPolicy>),
     Listeners(Arc<Listener>),
     Routes(Arc<Route>),
 }
@@ -101,6 +102,7 @@ impl Kind {
             Self::Gateways => all(table, Held::Gateways),
             Self::AuthorizationPolicies => all(table, Held::AuthorizationPolicies),
             Self::RequestAuthentications => all(table, Held::RequestAuthentications),
+            Self::EgressPolicies => all(table, Held::EgressPolicies),
             Self::Listeners => all(table, Held::Listeners),
             Self::Routes => all(table, Held::Routes),
         }
@@ -115,6 +117,7 @@ impl Kind {
             Self::Gateways => table.gateways.len(),
             Self::AuthorizationPolicies => table.authorization_policies.len(),
             Self::RequestAuthentications => table.request_authentications.len(),
+            Self::EgressPolicies => table.egress_policies.len(),
             Self::Listeners => table.listeners.len(),
             Self::Routes => table.routes.len(),
         }

@@ -20,12 +20,13 @@ pub enum Kind {
     Gateways,
     AuthorizationPolicies,
     RequestAuthentications,
+    EgressPolicies,
     Listeners,
     Routes,
 }
 
 /// Every kind, in the order in which kinds are applied: what is used comes before what uses it.
-pub const KINDS: [Kind; 9] = [
+pub const KINDS: [Kind; 10] = [
     Kind::TrustBundles,
     Kind::Certificates,
     Kind::Endpoints,
@@ -33,6 +34,7 @@ pub const KINDS: [Kind; 9] = [
     Kind::Gateways,
     Kind::AuthorizationPolicies,
     Kind::RequestAuthentications,
+    Kind::EgressPolicies,
     Kind::Listeners,
     Kind::Routes,
 ];
@@ -48,6 +50,7 @@ impl Kind {
             Self::Gateways => "gateways",
             Self::AuthorizationPolicies => "authorization_policies",
             Self::RequestAuthentications => "request_authentications",
+            Self::EgressPolicies => "egress_policies",
             Self::Listeners => "listeners",
             Self::Routes => "routes",
         }
@@ -62,6 +65,7 @@ impl Kind {
             Self::Gateways => "gateway",
             Self::AuthorizationPolicies => "authorization policy",
             Self::RequestAuthentications => "request authentication",
+            Self::EgressPolicies => "egress policy",
             Self::Listeners => "listener",
             Self::Routes => "route",
         }
@@ -76,6 +80,7 @@ impl Kind {
             Self::Gateways => &removed.gateways,
             Self::AuthorizationPolicies => &removed.authorization_policies,
             Self::RequestAuthentications => &removed.request_authentications,
+            Self::EgressPolicies => &removed.egress_policies,
             Self::Listeners => &removed.listeners,
             Self::Routes => &removed.routes,
         }
@@ -90,6 +95,7 @@ impl Kind {
             Self::Gateways => table.gateways.contains_key(key),
             Self::AuthorizationPolicies => table.authorization_policies.contains_key(key),
             Self::RequestAuthentications => table.request_authentications.contains_key(key),
+            Self::EgressPolicies => table.egress_policies.contains_key(key),
             Self::Listeners => table.listeners.contains_key(key),
             Self::Routes => table.routes.contains_key(key),
         }
@@ -112,6 +118,7 @@ impl Kind {
             // A listener that still names a policy denies everything: nothing stands in the way of its removal.
             Self::AuthorizationPolicies
             | Self::RequestAuthentications
+            | Self::EgressPolicies
             | Self::Endpoints
             | Self::Listeners
             | Self::Routes => {}
@@ -188,6 +195,7 @@ resource!(Backend, Backends, backends, |backend, each| {
 resource!(Gateway, Gateways, gateways, |_, _| {});
 resource!(AuthorizationPolicy, AuthorizationPolicies, authorization_policies, |_, _| {});
 resource!(RequestAuthentication, RequestAuthentications, request_authentications, |_, _| {});
+resource!(EgressPolicy, EgressPolicies, egress_policies, |_, _| {});
 resource!(Listener, Listeners, listeners, |listener, each| {
     each(Kind::Gateways, &listener.gateway);
     listener.certificates.iter().for_each(|certificate| each(Kind::Certificates, certificate));

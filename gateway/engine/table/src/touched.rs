@@ -13,6 +13,7 @@ pub struct Touched {
     pub gateways: Vec<String>,
     pub authorization_policies: Vec<String>,
     pub request_authentications: Vec<String>,
+    pub egress_policies: Vec<String>,
     pub listeners: Vec<String>,
     pub routes: Vec<String>,
 }
@@ -28,6 +29,7 @@ impl Touched {
             gateways: table.gateways.keys().cloned().collect(),
             authorization_policies: table.authorization_policies.keys().cloned().collect(),
             request_authentications: table.request_authentications.keys().cloned().collect(),
+            egress_policies: table.egress_policies.keys().cloned().collect(),
             listeners: table.listeners.keys().cloned().collect(),
             routes: table.routes.keys().cloned().collect(),
         }
@@ -41,6 +43,7 @@ impl Touched {
             &self.gateways,
             &self.authorization_policies,
             &self.request_authentications,
+            &self.egress_policies,
             &self.listeners,
         ];
         few.iter().any(|keys| !keys.is_empty())
@@ -55,6 +58,7 @@ impl Touched {
             Kind::Gateways => &mut self.gateways,
             Kind::AuthorizationPolicies => &mut self.authorization_policies,
             Kind::RequestAuthentications => &mut self.request_authentications,
+            Kind::EgressPolicies => &mut self.egress_policies,
             Kind::Listeners => &mut self.listeners,
             Kind::Routes => &mut self.routes,
         }

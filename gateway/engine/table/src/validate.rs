@@ -5,6 +5,7 @@
 
 mod authentication;
 mod authorization;
+mod egress;
 mod filter;
 mod mesh;
 mod name;
@@ -70,6 +71,7 @@ judged! {
     Gateway: |it, _| gateway(it);
     AuthorizationPolicy: |it, _| authorization::policy(it);
     RequestAuthentication: |it, _| authentication::authentication(it);
+    EgressPolicy: |it, _| egress::policy(it);
     Listener: |it, _| listener(it);
     Route: |it, _| route::route(it);
 }
@@ -210,6 +212,9 @@ fn listener(listener: &Listener) -> Verdict {
     }
     at("authorization", bounded(listener.authorization.len(), MAX_REFERENCES, "policies"))?;
     at("authentication", bounded(listener.authentication.len(), MAX_REFERENCES, "policies"))?;
+    if let Some(egress) = &listener.egress {
+        at("egress", egress::listener(egress, listener))?;
+    }
     mesh::listener(listener)?;
     let validation = listener.client_validation.as_ref();
     validation.map_or(Ok(()), |it| at("client_validation", client_validation(it, listener.terminates_tls())))

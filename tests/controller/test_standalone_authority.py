@@ -48,7 +48,7 @@ async def test_the_gateway_is_somebody_in_the_mesh_s_trust_domain(tmp_path: Path
     taking = Taking()
     left = authority(tmp_path, 3600).identify(taking)
     assert 3000 < left <= 3600
-    assert GATEWAY == ServiceAccount("sekisho-system", "sekisho-gateway")
+    assert ServiceAccount("sekisho-system", "sekisho-gateway") == GATEWAY
     assert taking.credentials[0].uri == GATEWAY.uri("example.org")
     assert taking.engine.identities[0][3] == "example.org"
     assert "BEGIN CERTIFICATE" in taking.engine.identities[0][2]

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from controller import egress_commands
 from controller.ca_options import (
     add_lifetime_options,
     add_standalone_options,
@@ -45,12 +46,12 @@ from gateway.admin.status import StatusReport
 from gateway.capture.cli import add_capture_options, capture
 from gateway.cli import (
     add_admin_option,
-    add_cluster_options,
     add_gateway_options,
     cluster_settings,
+    fill_gateway_parser,
     gateway_settings,
 )
-from gateway.config import DEFAULT_ADMIN, SIDECAR_ADMIN
+from gateway.config import DEFAULT_ADMIN
 from gateway.errors import SekishoError, SettingsError
 
 Command = Callable[[argparse.Namespace, Writer], int]
@@ -66,8 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(parsed, Writer())
     except SekishoError as error:
-        _complain(error)
-        return _USAGE if isinstance(error, SettingsError) else _PROBLEM
+        return failed(error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -76,11 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _complain(error: SekishoError) -> None:
+def failed(error: SekishoError) -> int:
+    """Says what keeps a command from being done; the exit status."""
     writer = Writer(sys.stderr)
     writer.line(("error: ", "bad"), error.message)
     if error.remedy:
         writer.line(("  hint: ", "good"), error.remedy)
+    return _USAGE if isinstance(error, SettingsError) else _PROBLEM
 
 
 # --- arguments ------------------------------------------------------------------------------------
@@ -103,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sidecar_init(commands)
     _add_controller(commands)
     _add_ca(commands)
+    _add_egress(commands)
     _add_inject(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(command=_version)
@@ -125,6 +128,12 @@ def _add(
     )
     parser.set_defaults(command=command)
     return parser
+
+
+def _add_egress(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    summary = "read records of egress: who reached what, and a policy from it"
+    parser = commands.add_parser("egress", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    egress_commands.fill_parser(parser)
 
 
 def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -165,7 +174,8 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "  sekisho explain -f shop.yaml GET http://shop.example.com/cart -H 'x-canary: 1'\n"
         "  sekisho explain --admin 10.0.0.7:9901 POST https://shop.example.com/buy --output json\n"
         "  sekisho explain -f shop.yaml --workload shop/cart-1 --from spiffe://cluster.local/ns/shop/sa/web \\\n"
-        "    GET http://cart.shop:8080/cart",
+        "    GET http://cart.shop:8080/cart\n"
+        "  sekisho explain -f egress.yaml --from spiffe://cluster.local/ns/shop/sa/cart CONNECT api.example.com:443",
     )
     parser.add_argument("method", metavar="METHOD", help="for example GET")
     parser.add_argument("url", metavar="URL", help="scheme and port choose the listener; https is TLS with that name")
@@ -336,8 +346,7 @@ def _add_gateway(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "  sekisho gateway --role sidecar --controller https://10.0.0.1:15012 --trust-bundle ca.crt \\\n"
         "    --join-token token --workload shop/cart-machine",
     )
-    add_cluster_options(parser)
-    add_gateway_options(parser, access_log="stdout", admin=f"default: {DEFAULT_ADMIN}, of a sidecar {SIDECAR_ADMIN}")
+    fill_gateway_parser(parser)
 
 
 def _add_sidecar_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -436,7 +445,7 @@ def _explain(arguments: argparse.Namespace, writer: Writer) -> int:
         writer.json(msgspec.json.encode(answer))
     else:
         write_explanation(writer, question, answer)
-    return 0 if answer["decision"] == "route" else _PROBLEM
+    return 0 if answer["decision"] in ("route", "egress") else _PROBLEM
 
 
 def _ask(arguments: argparse.Namespace, question: Question) -> dict[str, Any]:
@@ -451,7 +460,12 @@ def _ask(arguments: argparse.Namespace, question: Question) -> dict[str, Any]:
     from controller.offline import Offline  # noqa: PLC0415
 
     offline = Offline(arguments.paths)
-    return offline.explain_before(arguments.workload, question) if arguments.workload else offline.explain(question)
+    try:
+        if arguments.workload:
+            return offline.explain_before(arguments.workload, question)
+        return offline.explain(question)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _status(arguments: argparse.Namespace, writer: Writer) -> int:

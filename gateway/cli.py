@@ -118,6 +118,12 @@ def add_cluster_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def fill_gateway_parser(parser: argparse.ArgumentParser) -> None:
+    """The options of ``sekisho gateway``."""
+    add_cluster_options(parser)
+    add_gateway_options(parser, access_log="stdout", admin=f"default: {DEFAULT_ADMIN}, of a sidecar {SIDECAR_ADMIN}")
+
+
 def cluster_settings(arguments: argparse.Namespace) -> ClusterSettings:
     """The settings that the options and the environment say."""
     sidecar = arguments.role == "sidecar"

@@ -27,6 +27,14 @@ from controller.resources.backend_tls_policy import (
 )
 from controller.resources.config_map import ConfigMap
 from controller.resources.duration import duration_ms
+from controller.resources.egress_policy import (
+    EgressFrom,
+    EgressPolicy,
+    EgressPolicyRule,
+    EgressPolicySpec,
+    EgressTargetReference,
+    EgressTo,
+)
 from controller.resources.endpoint_slice import (
     SERVICE_NAME_LABEL,
     Endpoint,
@@ -57,6 +65,7 @@ from controller.resources.gateway import (
 from controller.resources.gateway_class import GatewayClass, GatewayClassSpec
 from controller.resources.gateway_parameters import (
     SEKISHO_GROUP,
+    EgressParameters,
     GatewayLimits,
     GatewayParameters,
     GatewayParametersSpec,
@@ -201,6 +210,13 @@ __all__ = [
     "ContainerPort",
     "CookieConfig",
     "DeploymentParameters",
+    "EgressFrom",
+    "EgressParameters",
+    "EgressPolicy",
+    "EgressPolicyRule",
+    "EgressPolicySpec",
+    "EgressTargetReference",
+    "EgressTo",
     "Endpoint",
     "EndpointConditions",
     "EndpointPort",

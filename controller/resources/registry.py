@@ -8,6 +8,7 @@ from types import MappingProxyType
 from controller.resources.authorization_policy import AuthorizationPolicy
 from controller.resources.backend_tls_policy import BackendTLSPolicy
 from controller.resources.config_map import ConfigMap
+from controller.resources.egress_policy import EgressPolicy
 from controller.resources.endpoint_slice import EndpointSlice
 from controller.resources.gateway import Gateway
 from controller.resources.gateway_class import GatewayClass
@@ -49,6 +50,7 @@ KINDS: tuple[type[Resource], ...] = (
     IngressClass,
     Ingress,
     AuthorizationPolicy,
+    EgressPolicy,
 )
 """Of a gateway by itself."""
 

@@ -147,6 +147,10 @@ class GatewayAnswer:
             reason = self._refused.get(("authorization_policies", key), "")
             if reason:
                 return f"the data plane refused the authorization policy {key}: {reason}; meanwhile all is denied"
+        for key in listener.egress.policies if listener.egress else ():
+            reason = self._refused.get(("egress_policies", key), "")
+            if reason:
+                return f"the data plane refused the egress policy {key}: {reason}; meanwhile all is denied"
         return ""
 
     def _address_error(self, address: str) -> str | None:

@@ -256,6 +256,7 @@ _NOUNS = {
     "gateways": "gateway",
     "listeners": "listener",
     "authorization_policies": "authorization policy",
+    "egress_policies": "egress policy",
     "routes": "route",
     "backends": "backend",
     "endpoints": "endpoint set",

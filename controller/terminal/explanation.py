@@ -10,6 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from controller.terminal.authorization import write_authorization
+from controller.terminal.egress import write_egress
 from controller.terminal.writer import Writer, text
 from gateway.admin.explain import Question
 from gateway.routing_table import describe
@@ -30,6 +31,14 @@ def write_explanation(writer: Writer, question: Question, answer: Answer) -> Non
     _verdict(tree, answer)
     if answer.get("authorization"):
         write_authorization(tree, answer["authorization"])
+    if answer.get("egress"):
+        write_egress(tree, answer["egress"])
+    else:
+        _found(tree, answer)
+    writer.block(tree) if writer.styled else _plain(writer, tree)
+
+
+def _found(tree: Tree, answer: Answer) -> None:
     match answer["decision"]:
         case "route":
             _route(tree, answer)
@@ -41,7 +50,6 @@ def write_explanation(writer: Writer, question: Question, answer: Answer) -> Non
             tree.add(text("no listener has this scheme and port; a URL without a port means 80, or 443 with https"))
         case _:
             _nearest(tree, answer)
-    writer.block(tree) if writer.styled else _plain(writer, tree)
 
 
 def _plain(writer: Writer, tree: Tree, depth: int = 0) -> None:
@@ -59,6 +67,7 @@ def _verdict(tree: Tree, answer: Answer) -> None:
         "not_found": ("no route takes it", "bad"),
         "misdirected": ("misdirected: another listener owns this host on this connection", "bad"),
         "denied": ("denied by policy", "bad"),
+        "egress": ("goes out", "good"),
         "no_listener": ("nothing listens there", "bad"),
     }
     verdict, style = words.get(answer["decision"], (answer["decision"], "warn"))

@@ -15,6 +15,7 @@ from controller.resources import Service, ServicePort
 from controller.store import Key
 from controller.translate.endpoints import MESH_ENDPOINTS
 from controller.translate.graph import NOTHING, Published, Reads, Stage
+from controller.translate.mesh_route import HEADLESS
 from controller.translate.service_port import Carried, carried
 from controller.translate.sidecar import CLIENT_NAMESPACES
 from controller.translate.stages import Rank
@@ -25,8 +26,6 @@ OUTBOUND = "outbound"
 """Collection: pairs of a namespace of clients and a Service."""
 CLAIMED = "claimed"
 """Collection, by address and port: who is called by them."""
-
-HEADLESS = "None"
 
 
 class Destination(NamedTuple):

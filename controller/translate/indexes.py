@@ -12,6 +12,7 @@ from controller.resources import (
     SERVICE_NAME_LABEL,
     AuthorizationPolicy,
     BackendTLSPolicy,
+    EgressPolicy,
     EndpointSlice,
     GRPCRoute,
     HTTPRoute,
@@ -43,6 +44,9 @@ SETS = "sets"
 
 AUTHORIZATIONS = "authorizations"
 """AuthorizationPolicies by namespace."""
+
+EGRESS_POLICIES = "egress-policies"
+"""EgressPolicies by the Gateway (namespace, name) they target."""
 
 PEER_AUTHENTICATIONS = "peer-authentications"
 """PeerAuthentications by namespace."""
@@ -84,6 +88,9 @@ def entries_of(resource: Resource) -> Iterator[Entry]:
                 yield SLICES, (namespace, service)
         case BackendTLSPolicy():
             yield from _targeted_services(namespace, resource.spec.target_refs)
+        case EgressPolicy():
+            for target in resource.spec.target_refs:
+                yield EGRESS_POLICIES, (target.namespace or namespace, target.name)
         case ListenerSet():
             parent = resource.spec.parent_ref
             yield SETS, (parent.namespace or namespace, parent.name)

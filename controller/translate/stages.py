@@ -23,6 +23,8 @@ class Rank(IntEnum):
     """A Pod or WorkloadEntry by itself."""
     AUTHORIZATION = auto()
     """An AuthorizationPolicy by itself."""
+    EGRESS_POLICY = auto()
+    """An EgressPolicy by itself."""
     PARSED_GATEWAY = auto()
     """A Gateway by itself, with its ListenerSets: listeners, certificates, addresses, conflicts."""
     WANTED_GATEWAY = auto()
@@ -68,6 +70,7 @@ class Rank(IntEnum):
     TLS_POLICY_STATUS = auto()
     XBACKEND_STATUS = auto()
     GATEWAY_CLASS_STATUS = auto()
+    EGRESS_POLICY_STATUS = auto()
     AUTHORIZATION_NOTICES = auto()
     PEER_AUTHENTICATION_NOTICES = auto()
     INFRASTRUCTURE = auto()

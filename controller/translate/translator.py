@@ -15,6 +15,7 @@ import msgspec
 from controller.resources import (
     AuthorizationPolicy,
     BackendTLSPolicy,
+    EgressPolicy,
     Gateway,
     GatewayClass,
     Ingress,
@@ -33,6 +34,8 @@ from controller.translate.backends import BACKEND, PLACEMENT, PLACEMENTS
 from controller.translate.certificates import CERTIFICATE, TRUST_BUNDLE
 from controller.translate.destinations import DESTINATIONS, OUTBOUND
 from controller.translate.east_west import EAST_WEST
+from controller.translate.egress_policy import EGRESS_POLICY
+from controller.translate.egress_policy_status import EGRESS_POLICY_STATUS
 from controller.translate.endpoints import ENDPOINTS, MESH_ENDPOINTS
 from controller.translate.gateway import GATEWAY, PARSED_GATEWAY, PORT, TABLES
 from controller.translate.gateway_class import GATEWAY_CLASS, GATEWAY_CLASS_STATUS
@@ -74,6 +77,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     LISTENER_SET,
     WORKLOAD,
     AUTHORIZATION,
+    EGRESS_POLICY,
     PARSED_GATEWAY,
     WANTED_GATEWAY,
     PORT,
@@ -102,6 +106,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     TLS_POLICY_STATUS,
     XBACKEND_STATUS,
     GATEWAY_CLASS_STATUS,
+    EGRESS_POLICY_STATUS,
     AUTHORIZATION_NOTICES,
     PEER_AUTHENTICATION_NOTICES,
     INFRASTRUCTURE,
@@ -114,6 +119,7 @@ _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     BackendTLSPolicy.kind: (TLS_POLICY_STATUS,),
     XBackend.kind: (XBACKEND_STATUS,),
     Ingress.kind: (PARSED_INGRESS, INGRESS, INGRESS_STATUS),
+    EgressPolicy.kind: (EGRESS_POLICY_STATUS,),
     AuthorizationPolicy.kind: (AUTHORIZATION_NOTICES,),
     PeerAuthentication.kind: (PEER_AUTHENTICATION_NOTICES,),
     Pod.kind: (WORKLOAD,),

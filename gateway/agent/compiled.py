@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 
 from gateway.agent.engine import Engine, EngineOptions
 from gateway.errors import EngineMissingError
+
+# Read by the allocator of the engine when that is loaded: memory is taken as it is used, not in huge pages.
+os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
 
 try:
     from gateway import _engine

@@ -15,14 +15,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-import httpx
 import msgspec
 
 from gateway.agent.agent import Agent
 from gateway.agent.backoff import Backoff
 from gateway.agent.stream import ControllerStream, StreamEndedError
+from gateway.identity.controller_client import WAY_ERRORS, ControllerClient, whole, why
 from gateway.identity.credentials import IdentityError
-from gateway.identity.words import refusal, why
 from gateway.routing_table import wire
 from gateway.routing_table.discovery import (
     BUNDLE_HEADER,
@@ -135,7 +134,7 @@ class Discovery:
                 self._disconnected(str(ended))
             except IdentityError as error:
                 self._disconnected(str(error))
-            except (httpx.HTTPError, ssl.SSLError, OSError) as error:
+            except WAY_ERRORS as error:
                 self._disconnected(f"the controller {self._controller} cannot be reached: {why(error)}")
             except Exception as error:
                 # Traffic goes on without a controller, and so does the search for one.
@@ -157,17 +156,15 @@ class Discovery:
         self._identity.renewed.clear()
         context = await self._identity.context()
         self._identity.renewed.clear()
-        timeout = httpx.Timeout(_CONNECT_SECONDS, read=SILENCE_SECONDS)
-        async with httpx.AsyncClient(
-            base_url=self._controller, http1=False, http2=True, verify=context, trust_env=False, timeout=timeout
-        ) as client:
+        client = ControllerClient(self._controller, context, connect=_CONNECT_SECONDS, read=SILENCE_SECONDS)
+        async with client:
             if self._applying is not None:
                 await asyncio.wait({self._applying})
             hello = Hello(gateway=self._subscriber.name, workload=self._subscriber.workload, holds=self._resumed())
-            async with client.stream("POST", STREAM_PATH, content=msgspec.json.encode(hello)) as response:
-                if response.status_code != 200:
-                    await response.aread()
-                    raise StreamEndedError(f"the controller refuses this gateway: {refusal(response)}")
+            async with client.stream(STREAM_PATH, msgspec.json.encode(hello)) as response:
+                if response.status != 200:
+                    refused = await whole(response)
+                    raise StreamEndedError(f"the controller refuses this gateway: {refused.refusal}")
                 await self._follow(client, ControllerStream(response))
 
     def _resumed(self) -> Applied | None:
@@ -185,7 +182,7 @@ class Discovery:
             version=state.version, rejected=state.rejected, listeners=state.listeners, error=self._refused_whole
         )
 
-    async def _follow(self, client: httpx.AsyncClient, stream: ControllerStream) -> None:
+    async def _follow(self, client: ControllerClient, stream: ControllerStream) -> None:
         welcome = await stream.welcome()
         self._take_trust(welcome.trust)
         self._told = None
@@ -202,7 +199,7 @@ class Discovery:
             stream.silence(welcome.silence_seconds),
         )
 
-    async def _read(self, client: httpx.AsyncClient, address: str, stream: ControllerStream) -> None:
+    async def _read(self, client: ControllerClient, address: str, stream: ControllerStream) -> None:
         async for update in stream.updates():
             if isinstance(update, Trust):
                 self._take_trust(update)
@@ -232,21 +229,21 @@ class Discovery:
         level = logging.INFO if line.startswith(_SNAPSHOT) else logging.DEBUG
         logger.log(level, "table %s is in force", applied.version)
 
-    async def _answer(self, client: httpx.AsyncClient, address: str) -> None:
+    async def _answer(self, client: ControllerClient, address: str) -> None:
         """Says what this gateway holds; where nothing changed, that it lives."""
         holds = self._holds()
         content = b"" if holds == self._told else wire.encode(holds)
         async with asyncio.timeout(_ANSWER_SECONDS):
-            response = await client.post(address, content=content, headers=self._words())
-        if response.status_code != 204:
-            raise StreamEndedError(f"the controller does not take the answer: {refusal(response)}")
+            answer = await client.post(address, content, self._words())
+        if answer.status != 204:
+            raise StreamEndedError(f"the controller does not take the answer: {answer.refusal}")
         self._told = holds
 
     def _words(self) -> dict[str, str]:
         """What every answer says of trust, so that the controller knows when another root may sign."""
         return {BUNDLE_HEADER: self._identity.trust_digest, ROOT_KEY_HEADER: self._identity.root_key}
 
-    async def _tell_changes(self, client: httpx.AsyncClient, address: str) -> None:
+    async def _tell_changes(self, client: ControllerClient, address: str) -> None:
         """Listeners get bound, or lose their port, without an update."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-import httpx
+import httpcore
 import msgspec
 
 from gateway.routing_table.discovery import MAX_UPDATE_BYTES, Heartbeat, Trust, Welcome
@@ -26,7 +26,7 @@ class StreamEndedError(Exception):
 class ControllerStream:
     """One answer that does not end by itself."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpcore.Response) -> None:
         self._lines = self._read(response)
         self._heard = time.monotonic()
 
@@ -50,9 +50,9 @@ class ControllerStream:
             await asyncio.sleep(left)
         raise StreamEndedError(f"the controller said nothing for {seconds:g} s")
 
-    async def _read(self, response: httpx.Response) -> AsyncIterator[bytes]:
+    async def _read(self, response: httpcore.Response) -> AsyncIterator[bytes]:
         pending = bytearray()
-        async for piece in response.aiter_raw():
+        async for piece in response.aiter_stream():
             self._heard = time.monotonic()
             searched = len(pending)
             pending += piece

@@ -14,14 +14,12 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
-import httpx
-
+from gateway.identity.controller_client import WAY_ERRORS, ControllerClient, why
 from gateway.identity.credentials import CertificateRequest, Credentials, IdentityError, client_context
 from gateway.identity.files import MountedFile
 from gateway.identity.settings import IdentitySettings
 from gateway.identity.source import IdentitySource, Now
 from gateway.identity.trust import ControllerTrust
-from gateway.identity.words import refusal, why
 from gateway.routing_table.discovery import CERTIFICATE_PATH
 
 _REQUEST_SECONDS: Final = 15.0
@@ -42,7 +40,7 @@ class ControllerSource(IdentitySource):
 
     def __init__(self, settings: IdentitySettings, now: Now, chance: Callable[[], float]) -> None:
         super().__init__(ControllerTrust(settings.trust_bundle), now)
-        self._url = settings.controller + CERTIFICATE_PATH
+        self._controller = settings.controller
         self._chance = chance
         token, join_token = settings.token, settings.join_token
         self._token = MountedFile(token, "service-account token") if token is not None else None
@@ -128,14 +126,13 @@ class ControllerSource(IdentitySource):
     async def _signed(self, request: CertificateRequest) -> str:
         context, headers = self._proof()
         try:
-            async with httpx.AsyncClient(
-                http1=False, http2=True, verify=context, trust_env=False, timeout=_REQUEST_SECONDS
-            ) as client:
-                answer = await client.post(self._url, content=request.pem, headers=headers)
-        except (httpx.HTTPError, ssl.SSLError, OSError) as error:
+            client = ControllerClient(self._controller, context, connect=_REQUEST_SECONDS, read=_REQUEST_SECONDS)
+            async with client:
+                answer = await client.post(CERTIFICATE_PATH, request.pem, headers)
+        except WAY_ERRORS as error:
             raise IdentityError(f"the controller does not give a certificate: {why(error)}") from error
-        if answer.status_code != 200:
-            raise IdentityError(f"the controller gives no certificate: {refusal(answer)}")
+        if answer.status != 200:
+            raise IdentityError(f"the controller gives no certificate: {answer.refusal}")
         return answer.text
 
     def _proof(self) -> tuple[ssl.SSLContext, dict[str, str]]:

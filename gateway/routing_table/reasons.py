@@ -46,6 +46,17 @@ class Reason(StrEnum):
     ORIGINAL_DESTINATION_REFUSED = "original_destination_refused"
     AUTHORIZATION_DENIED = "authorization_denied"
     AUTHORIZATION_UNAVAILABLE = "authorization_unavailable"
+    EGRESS_DENIED = "egress_denied"
+    EGRESS_POLICY_UNAVAILABLE = "egress_policy_unavailable"
+    EGRESS_CREDENTIALS_REQUIRED = "egress_credentials_required"
+    EGRESS_NAME_INVALID = "egress_name_invalid"
+    EGRESS_NAME_UNRESOLVED = "egress_name_unresolved"
+    EGRESS_ADDRESS_PROHIBITED = "egress_address_prohibited"
+    EGRESS_NAME_MISMATCH = "egress_name_mismatch"
+    EGRESS_NAME_HIDDEN = "egress_name_hidden"
+    EGRESS_NOT_TLS = "egress_not_tls"
+    EGRESS_LIMIT = "egress_limit"
+    EGRESS_REVOKED = "egress_revoked"
 
 
 FLAGS: dict[Reason, str] = {
@@ -82,5 +93,16 @@ FLAGS: dict[Reason, str] = {
     Reason.ORIGINAL_DESTINATION_REFUSED: "NR",
     Reason.AUTHORIZATION_DENIED: "-",
     Reason.AUTHORIZATION_UNAVAILABLE: "-",
+    Reason.EGRESS_DENIED: "-",
+    Reason.EGRESS_POLICY_UNAVAILABLE: "-",
+    Reason.EGRESS_CREDENTIALS_REQUIRED: "-",
+    Reason.EGRESS_NAME_INVALID: "-",
+    Reason.EGRESS_NAME_UNRESOLVED: "-",
+    Reason.EGRESS_ADDRESS_PROHIBITED: "-",
+    Reason.EGRESS_NAME_MISMATCH: "-",
+    Reason.EGRESS_NAME_HIDDEN: "-",
+    Reason.EGRESS_NOT_TLS: "-",
+    Reason.EGRESS_LIMIT: "-",
+    Reason.EGRESS_REVOKED: "-",
 }
 """Envoy's ``response_flags`` for each reason; ``-`` where Envoy sets none."""

@@ -127,6 +127,7 @@ class GatewayCollector(Collector):
             [(listener.key, listener.requests) for listener in statistics.listeners],
         )
         yield _authorization_family(statistics)
+        yield from _egress_families(statistics)
         yield from _table_families(self._state())
         yield from _certificate_families(self._certificate_ends())
         build = InfoMetricFamily("sekisho_build", "The running version.")
@@ -147,6 +148,28 @@ def _authorization_family(statistics: Statistics) -> Metric:
     for line in statistics.authorization:
         family.add_metric((line.policy, line.effect), line.count)
     return family
+
+
+def _egress_families(statistics: Statistics) -> Iterator[Metric]:
+    decisions = CounterMetricFamily(
+        "sekisho_egress_decisions",
+        "What egress policies decided about connections and requests; policy and rule are empty where there is none.",
+        labels=("policy", "rule", "decision"),
+    )
+    for line in statistics.egress:
+        decisions.add_metric((line.policy, line.rule, line.decision), line.count)
+    yield decisions
+    received = CounterMetricFamily(
+        "sekisho_egress_received_bytes", "Bytes that clients sent outside.", labels=("policy", "rule")
+    )
+    sent = CounterMetricFamily(
+        "sekisho_egress_sent_bytes", "Bytes that clients got from outside.", labels=("policy", "rule")
+    )
+    for moved in statistics.egress_bytes:
+        received.add_metric((moved.policy, moved.rule), moved.received)
+        sent.add_metric((moved.policy, moved.rule), moved.sent)
+    yield received
+    yield sent
 
 
 def label_values(labels: Labels) -> tuple[str, ...]:

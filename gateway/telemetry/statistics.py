@@ -79,6 +79,25 @@ class Connections(msgspec.Struct, frozen=True, kw_only=True):
     refused: int = 0
 
 
+class EgressDecisions(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided by one rule of one egress policy."""
+
+    policy: str
+    rule: str
+    decision: str
+    """``allow``, ``deny``, ``would_deny`` or ``failed``."""
+    count: int
+
+
+class EgressBytes(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule of one egress policy let pass, on the client's side."""
+
+    policy: str
+    rule: str
+    received: int
+    sent: int
+
+
 class BackendCounters(msgspec.Struct, frozen=True, kw_only=True):
     """One backend; requests are in the series."""
 
@@ -130,6 +149,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     listeners: tuple[ListenerCounters, ...] = ()
     routes_hit: tuple[RouteCounters, ...] = ()
     authorization: tuple[AuthorizationCounters, ...] = ()
+    egress: tuple[EgressDecisions, ...] = ()
+    egress_bytes: tuple[EgressBytes, ...] = ()
     workers: int = 0
 
 

@@ -14,6 +14,7 @@ use sekisho_tls::ServerTls;
 use sekisho_upstream::BackendSpecs;
 
 use crate::authorization::{self, Policies};
+use crate::egress::Egress;
 use crate::plan::{Plans, RoutePlan, plans};
 
 /// Settings of one bound socket, from the Gateway that owns it.
@@ -28,6 +29,8 @@ pub struct SocketPlan {
     pub inner: Option<SocketAddr>,
     /// The listener whose connections are carried as they are, where that is known before a byte arrives.
     pub carrier: Option<ListenerId>,
+    /// The listener that all its connections go out by, where that is known before a byte arrives.
+    pub outlet: Option<ListenerId>,
 }
 
 impl SocketPlan {
@@ -46,6 +49,7 @@ pub struct Compiled {
     /// By [`SocketId`].
     pub sockets: Arc<Vec<SocketPlan>>,
     policies: Arc<Policies>,
+    pub egress: Arc<Egress>,
     by_address: Arc<HashMap<SocketAddr, SocketId>>,
 }
 
@@ -65,6 +69,7 @@ impl Compiled {
             specs,
             sockets: previous.sockets.clone(),
             policies: previous.policies.clone(),
+            egress: previous.egress.clone(),
             by_address: previous.by_address.clone(),
         };
         if listening || !touched.certificates.is_empty() || !touched.trust_bundles.is_empty() {
@@ -77,6 +82,9 @@ impl Compiled {
         }
         if listening || !touched.authorization_policies.is_empty() {
             compiled.policies = Arc::new(authorization::compile(&compiled.router, table));
+        }
+        if listening || !touched.egress_policies.is_empty() {
+            compiled.egress = Arc::new(Egress::compile(table, &previous.egress));
         }
         compiled
     }
@@ -122,6 +130,12 @@ fn socket_plans(router: &Router, table: &Table) -> Vec<SocketPlan> {
                 tls: socket.tls.then(|| ServerTls::build(&listeners, table).map(Arc::new)),
                 carrier: match listeners.first() {
                     Some(listener) if listener.protocol == ListenerProtocol::Tcp => socket.listeners.first().copied(),
+                    _ => None,
+                },
+                outlet: match listeners.first() {
+                    Some(listener) if listener.egress.is_some() && !listener.terminates_tls() => {
+                        socket.listeners.first().copied()
+                    }
                     _ => None,
                 },
             }

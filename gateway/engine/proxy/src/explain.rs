@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::Uri;
 use sekisho_codec::{Headers, Scheme, target};
+use sekisho_egress::EgressExplanation;
 use sekisho_filter::edge::forwarded::Forwarding;
 use sekisho_policy::{AuthorizationExplanation, Facts, Http, Peer};
 use sekisho_router::{Explanation, RequestView};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::authorization::{self, Caller};
 use crate::config::{Compiled, socket_for};
+use crate::egress;
 use crate::exchange::decide::host_of;
 use crate::layer4;
 use crate::reason::Reason;
@@ -44,11 +46,13 @@ struct Answer {
     explanation: Explanation,
     /// `None` where the listener has no policies, or there is no listener.
     authorization: Option<AuthorizationExplanation>,
+    /// `None` where the question is not how to get out.
+    egress: Option<EgressExplanation>,
 }
 
 impl From<Explanation> for Answer {
     fn from(explanation: Explanation) -> Self {
-        Self { explanation, authorization: None }
+        Self { explanation, authorization: None, egress: None }
     }
 }
 
@@ -101,6 +105,9 @@ impl Asker {
 pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> {
     let question: Question = serde_json::from_slice(question).map_err(|e| format!("the question is not valid: {e}"))?;
     let asker = Asker::of(&question)?;
+    if egress::is_asked(&question.method) {
+        return answer(outwards(compiled, &question.url, asker)?);
+    }
     let uri: Uri = question.url.parse().map_err(|e| format!("{}: not a URL: {e}", question.url))?;
     if let (Some(scheme), Some(host), Some(port)) = (uri.scheme_str(), uri.host(), uri.port_u16())
         && let Some((explanation, address)) = layer4::explain(compiled, scheme, &host.to_ascii_lowercase(), port)
@@ -149,6 +156,21 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
         let remote = Forwarding::new(hops, asker.source, scheme).client_of(&headers);
         caller.facts(port, remote, Some(request))
     }))
+}
+
+/// What becomes of a CONNECT to a forward proxy.
+fn outwards(compiled: &Compiled, destination: &str, asker: Asker) -> Result<Answer, String> {
+    let (listener, explained) = egress::explain(compiled, destination, asker.peer, asker.source)?;
+    let mut explanation = Explanation::no_listener();
+    explanation.listener = Some(listener);
+    let (decision, status, reason) = match explained.allowed {
+        true => ("egress", 200, Reason::ViaUpstream),
+        false => ("denied", 403, Reason::EgressDenied),
+    };
+    explanation.decision = decision;
+    explanation.status = Some(status);
+    explanation.code = reason.code().to_owned();
+    Ok(Answer { explanation, authorization: None, egress: Some(explained) })
 }
 
 fn headers(list: &[(String, String)]) -> Result<Headers, String> {

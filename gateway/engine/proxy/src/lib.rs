@@ -11,6 +11,7 @@ mod authorization;
 mod binder;
 mod config;
 mod connection;
+mod egress;
 mod engine;
 mod exchange;
 mod explain;

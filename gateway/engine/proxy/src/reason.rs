@@ -69,6 +69,17 @@ reasons! {
     MutualTlsFailed, "mutual_tls_failed", "DPE", "the client could not be verified";
     OriginalDestinationRefused, "original_destination_refused", "NR", "this destination is not served here";
     AuthorizationUnavailable, "authorization_unavailable", "-", "access is denied because it cannot be decided";
+    EgressDenied, "egress_denied", "-", "no egress policy allows this destination";
+    EgressPolicyUnavailable, "egress_policy_unavailable", "-", "egress is denied because it cannot be decided";
+    EgressCredentialsRequired, "egress_credentials_required", "-", "the proxy asks for credentials";
+    EgressNameInvalid, "egress_name_invalid", "-", "the destination is not a name that can be trusted";
+    EgressNameUnresolved, "egress_name_unresolved", "-", "the destination's name could not be resolved";
+    EgressAddressProhibited, "egress_address_prohibited", "-", "the destination is at an address that may not be reached";
+    EgressNameMismatch, "egress_name_mismatch", "-", "the connection names two destinations";
+    EgressNameHidden, "egress_name_hidden", "-", "the connection hides its destination";
+    EgressNotTls, "egress_not_tls", "-", "only TLS is allowed to this destination";
+    EgressLimit, "egress_limit", "-", "a limit of the egress policy is reached";
+    EgressRevoked, "egress_revoked", "-", "the egress policy no longer allows this destination";
 }
 
 /// JSON object of code → flags.

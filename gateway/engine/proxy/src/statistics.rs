@@ -138,6 +138,10 @@ pub struct Statistics {
     pub routes: BTreeMap<String, u64>,
     /// By policy and effect.
     pub authorization: BTreeMap<(Box<str>, &'static str), u64>,
+    /// By policy, rule and what was decided.
+    pub egress: BTreeMap<(Box<str>, Box<str>, &'static str), u64>,
+    /// Bytes from clients and to them, by policy and rule.
+    pub egress_bytes: BTreeMap<(Box<str>, Box<str>), (u64, u64)>,
     pub accepted: u64,
     pub refused: u64,
     pub active: u64,
@@ -154,6 +158,8 @@ impl Default for Statistics {
             listeners: BTreeMap::new(),
             routes: BTreeMap::new(),
             authorization: BTreeMap::new(),
+            egress: BTreeMap::new(),
+            egress_bytes: BTreeMap::new(),
             accepted: 0,
             refused: 0,
             active: 0,
@@ -261,6 +267,13 @@ impl Statistics {
         add_all(&mut self.routes, &other.routes);
         for (key, count) in &other.authorization {
             *self.authorization.entry(key.clone()).or_default() += count;
+        }
+        for (key, count) in &other.egress {
+            *self.egress.entry(key.clone()).or_default() += count;
+        }
+        for (key, (received, sent)) in &other.egress_bytes {
+            let sum = self.egress_bytes.entry(key.clone()).or_default();
+            *sum = (sum.0 + received, sum.1 + sent);
         }
         self.accepted += other.accepted;
         self.refused += other.refused;

@@ -24,6 +24,7 @@ use tokio::task::{JoinHandle, LocalSet};
 use crate::access_log::{AccessLog, FLUSH_BYTES, LogText};
 use crate::active_config::{ActiveConfig, SocketPlace};
 use crate::config::Compiled;
+use crate::egress;
 use crate::exchange::MirrorLoad;
 use crate::layer4;
 use crate::listener;
@@ -106,6 +107,7 @@ pub struct Worker {
     log_flush_scheduled: Cell<bool>,
     draining: Cell<bool>,
     pub mirrors: Rc<MirrorLoad>,
+    pub egress: egress::Resolvers,
     /// What the gateway is in the mesh.
     pub identity: Arc<MeshIdentity>,
     connections: RefCell<ConnectionRegistry>,
@@ -127,6 +129,7 @@ impl Worker {
             log_flush_scheduled: Cell::new(false),
             draining: Cell::new(false),
             mirrors: Rc::default(),
+            egress: egress::Resolvers::default(),
             identity,
             connections: RefCell::new(ConnectionRegistry::default()),
             total_connections,
@@ -179,7 +182,12 @@ impl Worker {
         let mut statistics = self.statistics.borrow_mut();
         let backends = upstreams.backends().clone();
         let version = self.config.borrow().version() + 1;
+        let others = !Arc::ptr_eq(&self.config.borrow().compiled.egress, &compiled.egress);
         *self.config.borrow_mut() = Rc::new(ActiveConfig::new(version, compiled, backends, &mut statistics));
+        if others {
+            // What is on its way out is decided anew.
+            self.connections.borrow().wake_all();
+        }
     }
 
     /// Moves hits counted by position into the maps by key.

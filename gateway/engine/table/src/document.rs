@@ -21,6 +21,7 @@ pub enum Held {
     Backends(Arc<Backend>),
     Gateways(Arc<Gateway>),
     AuthorizationPolicies(Arc<AuthorizationPolicy>),
+    EgressPolicies(Arc<EgressPolicy>),
     Listeners(Arc<Listener>),
     Routes(Arc<Route>),
 }
@@ -99,6 +100,7 @@ impl Kind {
             Self::Backends => all(table, Held::Backends),
             Self::Gateways => all(table, Held::Gateways),
             Self::AuthorizationPolicies => all(table, Held::AuthorizationPolicies),
+            Self::EgressPolicies => all(table, Held::EgressPolicies),
             Self::Listeners => all(table, Held::Listeners),
             Self::Routes => all(table, Held::Routes),
         }
@@ -112,6 +114,7 @@ impl Kind {
             Self::Backends => table.backends.len(),
             Self::Gateways => table.gateways.len(),
             Self::AuthorizationPolicies => table.authorization_policies.len(),
+            Self::EgressPolicies => table.egress_policies.len(),
             Self::Listeners => table.listeners.len(),
             Self::Routes => table.routes.len(),
         }

@@ -55,6 +55,8 @@ pub struct RawResources<'a> {
     #[serde(borrow)]
     pub authorization_policies: Vec<&'a RawValue>,
     #[serde(borrow)]
+    pub egress_policies: Vec<&'a RawValue>,
+    #[serde(borrow)]
     pub listeners: Vec<&'a RawValue>,
     #[serde(borrow)]
     pub routes: Vec<&'a RawValue>,
@@ -70,6 +72,7 @@ pub struct Removed {
     pub backends: Vec<String>,
     pub gateways: Vec<String>,
     pub authorization_policies: Vec<String>,
+    pub egress_policies: Vec<String>,
     pub listeners: Vec<String>,
     pub routes: Vec<String>,
 }
@@ -138,7 +141,7 @@ pub struct Decoded<T> {
 }
 
 /// Decodes the resources of one kind; each bad one is a rejection and nothing more.
-pub fn decode_kind<T: DeserializeOwned>(
+pub fn decode_kind<T: Clone + DeserializeOwned>(
     kind: &str,
     documents: &[&RawValue],
     key_of: impl Fn(&T) -> &str,
@@ -148,7 +151,8 @@ pub fn decode_kind<T: DeserializeOwned>(
     let mut decoded = Decoded { good: Vec::with_capacity(documents.len()), bad: HashSet::new() };
     for (index, document) in documents.iter().enumerate() {
         match serde_json::from_str::<T>(document.get()) {
-            Ok(resource) if seen.insert(key_of(&resource).to_owned()) => decoded.good.push(resource),
+            // Decoding leaves room for more in every list; a copy has none.
+            Ok(resource) if seen.insert(key_of(&resource).to_owned()) => decoded.good.push(resource.clone()),
             Ok(resource) => rejected.push(Rejection {
                 kind: kind.to_owned(),
                 key: key_of(&resource).to_owned(),

@@ -4,6 +4,7 @@
 //! place. References between resources are the store's; what a certificate holds is asked of [`Checks`].
 
 mod authorization;
+mod egress;
 mod filter;
 mod mesh;
 mod name;
@@ -68,6 +69,7 @@ judged! {
     Backend: |it, _| backend(it);
     Gateway: |it, _| gateway(it);
     AuthorizationPolicy: |it, _| authorization::policy(it);
+    EgressPolicy: |it, _| egress::policy(it);
     Listener: |it, _| listener(it);
     Route: |it, _| route::route(it);
 }
@@ -207,6 +209,9 @@ fn listener(listener: &Listener) -> Verdict {
         _ => {}
     }
     at("authorization", bounded(listener.authorization.len(), MAX_REFERENCES, "policies"))?;
+    if let Some(egress) = &listener.egress {
+        at("egress", egress::listener(egress, listener))?;
+    }
     mesh::listener(listener)?;
     let validation = listener.client_validation.as_ref();
     validation.map_or(Ok(()), |it| at("client_validation", client_validation(it, listener.terminates_tls())))

@@ -20,6 +20,7 @@ use super::entrance::{Carrier, Entrance};
 use super::{ConnectionContext, bounded, hbone, mesh};
 use crate::access_log::connection_fields;
 use crate::active_config::ActiveConfig;
+use crate::egress;
 use crate::layer4::{self, Arrived, Place};
 use crate::parties::{Party, Reporter, Standing};
 use crate::statistics::Security;
@@ -88,6 +89,13 @@ pub async fn establish(entrance: Entrance, carrier: Carrier) -> Option<Establish
         (Carrier::Socket(stream), _) if matches!(mode, Some(MeshMode::Strict | MeshMode::Permissive)) => {
             Box::pin(mesh::receive(reception, stream, mode == Some(MeshMode::Strict))).await?
         }
+        (Carrier::Socket(stream), _) if reception.outlet().is_some() => {
+            let listener = reception.config.compiled.router.listener(reception.outlet()?).clone();
+            let place = reception.place();
+            drop(reception);
+            Box::pin(egress::serve(place, listener, Transport::Tcp(stream), None)).await;
+            return None;
+        }
         (Carrier::Socket(stream), None) => (reception, Spoken::plain(Transport::Tcp(stream), BytesMut::new())),
         (Carrier::Socket(stream), Some(server)) => return with_tls(reception, stream, &*server?).await,
     };
@@ -103,6 +111,12 @@ async fn with_tls(reception: Reception, stream: TcpStream, server: &ServerTls) -
     let router = &reception.config.compiled.router;
     let id = *router.sockets()[reception.socket.0 as usize].listeners.get(accepted.listener)?;
     let listener = router.listener(id).clone();
+    if listener.egress.is_some() {
+        let place = reception.place();
+        drop(reception);
+        Box::pin(egress::serve(place, listener, accepted.transport, accepted.peer)).await;
+        return None;
+    }
     let spoken = Spoken {
         transport: accepted.transport,
         unread: accepted.unread,
@@ -141,6 +155,11 @@ impl Reception {
                 (false, false) => Security::None,
             },
         }
+    }
+
+    /// The listener that all connections of the socket go out by.
+    fn outlet(&self) -> Option<ListenerId> {
+        self.config.compiled.socket_plan(self.socket).outlet
     }
 
     pub fn is_over(&self) -> bool {

@@ -105,6 +105,7 @@ from controller.resources.ingress import (
     TypedLocalObjectReference,
 )
 from controller.resources.ingress_class import IngressClass, IngressClassParametersReference, IngressClassSpec
+from controller.resources.key_set import DISCOVERY, KeySet, key_set_name
 from controller.resources.listener_set import ListenerSet, ListenerSetSpec, ParentGatewayReference
 from controller.resources.metadata import NO_TIME, ObjectMeta, Resource
 from controller.resources.namespace import Namespace
@@ -135,7 +136,14 @@ from controller.resources.references import (
     ParentReference,
     SecretObjectReference,
 )
-from controller.resources.registry import BY_KIND, KINDS, MESH_KINDS, REGISTRY
+from controller.resources.registry import BY_KIND, KINDS, MESH_KINDS, REGISTRY, STORED
+from controller.resources.request_authentication import (
+    ClaimToHeader,
+    JWTHeader,
+    JWTRule,
+    RequestAuthentication,
+    RequestAuthenticationSpec,
+)
 from controller.resources.route import CookieConfig, SessionPersistence
 from controller.resources.route_filters import (
     ForwardBodyConfig,
@@ -178,6 +186,7 @@ from controller.resources.xbackend import (
 __all__ = [
     "BY_KIND",
     "DEFAULT_NAMESPACE",
+    "DISCOVERY",
     "EXPERIMENTAL_GROUP",
     "GATEWAY_GROUP",
     "INGRESS_GROUP",
@@ -187,6 +196,7 @@ __all__ = [
     "REGISTRY",
     "SEKISHO_GROUP",
     "SERVICE_NAME_LABEL",
+    "STORED",
     "AllowedListeners",
     "AllowedRoutes",
     "AuthorizationCondition",
@@ -206,6 +216,7 @@ __all__ = [
     "BackendTLSPolicy",
     "BackendTLSPolicySpec",
     "BackendTLSPolicyValidation",
+    "ClaimToHeader",
     "ConfigMap",
     "ContainerPort",
     "CookieConfig",
@@ -279,7 +290,10 @@ __all__ = [
     "IngressServiceBackend",
     "IngressSpec",
     "IngressTLS",
+    "JWTHeader",
+    "JWTRule",
     "KeptSecret",
+    "KeySet",
     "LabelSelector",
     "LabelSelectorRequirement",
     "Listener",
@@ -310,6 +324,8 @@ __all__ = [
     "ReferenceGrantFrom",
     "ReferenceGrantSpec",
     "ReferenceGrantTo",
+    "RequestAuthentication",
+    "RequestAuthenticationSpec",
     "Resource",
     "RouteGroupKind",
     "RouteNamespaces",
@@ -336,5 +352,6 @@ __all__ = [
     "WorkloadSelector",
     "XBackend",
     "duration_ms",
+    "key_set_name",
     "parse",
 ]

@@ -30,6 +30,7 @@ from controller.translate.listeners import ParsedListener, parse_listeners
 from controller.translate.names import listener_key, object_name
 from controller.translate.options import STANDALONE_TABLE, Options
 from controller.translate.parameters import find_parameters, gateway_settings
+from controller.translate.request_authentication import authentications_of
 from controller.translate.secret_refs import Resolved, resolve_certificate
 from controller.translate.stages import Rank
 from controller.translate.ways_out import EGRESS_HTTP, EGRESS_PROXY, EGRESS_TLS, WAYS
@@ -40,6 +41,9 @@ CLAIMS = "claims"
 
 AUTHORIZED = "authorized"
 """Collection, by key of an authorization policy: the Gateways that it applies to."""
+
+TOKENS_LOOKED_AT = "tokens-looked-at"
+"""Collection, by key of a request authentication: the Gateways and workloads that it applies to."""
 
 TABLES = "tables"
 """Collection: names of the tables there are."""
@@ -87,6 +91,8 @@ class ParsedGateway(msgspec.Struct, frozen=True):
     authorization: tuple[model.AuthorizationPolicy, ...] = ()
     egress: tuple[AttachedEgress, ...] = ()
     """Decides about every request and connection."""
+    authentication: tuple[model.RequestAuthentication, ...] = ()
+    """Looks at the tokens of every request."""
 
 
 class Governed(NamedTuple):
@@ -168,6 +174,7 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
         client_certificate=client.certificate,
         client_problem=client.problem,
         authorization=policies_of(reads, key, gateway),
+        authentication=authentications_of(reads, key, gateway),
         egress=egress_policies_of(reads, key),
     )
 
@@ -281,6 +288,7 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
     if resources:
         resources.append((served.table, "gateways", served.parsed.settings))
         resources += [(served.table, "authorization_policies", policy) for policy in policies]
+        resources += [(served.table, "request_authentications", it) for it in served.parsed.authentication]
         if any(listener.keys and listener.parsed.protocol in WAYS for listener in served.every_listener()):
             resources += [(served.table, "egress_policies", one.policy) for one in served.parsed.egress]
     unique = {(table, kind, resource.key): (table, kind, resource) for table, kind, resource in resources}
@@ -289,6 +297,7 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
         members=(
             ((TABLES, ""), served.table),
             *(((AUTHORIZED, policy.key), governed) for policy in policies),
+            *(((TOKENS_LOOKED_AT, it.key), object_name(key)) for it in served.parsed.authentication),
             *(((CROSSINGS, ""), (served.table, table_key)) for table_key in _crossings(served)),
         ),
         resources=tuple(unique.values()),
@@ -331,6 +340,7 @@ def _table_listener(
         client_validation=listener.client_validation,
         # Of tunnels, what is behind them is decided about: see ``waypoint``.
         authorization=() if tunnels else tuple(policy.key for policy in parsed.authorization),
+        authentication=() if tunnels else tuple(it.key for it in parsed.authentication),
         inner="{}:{}".format(*WAYPOINT_INNER) if tunnels else "",
         egress=_egress(parsed, listener),
     )

@@ -40,6 +40,7 @@ TableResource = (
     | model.Backend
     | model.Gateway
     | model.AuthorizationPolicy
+    | model.RequestAuthentication
     | model.EgressPolicy
     | model.Listener
     | model.Route

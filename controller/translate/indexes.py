@@ -23,6 +23,7 @@ from controller.resources import (
     PeerAuthentication,
     Pod,
     ReferenceGrant,
+    RequestAuthentication,
     Resource,
     Service,
     TCPRoute,
@@ -45,6 +46,8 @@ SETS = "sets"
 AUTHORIZATIONS = "authorizations"
 """AuthorizationPolicies by namespace."""
 
+AUTHENTICATIONS = "authentications"
+"""RequestAuthentications by namespace."""
 EGRESS_POLICIES = "egress-policies"
 """EgressPolicies by the Gateway (namespace, name) they target."""
 
@@ -70,6 +73,7 @@ _NAMESPACED: Mapping[type[Resource], str] = {
     AuthorizationPolicy: AUTHORIZATIONS,
     PeerAuthentication: PEER_AUTHENTICATIONS,
     ReferenceGrant: GRANTS,
+    RequestAuthentication: AUTHENTICATIONS,
     Service: SERVICES,
     WorkloadEntry: MACHINES,
 }

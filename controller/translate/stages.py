@@ -23,6 +23,8 @@ class Rank(IntEnum):
     """A Pod or WorkloadEntry by itself."""
     AUTHORIZATION = auto()
     """An AuthorizationPolicy by itself."""
+    AUTHENTICATION = auto()
+    """A RequestAuthentication by itself, with its keys."""
     EGRESS_POLICY = auto()
     """An EgressPolicy by itself."""
     PARSED_GATEWAY = auto()
@@ -72,6 +74,7 @@ class Rank(IntEnum):
     GATEWAY_CLASS_STATUS = auto()
     EGRESS_POLICY_STATUS = auto()
     AUTHORIZATION_NOTICES = auto()
+    AUTHENTICATION_NOTICES = auto()
     PEER_AUTHENTICATION_NOTICES = auto()
     INFRASTRUCTURE = auto()
     """What is provisioned for a Gateway."""

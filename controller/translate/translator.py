@@ -22,6 +22,7 @@ from controller.resources import (
     ListenerSet,
     PeerAuthentication,
     Pod,
+    RequestAuthentication,
     Service,
     WorkloadEntry,
     XBackend,
@@ -56,6 +57,8 @@ from controller.translate.mesh_route import MESH_ROUTE
 from controller.translate.options import STANDALONE_TABLE, Options
 from controller.translate.parent import PARENT
 from controller.translate.peer_authentication_notices import PEER_AUTHENTICATION_NOTICES
+from controller.translate.request_authentication import AUTHENTICATION
+from controller.translate.request_authentication_notices import AUTHENTICATION_NOTICES
 from controller.translate.route import ROUTE
 from controller.translate.route_rules import ROUTES
 from controller.translate.service_routes import SERVICE_ROUTES
@@ -77,6 +80,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     LISTENER_SET,
     WORKLOAD,
     AUTHORIZATION,
+    AUTHENTICATION,
     EGRESS_POLICY,
     PARSED_GATEWAY,
     WANTED_GATEWAY,
@@ -108,6 +112,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     GATEWAY_CLASS_STATUS,
     EGRESS_POLICY_STATUS,
     AUTHORIZATION_NOTICES,
+    AUTHENTICATION_NOTICES,
     PEER_AUTHENTICATION_NOTICES,
     INFRASTRUCTURE,
 )
@@ -121,6 +126,7 @@ _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     Ingress.kind: (PARSED_INGRESS, INGRESS, INGRESS_STATUS),
     EgressPolicy.kind: (EGRESS_POLICY_STATUS,),
     AuthorizationPolicy.kind: (AUTHORIZATION_NOTICES,),
+    RequestAuthentication.kind: (AUTHENTICATION_NOTICES,),
     PeerAuthentication.kind: (PEER_AUTHENTICATION_NOTICES,),
     Pod.kind: (WORKLOAD,),
     WorkloadEntry.kind: (WORKLOAD,),

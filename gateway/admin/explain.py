@@ -135,4 +135,8 @@ def with_sources(answer: bytes, sources: Mapping[str, str]) -> dict[str, Any]:
             candidate["source"] = sources.get(object_of_route(candidate["route"]), "")
     for tried in (explanation.get("authorization") or {}).get("policies") or ():
         tried["source"] = sources.get(f"AuthorizationPolicy/{tried['policy']}", "")
+    authentication = explanation.get("authentication") or {}
+    if authentication.get("rule"):
+        policy = "/".join(authentication["rule"].split("/")[:2])
+        authentication["source"] = sources.get(f"RequestAuthentication/{policy}", "")
     return explanation

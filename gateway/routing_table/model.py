@@ -172,6 +172,9 @@ class Listener(Struct):
     """Keys of the authorization policies that decide about its requests and connections. One that is not in the
     table, because it was refused, is no reason to refuse the listener: everything is denied until it is there.
     None for HBONE: the captured listeners behind it decide."""
+    authentication: tuple[str, ...] = ()
+    """Keys of the request authentications that look at its requests, in the same way: one that is not in the table
+    refuses everything. What carries connections does not look at them."""
     captured: Captured | None = None
     """Only for HTTP, HTTPS, TLS and TCP."""
     mesh: MeshServer | None = None
@@ -180,6 +183,57 @@ class Listener(Struct):
     """Only for HBONE, and always there: ``address:bind_port`` of the socket whose captured listeners take what the
     tunnels carry (an IPv6 address in brackets)."""
     egress: Egress | None = None
+
+
+# --- authentication of requests ---------------------------------------------------------------------
+
+
+class TokenHeader(Struct):
+    """A header that may carry a token, behind ``prefix`` (with its space, if there is one). ``name`` in lower case."""
+
+    name: str
+    prefix: str = ""
+
+
+class ClaimHeader(Struct):
+    """``claim`` of a verified token as ``header``; ``a.b`` is claim ``b`` within ``a``."""
+
+    header: str
+    claim: str
+
+
+class TokenRule(Struct):
+    """Tokens (JWT, RFC 7519) of one issuer: where they are, and what proves them.
+
+    Signed with RS, PS, ES (256, 384, 512 as far as they exist) or EdDSA by a key of ``keys``; times are taken with 60
+    seconds of leeway. Without any place named, a token is in ``Authorization: Bearer`` or the parameter
+    ``access_token``.
+    """
+
+    issuer: str
+    audiences: tuple[str, ...] = ()
+    """One of them must be among the token's; none means every token of the issuer."""
+    keys: str = ""
+    """A JSON Web Key Set (RFC 7517) as text. Without a usable key in it, tokens of the issuer are refused."""
+    from_headers: tuple[TokenHeader, ...] = ()
+    from_params: tuple[str, ...] = ()
+    from_cookies: tuple[str, ...] = ()
+    output_payload_to_header: str = ""
+    """The payload in base64url goes to the backend in this header. Like the headers of claims, it is taken off
+    every request first, whoever sent it."""
+    output_claim_to_headers: tuple[ClaimHeader, ...] = ()
+    forward_original_token: bool = False
+    """Otherwise the token does not reach the backend."""
+
+
+class RequestAuthentication(Struct):
+    """Whose tokens count. ``key``: ``namespace/name``. A request without a token passes, and has no principal; with
+    one that no rule accepts it is refused. All rules of a listener count as one list."""
+
+    key: str
+    rules: tuple[TokenRule, ...] = ()
+    refusal: str = ""
+    """Why it cannot be enforced as it was written. It fails closed: every request is refused."""
 
 
 # --- authorization --------------------------------------------------------------------------------
@@ -655,6 +709,7 @@ class Resources(Struct):
     backends: tuple[Backend, ...] = ()
     gateways: tuple[Gateway, ...] = ()
     authorization_policies: tuple[AuthorizationPolicy, ...] = ()
+    request_authentications: tuple[RequestAuthentication, ...] = ()
     egress_policies: tuple[EgressPolicy, ...] = ()
     listeners: tuple[Listener, ...] = ()
     routes: tuple[Route, ...] = ()
@@ -677,6 +732,7 @@ class Removed(Struct):
     backends: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
     authorization_policies: tuple[str, ...] = ()
+    request_authentications: tuple[str, ...] = ()
     egress_policies: tuple[str, ...] = ()
     listeners: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
@@ -698,7 +754,8 @@ Update = Snapshot | Delta
 class Rejection(Struct):
     """A resource that was refused: its previous good version, if any, keeps serving.
 
-    Except for an authorization or egress policy: its previous version goes too, and what it applies to is denied.
+    Except for a policy of authorization, authentication or egress: its previous version goes too, and what it applies
+    to is denied.
     """
 
     kind: str

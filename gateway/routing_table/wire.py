@@ -10,8 +10,8 @@ The unknown-field rule
     the message itself, or a kind this reader has never heard of) refuses the whole message,
     because nothing tells what it would have changed.
 
-    An authorization policy that is rejected is removed instead: its previous version may permit what this one was to
-    forbid.
+    A policy of authorization or authentication that is rejected is removed instead: its previous version may permit
+    what this one was to forbid.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from gateway.routing_table.model import (
     Listener,
     Rejection,
     Removed,
+    RequestAuthentication,
     Resources,
     Route,
     Snapshot,
@@ -49,14 +50,24 @@ Kind = Literal[
     "backends",
     "gateways",
     "authorization_policies",
+    "request_authentications",
     "egress_policies",
     "listeners",
     "routes",
 ]
 Resource = (
-    TrustBundle | Certificate | Endpoints | Backend | Gateway | AuthorizationPolicy | EgressPolicy | Listener | Route
+    TrustBundle
+    | Certificate
+    | Endpoints
+    | Backend
+    | Gateway
+    | AuthorizationPolicy
+    | RequestAuthentication
+    | EgressPolicy
+    | Listener
+    | Route
 )
-PolicyKind = Literal["authorization_policies", "egress_policies"]
+PolicyKind = Literal["authorization_policies", "request_authentications", "egress_policies"]
 
 KINDS: Final[Mapping[Kind, type[Resource]]] = {
     "trust_bundles": TrustBundle,
@@ -65,12 +76,13 @@ KINDS: Final[Mapping[Kind, type[Resource]]] = {
     "backends": Backend,
     "gateways": Gateway,
     "authorization_policies": AuthorizationPolicy,
+    "request_authentications": RequestAuthentication,
     "egress_policies": EgressPolicy,
     "listeners": Listener,
     "routes": Route,
 }
 """Every kind, by its field in :class:`Resources`, in the order in which kinds are applied."""
-POLICY_KINDS: Final[tuple[PolicyKind, ...]] = ("authorization_policies", "egress_policies")
+POLICY_KINDS: Final[tuple[PolicyKind, ...]] = ("authorization_policies", "request_authentications", "egress_policies")
 """Kinds of which a refused resource keeps no previous version."""
 
 
@@ -87,6 +99,7 @@ class _RawResources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backends: tuple[msgspec.Raw, ...] = ()
     gateways: tuple[msgspec.Raw, ...] = ()
     authorization_policies: tuple[msgspec.Raw, ...] = ()
+    request_authentications: tuple[msgspec.Raw, ...] = ()
     egress_policies: tuple[msgspec.Raw, ...] = ()
     listeners: tuple[msgspec.Raw, ...] = ()
     routes: tuple[msgspec.Raw, ...] = ()
@@ -125,6 +138,7 @@ class _Named(msgspec.Struct, frozen=True):
     backends: tuple[_Keyed, ...] = ()
     gateways: tuple[_Keyed, ...] = ()
     authorization_policies: tuple[_Keyed, ...] = ()
+    request_authentications: tuple[_Keyed, ...] = ()
     egress_policies: tuple[_Keyed, ...] = ()
     listeners: tuple[_Keyed, ...] = ()
     routes: tuple[_Keyed, ...] = ()

@@ -15,6 +15,7 @@ from gateway.routing_table.model import (
     Gateway,
     Listener,
     Rejection,
+    RequestAuthentication,
     RequestMirror,
     Resources,
     Route,
@@ -39,6 +40,7 @@ def references(
     | Backend
     | Gateway
     | AuthorizationPolicy
+    | RequestAuthentication
     | EgressPolicy
     | Listener
     | Route,
@@ -54,7 +56,9 @@ def references(
             return _of_listener(resource)
         case Route():
             return _of_route(resource)
-        case TrustBundle() | Certificate() | Endpoints() | Gateway() | AuthorizationPolicy() | EgressPolicy():
+        case TrustBundle() | Certificate() | Endpoints() | Gateway():
+            return iter(())
+        case AuthorizationPolicy() | RequestAuthentication() | EgressPolicy():
             return iter(())
 
 

@@ -17,10 +17,12 @@ from gateway.routing_table.model import (
     Gateway,
     Limits,
     Listener,
+    RequestAuthentication,
     Route,
     SubjectAltName,
     TrustBundle,
 )
+from gateway.routing_table.validate.authentication import request_authentication
 from gateway.routing_table.validate.authorization import authorization_policy
 from gateway.routing_table.validate.egress import egress_listener, egress_policy
 from gateway.routing_table.validate.mesh import mesh_listener, peer, workload
@@ -49,7 +51,16 @@ _MAX_WINDOW_BYTES: Final = 2**31 - 1
 """RFC 9113, 6.5.2: a larger window is a flow-control error."""
 
 Judged = (
-    TrustBundle | Certificate | Endpoints | Backend | Gateway | AuthorizationPolicy | EgressPolicy | Listener | Route
+    TrustBundle
+    | Certificate
+    | Endpoints
+    | Backend
+    | Gateway
+    | AuthorizationPolicy
+    | RequestAuthentication
+    | EgressPolicy
+    | Listener
+    | Route
 )
 
 
@@ -73,16 +84,24 @@ def _problems(resource: Judged) -> Iterator[str]:
             yield from _backend(resource)
         case Gateway():
             yield from _gateway(resource)
-        case AuthorizationPolicy():
-            yield from authorization_policy(resource)
-        case EgressPolicy():
-            yield from egress_policy(resource)
+        case AuthorizationPolicy() | RequestAuthentication() | EgressPolicy():
+            yield from _policy(resource)
         case Listener():
             yield from _listener(resource)
         case Route():
             yield from route(resource)
         case _:
             assert_never(resource)
+
+
+def _policy(policy: AuthorizationPolicy | RequestAuthentication | EgressPolicy) -> Problems:
+    match policy:
+        case AuthorizationPolicy():
+            yield from authorization_policy(policy)
+        case RequestAuthentication():
+            yield from request_authentication(policy)
+        case EgressPolicy():
+            yield from egress_policy(policy)
 
 
 def _gateway(gateway: Gateway) -> Problems:
@@ -157,6 +176,7 @@ def _listener(listener: Listener) -> Problems:
     if not terminates and listener.certificates:
         yield "certificates: a listener that does not terminate TLS would not use them; name none"
     yield from at("authorization", bounded(len(listener.authorization), _MAX_REFERENCES, "policies"))
+    yield from at("authentication", bounded(len(listener.authentication), _MAX_REFERENCES, "policies"))
     if listener.egress is not None:
         yield from at("egress", egress_listener(listener.egress, listener))
     if listener.client_validation is not None:

@@ -45,7 +45,7 @@ watchNamespaces.
   resources: [gatewayparameters]
   verbs: [list, watch]
 - apiGroups: [security.istio.io]
-  resources: [authorizationpolicies]
+  resources: [authorizationpolicies, requestauthentications]
   verbs: [list, watch]
 {{- if .Values.mesh.enabled }}
 # Workloads, and how they are to be reached.

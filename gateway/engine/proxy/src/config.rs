@@ -11,8 +11,10 @@ use sekisho_policy::PolicySet;
 use sekisho_router::{Captures, ListenerId, RouteId, Router, SocketId};
 use sekisho_table::{Gateway, Limits, Listener, ListenerProtocol, MeshMode, Table, Touched};
 use sekisho_tls::ServerTls;
+use sekisho_token::AuthenticationSet;
 use sekisho_upstream::BackendSpecs;
 
+use crate::authentication::{self, Authentications};
 use crate::authorization::{self, Policies};
 use crate::egress::Egress;
 use crate::plan::{Plans, RoutePlan, plans};
@@ -49,6 +51,7 @@ pub struct Compiled {
     /// By [`SocketId`].
     pub sockets: Arc<Vec<SocketPlan>>,
     policies: Arc<Policies>,
+    authentications: Arc<Authentications>,
     pub egress: Arc<Egress>,
     by_address: Arc<HashMap<SocketAddr, SocketId>>,
 }
@@ -69,6 +72,7 @@ impl Compiled {
             specs,
             sockets: previous.sockets.clone(),
             policies: previous.policies.clone(),
+            authentications: previous.authentications.clone(),
             egress: previous.egress.clone(),
             by_address: previous.by_address.clone(),
         };
@@ -82,6 +86,9 @@ impl Compiled {
         }
         if listening || !touched.authorization_policies.is_empty() {
             compiled.policies = Arc::new(authorization::compile(&compiled.router, table));
+        }
+        if listening || !touched.request_authentications.is_empty() {
+            compiled.authentications = Arc::new(authentication::compile(&compiled.router, table));
         }
         if listening || !touched.egress_policies.is_empty() {
             compiled.egress = Arc::new(Egress::compile(table, &previous.egress));
@@ -109,6 +116,12 @@ impl Compiled {
     #[inline]
     pub fn policies(&self, listener: ListenerId) -> Option<&PolicySet> {
         self.policies.get(listener.0 as usize)?.as_deref()
+    }
+
+    /// What looks at the tokens of a listener's requests; `None` where nobody does.
+    #[inline]
+    pub fn authentication(&self, listener: ListenerId) -> Option<&AuthenticationSet> {
+        self.authentications.get(listener.0 as usize)?.as_deref()
     }
 
     pub fn socket_plan(&self, id: SocketId) -> &SocketPlan {

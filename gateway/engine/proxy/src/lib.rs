@@ -7,6 +7,7 @@
 
 mod access_log;
 mod active_config;
+mod authentication;
 mod authorization;
 mod binder;
 mod config;

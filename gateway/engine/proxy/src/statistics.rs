@@ -177,7 +177,9 @@ impl Statistics {
     pub fn retain(&mut self, compiled: &Compiled) {
         self.listeners.retain(|key, _| compiled.table.listeners.contains_key(key));
         self.authorization.retain(|(policy, _), _| {
-            &**policy == NO_POLICY || compiled.table.authorization_policies.contains_key(&**policy)
+            &**policy == NO_POLICY
+                || compiled.table.authorization_policies.contains_key(&**policy)
+                || compiled.table.request_authentications.contains_key(&**policy)
         });
         self.routes.retain(|key, _| compiled.router.route_id(key).is_some());
     }

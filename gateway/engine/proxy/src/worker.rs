@@ -17,6 +17,7 @@ use std::time::Duration;
 use sekisho_router::SocketId;
 use sekisho_table::Gateway;
 use sekisho_tls::MeshIdentity;
+use sekisho_token::TokenCache;
 use sekisho_upstream::{Backend, EndpointState, UpstreamOptions, Upstreams};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinHandle, LocalSet};
@@ -107,6 +108,7 @@ pub struct Worker {
     log_flush_scheduled: Cell<bool>,
     draining: Cell<bool>,
     pub mirrors: Rc<MirrorLoad>,
+    pub tokens: RefCell<TokenCache>,
     pub egress: egress::Resolvers,
     /// What the gateway is in the mesh.
     pub identity: Arc<MeshIdentity>,
@@ -129,6 +131,7 @@ impl Worker {
             log_flush_scheduled: Cell::new(false),
             draining: Cell::new(false),
             mirrors: Rc::default(),
+            tokens: RefCell::default(),
             egress: egress::Resolvers::default(),
             identity,
             connections: RefCell::new(ConnectionRegistry::default()),

@@ -26,6 +26,7 @@ pub struct Table {
     pub backends: BTreeMap<String, Arc<Backend>>,
     pub gateways: BTreeMap<String, Arc<Gateway>>,
     pub authorization_policies: BTreeMap<String, Arc<AuthorizationPolicy>>,
+    pub request_authentications: BTreeMap<String, Arc<RequestAuthentication>>,
     pub egress_policies: BTreeMap<String, Arc<EgressPolicy>>,
     pub listeners: BTreeMap<String, Arc<Listener>>,
     pub routes: BTreeMap<String, Arc<Route>>,
@@ -40,6 +41,7 @@ impl Table {
             certificates: self.certificates.clone(),
             gateways: self.gateways.clone(),
             authorization_policies: self.authorization_policies.clone(),
+            request_authentications: self.request_authentications.clone(),
             egress_policies: self.egress_policies.clone(),
             listeners: self.listeners.clone(),
             ..Table::default()
@@ -106,6 +108,8 @@ impl TableStore {
         sweep.insert(staged.gateways);
         sweep.withdraw_refused(&staged.authorization_policies);
         sweep.insert(staged.authorization_policies);
+        sweep.withdraw_refused(&staged.request_authentications);
+        sweep.insert(staged.request_authentications);
         sweep.withdraw_refused(&staged.egress_policies);
         sweep.insert(staged.egress_policies);
         sweep.insert(staged.listeners);
@@ -113,6 +117,7 @@ impl TableStore {
         // What uses goes before what is used.
         sweep.remove::<Route>();
         sweep.remove::<Listener>();
+        sweep.remove::<RequestAuthentication>();
         sweep.remove::<EgressPolicy>();
         sweep.remove::<AuthorizationPolicy>();
         sweep.remove::<Gateway>();
@@ -155,6 +160,7 @@ impl<'a> Change<'a> {
         self.stage::<Backend>(&raw.backends);
         self.stage::<Gateway>(&raw.gateways);
         self.stage::<AuthorizationPolicy>(&raw.authorization_policies);
+        self.stage::<RequestAuthentication>(&raw.request_authentications);
         self.stage::<EgressPolicy>(&raw.egress_policies);
         self.stage::<Listener>(&raw.listeners);
         self.stage::<Route>(&raw.routes);

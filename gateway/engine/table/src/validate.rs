@@ -3,6 +3,7 @@
 //! Owns the rules on each field, and says for each problem which field it is in and what to write in its
 //! place. References between resources are the store's; what a certificate holds is asked of [`Checks`].
 
+mod authentication;
 mod authorization;
 mod egress;
 mod filter;
@@ -69,6 +70,7 @@ judged! {
     Backend: |it, _| backend(it);
     Gateway: |it, _| gateway(it);
     AuthorizationPolicy: |it, _| authorization::policy(it);
+    RequestAuthentication: |it, _| authentication::authentication(it);
     EgressPolicy: |it, _| egress::policy(it);
     Listener: |it, _| listener(it);
     Route: |it, _| route::route(it);
@@ -209,6 +211,7 @@ fn listener(listener: &Listener) -> Verdict {
         _ => {}
     }
     at("authorization", bounded(listener.authorization.len(), MAX_REFERENCES, "policies"))?;
+    at("authentication", bounded(listener.authentication.len(), MAX_REFERENCES, "policies"))?;
     if let Some(egress) = &listener.egress {
         at("egress", egress::listener(egress, listener))?;
     }

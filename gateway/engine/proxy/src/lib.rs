@@ -18,6 +18,7 @@ mod exchange;
 mod explain;
 mod layer4;
 mod listener;
+mod parties;
 mod plan;
 mod reason;
 mod seldom;

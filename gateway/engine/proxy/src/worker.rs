@@ -15,9 +15,10 @@ use std::task::Waker;
 use std::time::Duration;
 
 use sekisho_router::SocketId;
+use sekisho_table::Gateway;
 use sekisho_tls::MeshIdentity;
 use sekisho_token::TokenCache;
-use sekisho_upstream::{Backend, UpstreamOptions, Upstreams};
+use sekisho_upstream::{Backend, EndpointState, UpstreamOptions, Upstreams};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinHandle, LocalSet};
 
@@ -28,6 +29,7 @@ use crate::egress;
 use crate::exchange::MirrorLoad;
 use crate::layer4;
 use crate::listener;
+use crate::parties::{Own, Party, PartyId};
 use crate::statistics::Statistics;
 
 /// How long a line may wait in a worker's buffer.
@@ -141,6 +143,29 @@ impl Worker {
 
     pub fn config(&self) -> Rc<ActiveConfig> {
         self.config.borrow().clone()
+    }
+
+    /// The telemetry's number of an endpoint of the mesh.
+    pub fn party_of(&self, endpoint: &EndpointState) -> PartyId {
+        let Some(peer) = endpoint.peer() else { return PartyId::default() };
+        if endpoint.party.get() == 0 {
+            endpoint.party.set(self.statistics.borrow_mut().party(&Party::endpoint(peer)).0);
+        }
+        PartyId(endpoint.party.get())
+    }
+
+    /// The gateway's own numbers: as what it is, and as what it proves to be in the mesh.
+    pub fn own_parties(&self, gateway: &Gateway) -> Own {
+        let credentials = self.identity.current();
+        if credentials.is_none() && gateway.workload.is_none() {
+            return Own::default();
+        }
+        let workload = gateway.workload.as_ref();
+        let mut statistics = self.statistics.borrow_mut();
+        Own {
+            plain: statistics.party(&Party::own(workload, None)),
+            proved: statistics.party(&Party::own(workload, credentials.as_ref().map(|it| it.uri()))),
+        }
     }
 
     pub fn draining(&self) -> bool {

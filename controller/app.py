@@ -7,6 +7,7 @@ table, the manifests, one publication, the terminal; then changes until a signal
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import signal
@@ -19,6 +20,8 @@ import msgspec
 import uvloop
 
 from controller.config import StandaloneSettings
+from controller.key_sets.fetch import client, fetch
+from controller.key_sets.follower import KeySetFollower
 from controller.pipeline import Pipeline
 from controller.publish.batches import batches
 from controller.publish.publisher import Published, Publisher
@@ -36,6 +39,7 @@ from gateway.routing_table import describe
 from gateway.routing_table.model import Applied
 
 _RETRY_BIND_SECONDS = 5.0
+_FIRST_KEYS_SECONDS = 3.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 logger = logging.getLogger(__name__)
@@ -64,6 +68,9 @@ class Standalone:
         )
         self._mesh_authority = StandaloneAuthority(settings.authority) if settings.authority is not None else None
         self._problems: tuple[Problem, ...] = ()
+        self._queue: asyncio.Queue[Change] = asyncio.Queue()
+        self._http = client()
+        self._key_sets = KeySetFollower(functools.partial(fetch, self._http), self._queue.put_nowait)
         self._report = StatusReport()
 
     async def run(self) -> int:
@@ -93,6 +100,8 @@ class Standalone:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+            await self._key_sets.close()
+            await self._http.aclose()
             await self._gateway.close()
         return 0
 
@@ -101,6 +110,7 @@ class Standalone:
     async def _first_table(self) -> None:
         change = await asyncio.to_thread(self._source.load)
         self._pipeline.take([change], self._source.places())
+        await self._first_keys()
         kept = self._keeps_last_table(change)
         published = None if kept else await self._publisher.publish(self._pipeline.table)
         self._publish_sidecars()
@@ -124,6 +134,14 @@ class Standalone:
                 notice=kept or self._gateway.notice,
             ),
         )
+
+    async def _first_keys(self) -> None:
+        """A table without keys refuses tokens: it waits a moment for those that come at once."""
+        self._key_sets.want(self._pipeline.key_locations)
+        await self._key_sets.settle(_FIRST_KEYS_SECONDS)
+        fetched = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+        if fetched:
+            self._pipeline.take(fetched, self._source.places())
 
     def _keeps_last_table(self, change: Change) -> str:
         """Why the table of the last run stays in force, or empty: broken manifests are no wish for silence."""
@@ -168,10 +186,9 @@ class Standalone:
     # --- changes --------------------------------------------------------------------------------
 
     async def _follow_changes(self) -> None:
-        queue: asyncio.Queue[Change] = asyncio.Queue()
-        reader = asyncio.create_task(self._read_changes(queue), name="manifests")
+        reader = asyncio.create_task(self._read_changes(self._queue), name="manifests")
         try:
-            async for batch in batches(queue):
+            async for batch in batches(self._queue):
                 try:
                     await self._change(batch)
                 except Exception as error:
@@ -193,6 +210,7 @@ class Standalone:
         before, problems, places_before = self._publisher.held, self._problems, self._pipeline.places
         places = self._source.places()
         changed = self._pipeline.take(batch, places)
+        self._key_sets.want(self._pipeline.key_locations)
         published = await self._publisher.publish(self._pipeline.table)
         self._publish_sidecars()
         milliseconds = (time.perf_counter() - began) * 1000

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from controller import egress_commands
 from controller.ca_options import (
     add_lifetime_options,
     add_standalone_options,
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sidecar_init(commands)
     _add_controller(commands)
     _add_ca(commands)
+    _add_egress(commands)
     _add_inject(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(command=_version)
@@ -126,6 +128,12 @@ def _add(
     )
     parser.set_defaults(command=command)
     return parser
+
+
+def _add_egress(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    summary = "read records of egress: who reached what, and a policy from it"
+    parser = commands.add_parser("egress", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    egress_commands.fill_parser(parser)
 
 
 def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -166,7 +174,8 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "  sekisho explain -f shop.yaml GET http://shop.example.com/cart -H 'x-canary: 1'\n"
         "  sekisho explain --admin 10.0.0.7:9901 POST https://shop.example.com/buy --output json\n"
         "  sekisho explain -f shop.yaml --workload shop/cart-1 --from spiffe://cluster.local/ns/shop/sa/web \\\n"
-        "    GET http://cart.shop:8080/cart",
+        "    GET http://cart.shop:8080/cart\n"
+        "  sekisho explain -f egress.yaml --from spiffe://cluster.local/ns/shop/sa/cart CONNECT api.example.com:443",
     )
     parser.add_argument("method", metavar="METHOD", help="for example GET")
     parser.add_argument("url", metavar="URL", help="scheme and port choose the listener; https is TLS with that name")
@@ -436,7 +445,7 @@ def _explain(arguments: argparse.Namespace, writer: Writer) -> int:
         writer.json(msgspec.json.encode(answer))
     else:
         write_explanation(writer, question, answer)
-    return 0 if answer["decision"] == "route" else _PROBLEM
+    return 0 if answer["decision"] in ("route", "egress") else _PROBLEM
 
 
 def _ask(arguments: argparse.Namespace, question: Question) -> dict[str, Any]:
@@ -451,7 +460,12 @@ def _ask(arguments: argparse.Namespace, question: Question) -> dict[str, Any]:
     from controller.offline import Offline  # noqa: PLC0415
 
     offline = Offline(arguments.paths)
-    return offline.explain_before(arguments.workload, question) if arguments.workload else offline.explain(question)
+    try:
+        if arguments.workload:
+            return offline.explain_before(arguments.workload, question)
+        return offline.explain(question)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _status(arguments: argparse.Namespace, writer: Writer) -> int:

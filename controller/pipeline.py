@@ -16,12 +16,13 @@ from controller.config import DEFAULT_TRUST_DOMAIN, TranslationSettings
 from controller.kept_secrets import KeptSecrets
 from controller.mesh_report import workload_statuses
 from controller.report import ListenerUrls, Report
-from controller.resources import Problem
+from controller.resources import Problem, RequestAuthentication
 from controller.sources import Change
 from controller.status import with_applied
 from controller.store import Key, Snapshot, Store
 from controller.translate import STANDALONE_TABLE, Options, Translation, Translator, Update
 from controller.translate.names import listener_of
+from controller.translate.request_authentication import key_locations
 from controller.translate.workload import SidecarPlace
 from gateway.admin.status import WorkloadStatus
 from gateway.routing_table import describe
@@ -82,7 +83,8 @@ class ObjectPipeline:
         changed: set[Key] = set()
         for change in self._with_kept(changes):
             changed |= self._store.apply(change.upserts, change.deletes)
-            self._problems = change.problems
+            if not change.keeps_problems:
+                self._problems = change.problems
         snapshot = self._store.snapshot()
         before = self._translation
         update = self._update(snapshot, changed)
@@ -165,6 +167,11 @@ class Pipeline:
     def places(self) -> Mapping[Key, str]:
         """``file:line`` of each object."""
         return self._places
+
+    @property
+    def key_locations(self) -> frozenset[str]:
+        """Where keys of token issuers are to be fetched."""
+        return key_locations(self._objects.snapshot.all(RequestAuthentication))
 
     def take(self, changes: Iterable[Change], places: Mapping[Key, str]) -> frozenset[Key]:
         """Takes over what changed; returns the keys of the objects that are different now."""

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar, cast
 
 import msgspec
 
-from controller.resources import BY_KIND, NO_TIME, Resource
+from controller.resources import NO_TIME, STORED, Resource
 
 R = TypeVar("R", bound=Resource)
 Clock = Callable[[], datetime.datetime]
@@ -111,7 +111,7 @@ class Snapshot:
 
     def find(self, key: Key) -> Resource | None:
         """The object of that key."""
-        type_ = BY_KIND.get(key.kind)
+        type_ = STORED.get(key.kind)
         return None if type_ is None else self.get(type_, key.namespace, key.name)
 
     def keys(self) -> Iterator[Key]:
@@ -142,7 +142,7 @@ class Snapshot:
         """A new snapshot with ``edits`` made; None removes, and must name an object that is there."""
         by_type: dict[type[Resource], dict[tuple[str, str], Resource | None]] = {}
         for key, resource in edits.items():
-            by_type.setdefault(BY_KIND[key.kind], {})[key.namespace, key.name] = resource
+            by_type.setdefault(STORED[key.kind], {})[key.namespace, key.name] = resource
         indexes = dict(self._kinds)
         for type_, changes in by_type.items():
             indexes[type_] = indexes.get(type_, _EMPTY).changed(changes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 import time
@@ -40,6 +41,8 @@ from controller.cluster.statuses import Statuses
 from controller.cluster.telemetry import Gauges, Telemetry
 from controller.config import ClusterSettings, ProcessIdentity
 from controller.kept_secrets import KeptSecrets
+from controller.key_sets.fetch import client, fetch
+from controller.key_sets.follower import KeySetFollower
 from controller.kube.authority_secret import follow
 from controller.kube.client import Api
 from controller.kube.clock import SystemClock
@@ -51,13 +54,17 @@ from controller.provision.provisioner import Provisioner
 from controller.publish.batches import batches
 from controller.publish.places import table_of
 from controller.publish.subscriptions import Subscriptions
+from controller.resources import RequestAuthentication
+from controller.sources import Change
 from controller.sources.kubernetes import KubernetesSource
 from controller.store import Key
+from controller.translate.request_authentication import key_locations
 from gateway.admin.server import AdminServer
 
 _QUIET_SECONDS: Final = 0.005
 """Shorter than for files: what kubectl applies together arrives apart, and what one watch tells arrives at once."""
 _RELEASE_SECONDS: Final = 3.0
+_FIRST_KEYS_SECONDS: Final = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +127,9 @@ class ClusterController:
             webhook=settings.webhook if settings.injection is not None else "",
             namespaces=settings.watched_namespaces,
         )
+        self._arrivals: asyncio.Queue[Arrived] = asyncio.Queue()
+        self._http = client()
+        self._key_sets = KeySetFollower(functools.partial(fetch, self._http), self._arrive)
         # 4. What it tells of itself.
         self._readiness = Readiness(self._source)
         self._reporting = Reporting(
@@ -174,6 +184,8 @@ class ClusterController:
         """Until it is stopped."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._api.close)
+            stack.push_async_callback(self._http.aclose)
+            stack.push_async_callback(self._key_sets.close)
             self._start_endpoints(stack)
             await stack.enter_async_context(self._source)
             self._background(stack, self._readiness.say_what_is_awaited(), "waiting")
@@ -228,6 +240,7 @@ class ClusterController:
         self._discovery_port = server.port
         await self._source.synced.wait()
         await self._changes.take([Arrived(self._source.load(), time.monotonic())])
+        await self._first_keys()
         self._readiness.translated = True
         self.read.set()
         logger.info("%d objects are read", sum(self._source.objects().values()))
@@ -283,14 +296,23 @@ class ClusterController:
 
     # --- while it runs --------------------------------------------------------------------------
 
-    async def _read_changes(self, queue: asyncio.Queue[Arrived]) -> None:
+    async def _first_keys(self) -> None:
+        """Before gateways are served: tables without keys refuse tokens that the tables before took."""
+        await self._key_sets.settle(_FIRST_KEYS_SECONDS)
+        fetched = [self._arrivals.get_nowait() for _ in range(self._arrivals.qsize())]
+        if fetched:
+            await self._changes.take(fetched)
+
+    def _arrive(self, change: Change) -> None:
+        self._arrivals.put_nowait(Arrived(change, time.monotonic()))
+
+    async def _read_changes(self) -> None:
         async for change in self._source.changes():
-            queue.put_nowait(Arrived(change, time.monotonic()))
+            self._arrive(change)
 
     async def _follow_changes(self, stack: AsyncExitStack) -> None:
-        queue: asyncio.Queue[Arrived] = asyncio.Queue()
-        self._background(stack, self._read_changes(queue), "changes")
-        async for batch in batches(queue, quiet=_QUIET_SECONDS):
+        self._background(stack, self._read_changes(), "changes")
+        async for batch in batches(self._arrivals, quiet=_QUIET_SECONDS):
             try:
                 await self._changes.take(batch)
             except Exception:
@@ -329,6 +351,7 @@ class ClusterController:
         return url_of(self._election.holder) if self._election is not None and not self.leads else None
 
     def _want_provisioned(self, taken: Taken) -> None:
+        self._key_sets.want(key_locations(taken.snapshot.all(RequestAuthentication)))
         self._bundles.touched(taken.changed)
         wanted = taken.translation.infrastructure
         self._provisioner.want({key: wanted.get(key) for key in taken.changed_infrastructure})

@@ -14,6 +14,7 @@ from typing import Any, Final, assert_never, cast
 
 import msgspec
 
+from controller.resources import BackendTLSPolicy
 from controller.translate.conditions import ConditionType
 from controller.translate.statuses import (
     BackendStatus,
@@ -97,7 +98,8 @@ def _entries_field(kind: str) -> str:
     """The list of entries by controller of a kind's status; empty for kinds that have one owner."""
     if kind.endswith("Route") or kind == "XBackend":
         return "parents"
-    return "ancestors" if kind.endswith("Policy") else ""
+    # Of the policies the Gateway API's alone: nothing is written to Istio's, and nothing of ours stands in them.
+    return "ancestors" if kind == BackendTLSPolicy.kind else ""
 
 
 def _listeners(current: Object, plain: Object, now: str) -> Object:

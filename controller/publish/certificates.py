@@ -1,4 +1,4 @@
-"""Certificates for who proves who he is: part of discovery, and in standalone an address of its own.
+"""Certificates for who proves who he is: part of discovery.
 
 Owns which proofs count, and what is told of those that do not. The name in a certificate is that of the proof, and
 never one that the request asks for.
@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,7 +21,7 @@ from controller.ca.authority import Authority, AuthorityError, DeniedError, Requ
 from controller.ca.join_tokens import PREFIX, JoinTokenError, Redeem
 from controller.ca.service_account import IdentityError, ServiceAccount, UnverifiableError
 from controller.publish.connection import Connection
-from controller.publish.request_body import read_body, refusal
+from controller.publish.request_body import read_body
 from gateway.routing_table.discovery import BUNDLE_PATH, CERTIFICATE_PATH, MAX_REQUEST_BYTES
 
 _REVIEW_SECONDS: Final = 10.0
@@ -43,11 +42,6 @@ class Proofs:
     """None: service-account tokens are not taken."""
     join: Redeem | None = None
     """None: join tokens are not taken."""
-
-
-def authority_app(authority: Authority, proofs: Proofs) -> Starlette:
-    """The ASGI application of an authority without discovery."""
-    return Starlette(routes=certificate_routes(authority, proofs), exception_handlers={HTTPException: refusal})
 
 
 def certificate_routes(authority: Authority, proofs: Proofs) -> list[Route]:

@@ -1,7 +1,7 @@
 """The table that a gateway holds, as its publisher knows it: what was accepted, resource by resource.
 
 Kept as dictionaries so that a delta costs what it changes. A rejected resource keeps its previous
-version, exactly as in the engine, and a rejected authorization policy none.
+version, exactly as in the engine, and a rejected policy none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.routing_table import validate
 from gateway.routing_table.model import Delta, Rejection, Resources, Snapshot, Update
-from gateway.routing_table.wire import KINDS, Kind, Resource, by_key, resources_of
+from gateway.routing_table.wire import KINDS, POLICY_KINDS, Kind, Resource, by_key, resources_of
 
 NOTHING: Final = Resources()
 
@@ -37,11 +37,12 @@ class HeldTable:
         if refused and isinstance(update, Snapshot):
             self._keep_what_is_used(previous)
         # An older version of a policy may permit what the refused one was to forbid.
-        withdrawn = [key for kind, key in refused if kind == "authorization_policies"]
-        for key in withdrawn:
-            self._by_kind["authorization_policies"].pop(key, None)
-        if withdrawn:
-            self._tuples["authorization_policies"] = tuple(self._by_kind["authorization_policies"].values())
+        for policies in POLICY_KINDS:
+            withdrawn = [key for kind, key in refused if kind == policies]
+            for key in withdrawn:
+                self._by_kind[policies].pop(key, None)
+            if withdrawn:
+                self._tuples[policies] = tuple(self._by_kind[policies].values())
         for kind in KINDS:
             if isinstance(update, Snapshot) or getattr(update.upsert, kind) or getattr(update.remove, kind):
                 self._tuples[kind] = tuple(self._by_kind[kind].values())

@@ -27,6 +27,14 @@ from controller.resources.backend_tls_policy import (
 )
 from controller.resources.config_map import ConfigMap
 from controller.resources.duration import duration_ms
+from controller.resources.egress_policy import (
+    EgressFrom,
+    EgressPolicy,
+    EgressPolicyRule,
+    EgressPolicySpec,
+    EgressTargetReference,
+    EgressTo,
+)
 from controller.resources.endpoint_slice import (
     SERVICE_NAME_LABEL,
     Endpoint,
@@ -57,6 +65,7 @@ from controller.resources.gateway import (
 from controller.resources.gateway_class import GatewayClass, GatewayClassSpec
 from controller.resources.gateway_parameters import (
     SEKISHO_GROUP,
+    EgressParameters,
     GatewayLimits,
     GatewayParameters,
     GatewayParametersSpec,
@@ -96,6 +105,7 @@ from controller.resources.ingress import (
     TypedLocalObjectReference,
 )
 from controller.resources.ingress_class import IngressClass, IngressClassParametersReference, IngressClassSpec
+from controller.resources.key_set import DISCOVERY, KeySet, key_set_name
 from controller.resources.listener_set import ListenerSet, ListenerSetSpec, ParentGatewayReference
 from controller.resources.metadata import NO_TIME, ObjectMeta, Resource
 from controller.resources.namespace import Namespace
@@ -126,7 +136,14 @@ from controller.resources.references import (
     ParentReference,
     SecretObjectReference,
 )
-from controller.resources.registry import BY_KIND, KINDS, MESH_KINDS, REGISTRY
+from controller.resources.registry import BY_KIND, KINDS, MESH_KINDS, REGISTRY, STORED
+from controller.resources.request_authentication import (
+    ClaimToHeader,
+    JWTHeader,
+    JWTRule,
+    RequestAuthentication,
+    RequestAuthenticationSpec,
+)
 from controller.resources.route import CookieConfig, SessionPersistence
 from controller.resources.route_filters import (
     ForwardBodyConfig,
@@ -169,6 +186,7 @@ from controller.resources.xbackend import (
 __all__ = [
     "BY_KIND",
     "DEFAULT_NAMESPACE",
+    "DISCOVERY",
     "EXPERIMENTAL_GROUP",
     "GATEWAY_GROUP",
     "INGRESS_GROUP",
@@ -178,6 +196,7 @@ __all__ = [
     "REGISTRY",
     "SEKISHO_GROUP",
     "SERVICE_NAME_LABEL",
+    "STORED",
     "AllowedListeners",
     "AllowedRoutes",
     "AuthorizationCondition",
@@ -197,10 +216,18 @@ __all__ = [
     "BackendTLSPolicy",
     "BackendTLSPolicySpec",
     "BackendTLSPolicyValidation",
+    "ClaimToHeader",
     "ConfigMap",
     "ContainerPort",
     "CookieConfig",
     "DeploymentParameters",
+    "EgressFrom",
+    "EgressParameters",
+    "EgressPolicy",
+    "EgressPolicyRule",
+    "EgressPolicySpec",
+    "EgressTargetReference",
+    "EgressTo",
     "Endpoint",
     "EndpointConditions",
     "EndpointPort",
@@ -263,7 +290,10 @@ __all__ = [
     "IngressServiceBackend",
     "IngressSpec",
     "IngressTLS",
+    "JWTHeader",
+    "JWTRule",
     "KeptSecret",
+    "KeySet",
     "LabelSelector",
     "LabelSelectorRequirement",
     "Listener",
@@ -294,6 +324,8 @@ __all__ = [
     "ReferenceGrantFrom",
     "ReferenceGrantSpec",
     "ReferenceGrantTo",
+    "RequestAuthentication",
+    "RequestAuthenticationSpec",
     "Resource",
     "RouteGroupKind",
     "RouteNamespaces",
@@ -320,5 +352,6 @@ __all__ = [
     "WorkloadSelector",
     "XBackend",
     "duration_ms",
+    "key_set_name",
     "parse",
 ]

@@ -192,10 +192,12 @@ def _remains(spec: object) -> dict[str, Any]:
     action = fields.get("action")
     if action is None or action in ACTIONS:
         remains["action"] = action or "ALLOW"
+    return {**remains, **readable_selection(fields, AuthorizationPolicySpec)}
+
+
+def readable_selection(fields: Mapping[str, Any], spec: type[Struct]) -> dict[str, Any]:
+    """The field by which a policy says what it applies to, where it can be read; otherwise nothing, which is all."""
     selections = [name for name in ("selector", "targetRef", "targetRefs") if fields.get(name) is not None]
-    if len(selections) == 1 and not diagnose({selections[0]: fields[selections[0]]}, _SPEC, reveal=True).findings:
-        remains[selections[0]] = fields[selections[0]]
-    return remains
-
-
-_SPEC = AuthorizationPolicySpec
+    if len(selections) == 1 and not diagnose({selections[0]: fields[selections[0]]}, spec, reveal=True).findings:
+        return {selections[0]: fields[selections[0]]}
+    return {}

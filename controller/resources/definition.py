@@ -19,13 +19,17 @@ from typing import Any, Final
 from msgspec import inspect
 
 from controller.resources.diagnose import type_info
+from controller.resources.egress_policy import EgressPolicy
 from controller.resources.gateway_parameters import GatewayParameters
 from controller.resources.metadata import Resource
 from controller.resources.schema import Struct
 
-OWN_KINDS: Final[tuple[type[Resource], ...]] = (GatewayParameters,)
+OWN_KINDS: Final[tuple[type[Resource], ...]] = (GatewayParameters, EgressPolicy)
 
-_SHORT_NAMES: Final[Mapping[str, tuple[str, ...]]] = {"GatewayParameters": ("gwparams",)}
+_PLURALS: Final[Mapping[str, str]] = {"EgressPolicy": "egresspolicies"}
+_SHORT_NAMES: Final[Mapping[str, tuple[str, ...]]] = {"GatewayParameters": ("gwparams",), "EgressPolicy": ("egress",)}
+_WITH_STATUS: Final = frozenset({"EgressPolicy"})
+_STATUS: Final[Mapping[str, Any]] = {"subresources": {"status": {}}}
 _INT32_MAX: Final = 2**31 - 1
 
 Schema = dict[str, Any]
@@ -38,17 +42,19 @@ def definition(type_: type[Resource]) -> dict[str, Any]:
     names = {
         "kind": kind,
         "listKind": f"{kind}List",
-        "plural": kind.lower(),
+        "plural": _PLURALS.get(kind, kind.lower()),
         "singular": kind.lower(),
         "shortNames": list(_SHORT_NAMES[kind]),
         "categories": ["sekisho"],
     }
+    status = _STATUS if kind in _WITH_STATUS else {}
     versions = [
         {
             "name": version,
             "served": True,
             "storage": version == type_.versions[0],
             "schema": {"openAPIV3Schema": _object_schema(type_)},
+            **status,
             "additionalPrinterColumns": [{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}],
         }
         for version in type_.versions
@@ -89,7 +95,9 @@ def closed(schema: Schema) -> Schema:
 
 def _object_schema(type_: type[Resource]) -> Schema:
     # The server knows a better schema of metadata itself.
-    schema = _struct(type_info(type_), without=("metadata",))
+    schema = _struct(type_info(type_), without=("metadata", "refusal"))
+    if type_.kind in _WITH_STATUS:
+        schema["properties"]["status"] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     schema["properties"] = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},

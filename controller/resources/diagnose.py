@@ -120,6 +120,11 @@ class _Walk:
                 self._base64(value, path)
             case inspect.DateTimeType():
                 self._time(value, path)
+            case inspect.LiteralType():
+                if value not in type_.values:
+                    shown = repr(value)[:_SHOWN] if self._reveal else "the value"
+                    choices = ", ".join(str(choice) for choice in type_.values)
+                    self._error(path, f"{shown} is none of {choices}", "use one of them")
             case inspect.AnyType():
                 return
             case _:

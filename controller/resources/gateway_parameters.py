@@ -45,6 +45,13 @@ class GatewayLimits(Struct, frozen=True, kw_only=True):
     mirror_buffer_bytes: Count | None = None
 
 
+class EgressParameters(Struct, frozen=True, kw_only=True):
+    """Of listeners that are ways out."""
+
+    nameservers: Annotated[tuple[str, ...], Meta(max_length=3)] = ()
+    """Servers that resolve names, ``address:port``, in order; none means the system's resolver."""
+
+
 class GatewayParametersSpec(Struct, frozen=True, kw_only=True):
     """``trusted_hops``: proxies in front whose forwarding headers are believed.
 
@@ -54,6 +61,7 @@ class GatewayParametersSpec(Struct, frozen=True, kw_only=True):
     trusted_hops: Annotated[int, Meta(ge=0, le=100)] | None = None
     access_log: bool | None = None
     limits: GatewayLimits = GatewayLimits()
+    egress: EgressParameters = EgressParameters()
     deployment: DeploymentParameters = DeploymentParameters()
     service: ServiceParameters = ServiceParameters()
     pod_disruption_budget: PodDisruptionBudgetParameters | None = None

@@ -14,7 +14,6 @@ _NOT_SERVED = {
     "XBackendTrafficPolicy": "set retry and timeouts on the route's rules",
     "XMesh": "remove it",
     "Endpoints": "write an EndpointSlice instead",
-    "RequestAuthentication": "remove it, and do not rely on its protection",
     "VirtualService": "write an HTTPRoute instead",
     "DestinationRule": "write a BackendTLSPolicy for its TLS settings",
 }

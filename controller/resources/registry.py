@@ -8,6 +8,7 @@ from types import MappingProxyType
 from controller.resources.authorization_policy import AuthorizationPolicy
 from controller.resources.backend_tls_policy import BackendTLSPolicy
 from controller.resources.config_map import ConfigMap
+from controller.resources.egress_policy import EgressPolicy
 from controller.resources.endpoint_slice import EndpointSlice
 from controller.resources.gateway import Gateway
 from controller.resources.gateway_class import GatewayClass
@@ -16,12 +17,14 @@ from controller.resources.grpc_route import GRPCRoute
 from controller.resources.http_route import HTTPRoute
 from controller.resources.ingress import Ingress
 from controller.resources.ingress_class import IngressClass
+from controller.resources.key_set import KeySet
 from controller.resources.listener_set import ListenerSet
 from controller.resources.metadata import Resource
 from controller.resources.namespace import Namespace
 from controller.resources.peer_authentication import PeerAuthentication
 from controller.resources.pod import Pod
 from controller.resources.reference_grant import ReferenceGrant
+from controller.resources.request_authentication import RequestAuthentication
 from controller.resources.secret import Secret
 from controller.resources.service import Service
 from controller.resources.stream_route import TCPRoute, TLSRoute, UDPRoute
@@ -49,6 +52,8 @@ KINDS: tuple[type[Resource], ...] = (
     IngressClass,
     Ingress,
     AuthorizationPolicy,
+    RequestAuthentication,
+    EgressPolicy,
 )
 """Of a gateway by itself."""
 
@@ -66,3 +71,6 @@ REGISTRY: Mapping[tuple[str, str], type[Resource]] = MappingProxyType(
 )
 
 BY_KIND: Mapping[str, type[Resource]] = MappingProxyType({type_.kind: type_ for type_ in (*KINDS, *MESH_KINDS)})
+
+STORED: Mapping[str, type[Resource]] = MappingProxyType({**BY_KIND, KeySet.kind: KeySet})
+"""The same, and what nobody writes."""

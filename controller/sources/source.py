@@ -20,6 +20,8 @@ class Change(msgspec.Struct, frozen=True):
     upserts: tuple[Resource, ...] = ()
     deletes: tuple[Key, ...] = ()
     problems: tuple[Problem, ...] = ()
+    keeps_problems: bool = False
+    """Of a source that knows of none: what was wrong before it still is, and ``problems`` says nothing."""
 
 
 class Source(Protocol):

@@ -143,10 +143,16 @@ class GatewayAnswer:
         reason = self._gateway_refusal or self._refused.get(("listeners", listener.key), "")
         if reason:
             return f"the data plane refused it: {reason}; {_STAYS}"
-        for key in listener.authorization:
-            reason = self._refused.get(("authorization_policies", key), "")
+        guards = [("authorization_policies", "authorization policy", key) for key in listener.authorization]
+        guards += [("request_authentications", "request authentication", key) for key in listener.authentication]
+        for kind, noun, key in guards:
+            reason = self._refused.get((kind, key), "")
             if reason:
-                return f"the data plane refused the authorization policy {key}: {reason}; meanwhile all is denied"
+                return f"the data plane refused the {noun} {key}: {reason}; meanwhile all is denied"
+        for key in listener.egress.policies if listener.egress else ():
+            reason = self._refused.get(("egress_policies", key), "")
+            if reason:
+                return f"the data plane refused the egress policy {key}: {reason}; meanwhile all is denied"
         return ""
 
     def _address_error(self, address: str) -> str | None:

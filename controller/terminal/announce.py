@@ -256,6 +256,8 @@ _NOUNS = {
     "gateways": "gateway",
     "listeners": "listener",
     "authorization_policies": "authorization policy",
+    "request_authentications": "request authentication",
+    "egress_policies": "egress policy",
     "routes": "route",
     "backends": "backend",
     "endpoints": "endpoint set",

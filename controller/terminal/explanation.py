@@ -9,7 +9,9 @@ import msgspec
 from rich.text import Text
 from rich.tree import Tree
 
+from controller.terminal.authentication import write_authentication
 from controller.terminal.authorization import write_authorization
+from controller.terminal.egress import write_egress
 from controller.terminal.writer import Writer, text
 from gateway.admin.explain import Question
 from gateway.routing_table import describe
@@ -23,13 +25,23 @@ def write_explanation(writer: Writer, question: Question, answer: Answer) -> Non
     """The whole answer, for people."""
     tree = Tree(text((f"{question.method} {question.url}", "title")), guide_style="soft")
     for name, value in question.headers:
-        tree.add(text((f"{name}: {value}", "soft")))
+        tree.add(text((f"{name}: {_shown(name, value)}", "soft")))
     for name, value in (("from", question.from_), ("source", question.source)):
         if value:
             tree.add(text((f"{name} {value}", "soft")))
     _verdict(tree, answer)
+    if answer.get("authentication"):
+        write_authentication(tree, answer["authentication"])
     if answer.get("authorization"):
         write_authorization(tree, answer["authorization"])
+    if answer.get("egress"):
+        write_egress(tree, answer["egress"])
+    else:
+        _found(tree, answer)
+    writer.block(tree) if writer.styled else _plain(writer, tree)
+
+
+def _found(tree: Tree, answer: Answer) -> None:
     match answer["decision"]:
         case "route":
             _route(tree, answer)
@@ -41,7 +53,14 @@ def write_explanation(writer: Writer, question: Question, answer: Answer) -> Non
             tree.add(text("no listener has this scheme and port; a URL without a port means 80, or 443 with https"))
         case _:
             _nearest(tree, answer)
-    writer.block(tree) if writer.styled else _plain(writer, tree)
+
+
+def _shown(name: str, value: str) -> str:
+    """Credentials are nothing for a terminal's memory."""
+    if name.lower() not in ("authorization", "cookie", "proxy-authorization"):
+        return value
+    scheme, space, rest = value.partition(" ")
+    return f"{scheme} …" if space and rest else "…"
 
 
 def _plain(writer: Writer, tree: Tree, depth: int = 0) -> None:
@@ -59,6 +78,7 @@ def _verdict(tree: Tree, answer: Answer) -> None:
         "not_found": ("no route takes it", "bad"),
         "misdirected": ("misdirected: another listener owns this host on this connection", "bad"),
         "denied": ("denied by policy", "bad"),
+        "egress": ("goes out", "good"),
         "no_listener": ("nothing listens there", "bad"),
     }
     verdict, style = words.get(answer["decision"], (answer["decision"], "warn"))

@@ -8,6 +8,7 @@ written is in the table with a refusal, and denies.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -116,12 +117,27 @@ def policies_of(reads: Reads, key: Key, gateway: Gateway) -> tuple[model.Authori
     for namespace in dict.fromkeys((key.namespace, reads.options.root_namespace)):
         for policy_key in reads.referring(AUTHORIZATIONS, namespace):
             parsed = reads.result(AUTHORIZATION, policy_key)
-            if parsed is not None and _applies(parsed, policy_key, key, gateway, reads.options.root_namespace):
+            if parsed is not None and applies(parsed, policy_key, key, gateway, reads.options.root_namespace):
                 found.append(parsed.policy)
     return tuple(sorted(found, key=lambda policy: policy.key))
 
 
-def _applies(parsed: ParsedAuthorization, policy: Key, key: Key, gateway: Gateway, root: str) -> bool:
+class Selecting(Protocol):
+    """A policy, as far as it says what it applies to."""
+
+    @property
+    def targets(self) -> tuple[PolicyTargetReference, ...]:
+        """Named, if there are any."""
+        ...
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Otherwise what its pods must have."""
+        ...
+
+
+def applies(parsed: Selecting, policy: Key, key: Key, gateway: Gateway, root: str) -> bool:
+    """Whether a policy applies to a Gateway. ``root``: the namespace whose policies apply everywhere."""
     if parsed.targets:
         return any(_targets(target, policy, key, gateway, root) for target in parsed.targets)
     labels = pod_labels(key, gateway)

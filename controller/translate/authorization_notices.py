@@ -67,7 +67,7 @@ def _of_dry_run(resource: AuthorizationPolicy) -> Iterator[str]:
 
 def _of_selection(key: Key, resource: AuthorizationPolicy, governed: list[Governed], root: str) -> Iterator[str]:
     for target in resource.spec.targets:
-        problem = _target_problem(key, target, root)
+        problem = target_problem(key, target, root)
         if problem:
             yield f"the target {target.kind} {target.name} has no effect: {problem}"
     if not governed:
@@ -77,7 +77,8 @@ def _of_selection(key: Key, resource: AuthorizationPolicy, governed: list[Govern
         )
 
 
-def _target_problem(key: Key, target: PolicyTargetReference, root: str) -> str:
+def target_problem(key: Key, target: PolicyTargetReference, root: str) -> str:
+    """Why a target has no effect, or empty."""
     if target.namespace not in (None, key.namespace):
         return "a policy applies to its own namespace; move the policy there"
     match (target.group, target.kind):

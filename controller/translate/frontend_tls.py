@@ -25,6 +25,7 @@ from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.graph import Reads
 from controller.translate.listeners import ParsedListener
 from controller.translate.reference_grant import is_permitted, missing_grant
+from controller.translate.ways_out import EGRESS_PROXY
 from gateway.routing_table import model
 
 _KINDS = (ConfigMap.kind, Secret.kind)
@@ -57,7 +58,8 @@ class ClientValidations:
 
     def _applied(self, listener: ParsedListener) -> ParsedListener:
         validation = self._per_port.get(listener.port, self._default)
-        if validation is None or listener.protocol != "HTTPS":
+        asks = listener.protocol == "HTTPS" or (listener.protocol == EGRESS_PROXY and listener.terminates_tls)
+        if validation is None or not asks:
             return listener
         usable = validation.problem is None
         return msgspec.structs.replace(

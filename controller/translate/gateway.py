@@ -19,6 +19,7 @@ from controller.store import Key
 from controller.translate.addresses import address_problem, bound_addresses
 from controller.translate.authorization import policies_of
 from controller.translate.conditions import ConditionReason, Problem
+from controller.translate.egress_policy import AttachedEgress, egress_policies_of
 from controller.translate.frontend_tls import ClientValidations
 from controller.translate.gateway_class import GATEWAY_CLASS
 from controller.translate.graph import NOTHING, Published, Reads, Stage, TableResource
@@ -29,8 +30,10 @@ from controller.translate.listeners import ParsedListener, parse_listeners
 from controller.translate.names import listener_key, object_name
 from controller.translate.options import STANDALONE_TABLE, Options
 from controller.translate.parameters import find_parameters, gateway_settings
+from controller.translate.request_authentication import authentications_of
 from controller.translate.secret_refs import Resolved, resolve_certificate
 from controller.translate.stages import Rank
+from controller.translate.ways_out import EGRESS_HTTP, EGRESS_PROXY, EGRESS_TLS, WAYS
 from gateway.routing_table import model
 
 CLAIMS = "claims"
@@ -38,6 +41,9 @@ CLAIMS = "claims"
 
 AUTHORIZED = "authorized"
 """Collection, by key of an authorization policy: the Gateways that it applies to."""
+
+TOKENS_LOOKED_AT = "tokens-looked-at"
+"""Collection, by key of a request authentication: the Gateways and workloads that it applies to."""
 
 TABLES = "tables"
 """Collection: names of the tables there are."""
@@ -60,6 +66,9 @@ _PROTOCOLS: dict[str, _Protocol] = {
     "TCP": "TCP",
     "UDP": "UDP",
     "HBONE": "HBONE",
+    EGRESS_PROXY: "HTTP",
+    EGRESS_HTTP: "HTTP",
+    EGRESS_TLS: "TLS",
 }
 
 
@@ -80,7 +89,10 @@ class ParsedGateway(msgspec.Struct, frozen=True):
     client_certificate: model.Certificate | None
     client_problem: Problem | None
     authorization: tuple[model.AuthorizationPolicy, ...] = ()
+    egress: tuple[AttachedEgress, ...] = ()
     """Decides about every request and connection."""
+    authentication: tuple[model.RequestAuthentication, ...] = ()
+    """Looks at the tokens of every request."""
 
 
 class Governed(NamedTuple):
@@ -162,6 +174,8 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
         client_certificate=client.certificate,
         client_problem=client.problem,
         authorization=policies_of(reads, key, gateway),
+        authentication=authentications_of(reads, key, gateway),
+        egress=egress_policies_of(reads, key),
     )
 
 
@@ -274,12 +288,16 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
     if resources:
         resources.append((served.table, "gateways", served.parsed.settings))
         resources += [(served.table, "authorization_policies", policy) for policy in policies]
+        resources += [(served.table, "request_authentications", it) for it in served.parsed.authentication]
+        if any(listener.keys and listener.parsed.protocol in WAYS for listener in served.every_listener()):
+            resources += [(served.table, "egress_policies", one.policy) for one in served.parsed.egress]
     unique = {(table, kind, resource.key): (table, kind, resource) for table, kind, resource in resources}
     governed = _governed(key, served) if policies else None
     return Published(
         members=(
             ((TABLES, ""), served.table),
             *(((AUTHORIZED, policy.key), governed) for policy in policies),
+            *(((TOKENS_LOOKED_AT, it.key), object_name(key)) for it in served.parsed.authentication),
             *(((CROSSINGS, ""), (served.table, table_key)) for table_key in _crossings(served)),
         ),
         resources=tuple(unique.values()),
@@ -313,14 +331,30 @@ def _table_listener(
         address=address,
         port=listener.port,
         bind_port=listener.bind_port,
-        protocol=_PROTOCOLS[listener.protocol],
+        protocol="HTTPS"
+        if listener.protocol == EGRESS_PROXY and listener.terminates_tls
+        else _PROTOCOLS[listener.protocol],
         hostname=listener.hostname,
         certificates=tuple(certificate.key for certificate in listener.certificates),
-        tls_mode=listener.tls_mode,
+        tls_mode="Passthrough" if listener.protocol == EGRESS_TLS else listener.tls_mode,
         client_validation=listener.client_validation,
         # Of tunnels, what is behind them is decided about: see ``waypoint``.
         authorization=() if tunnels else tuple(policy.key for policy in parsed.authorization),
+        authentication=() if tunnels else tuple(it.key for it in parsed.authentication),
         inner="{}:{}".format(*WAYPOINT_INNER) if tunnels else "",
+        egress=_egress(parsed, listener),
+    )
+
+
+def _egress(parsed: ParsedGateway, listener: ParsedListener) -> model.Egress | None:
+    way = WAYS.get(listener.protocol)
+    if way is None:
+        return None
+    nameservers = [layer.egress.nameservers for layer in parsed.layers if layer.egress.nameservers]
+    return model.Egress(
+        way=way,
+        policies=tuple(one.policy.key for one in parsed.egress if one.applies_to(listener.name)),
+        nameservers=nameservers[-1] if nameservers else (),
     )
 
 

@@ -40,6 +40,8 @@ TableResource = (
     | model.Backend
     | model.Gateway
     | model.AuthorizationPolicy
+    | model.RequestAuthentication
+    | model.EgressPolicy
     | model.Listener
     | model.Route
 )

@@ -12,6 +12,7 @@ from controller.resources import (
     SERVICE_NAME_LABEL,
     AuthorizationPolicy,
     BackendTLSPolicy,
+    EgressPolicy,
     EndpointSlice,
     GRPCRoute,
     HTTPRoute,
@@ -22,6 +23,7 @@ from controller.resources import (
     PeerAuthentication,
     Pod,
     ReferenceGrant,
+    RequestAuthentication,
     Resource,
     Service,
     TCPRoute,
@@ -43,6 +45,11 @@ SETS = "sets"
 
 AUTHORIZATIONS = "authorizations"
 """AuthorizationPolicies by namespace."""
+
+AUTHENTICATIONS = "authentications"
+"""RequestAuthentications by namespace."""
+EGRESS_POLICIES = "egress-policies"
+"""EgressPolicies by the Gateway (namespace, name) they target."""
 
 PEER_AUTHENTICATIONS = "peer-authentications"
 """PeerAuthentications by namespace."""
@@ -66,6 +73,7 @@ _NAMESPACED: Mapping[type[Resource], str] = {
     AuthorizationPolicy: AUTHORIZATIONS,
     PeerAuthentication: PEER_AUTHENTICATIONS,
     ReferenceGrant: GRANTS,
+    RequestAuthentication: AUTHENTICATIONS,
     Service: SERVICES,
     WorkloadEntry: MACHINES,
 }
@@ -84,6 +92,9 @@ def entries_of(resource: Resource) -> Iterator[Entry]:
                 yield SLICES, (namespace, service)
         case BackendTLSPolicy():
             yield from _targeted_services(namespace, resource.spec.target_refs)
+        case EgressPolicy():
+            for target in resource.spec.target_refs:
+                yield EGRESS_POLICIES, (target.namespace or namespace, target.name)
         case ListenerSet():
             parent = resource.spec.parent_ref
             yield SETS, (parent.namespace or namespace, parent.name)

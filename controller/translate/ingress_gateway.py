@@ -39,6 +39,7 @@ class TLSPort(msgspec.Struct, frozen=True):
     client_validation: model.ClientValidation | None
     trust_bundles: tuple[model.TrustBundle, ...]
     authorization: tuple[model.AuthorizationPolicy, ...]
+    authentication: tuple[model.RequestAuthentication, ...]
 
 
 class IngressGateway(msgspec.Struct, frozen=True):
@@ -124,6 +125,7 @@ def _tls_port(owner: _Owner) -> TLSPort | None:
                 client_validation=listener.parsed.client_validation,
                 trust_bundles=listener.parsed.trust_bundles,
                 authorization=owner.served.parsed.authorization,
+                authentication=owner.served.parsed.authentication,
             )
     return None
 

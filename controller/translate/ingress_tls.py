@@ -74,6 +74,7 @@ def _publish(place: TLSHost, found: TLSListener | None) -> Published:
         (found.table, "trust_bundles", bundle) for bundle in found.port.trust_bundles
     ]
     resources += [(found.table, "authorization_policies", policy) for policy in found.port.authorization]
+    resources += [(found.table, "request_authentications", it) for it in found.port.authentication]
     resources.append((found.table, "certificates", found.certificate))
     resources.append((found.table, "gateways", found.port.settings))
     resources += [
@@ -96,6 +97,7 @@ def _table_listener(found: TLSListener, key: str, address: str) -> model.Listene
         certificates=(found.certificate.key,),
         client_validation=found.port.client_validation,
         authorization=tuple(policy.key for policy in found.port.authorization),
+        authentication=tuple(it.key for it in found.port.authentication),
     )
 
 

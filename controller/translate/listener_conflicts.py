@@ -16,11 +16,20 @@ import msgspec
 from controller.store import Key
 from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.listeners import ROUTE_KINDS, ParsedListener
+from controller.translate.ways_out import WAYS
 
 Group = tuple[ParsedListener, ...]
 """The listeners of one Gateway or ListenerSet."""
 
-_FAMILIES = {"HTTP": "HTTP", "HTTPS": "TLS", "TLS": "TLS", "TCP": "TCP", "UDP": "UDP", "HBONE": "HBONE"}
+_FAMILIES = {
+    "HTTP": "HTTP",
+    "HTTPS": "TLS",
+    "TLS": "TLS",
+    "TCP": "TCP",
+    "UDP": "UDP",
+    "HBONE": "HBONE",
+    **{way: way for way in WAYS},
+}
 """Protocols that can share a port, as something tells their connections apart."""
 _WITH_HOSTNAMES = ("HTTP", "TLS")
 _MAX_NAMES = 8

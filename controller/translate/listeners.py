@@ -19,6 +19,7 @@ from controller.translate.graph import Reads
 from controller.translate.hostnames import hostname_problem
 from controller.translate.secret_refs import resolve_certificate
 from controller.translate.selectors import OPERATORS, unknown_operator
+from controller.translate.ways_out import EGRESS_PROXY, WAYS
 from gateway.routing_table import model
 
 ROUTE_KINDS: dict[str, tuple[str, ...]] = {
@@ -28,6 +29,7 @@ ROUTE_KINDS: dict[str, tuple[str, ...]] = {
     "TCP": ("TCPRoute",),
     "UDP": ("UDPRoute",),
     "HBONE": (),
+    **dict.fromkeys(WAYS, ()),
 }
 """Kinds of route that may attach, by the protocols that are supported."""
 RESERVED_PORTS = {15021: "health and metrics", 9901: "administration"}
@@ -36,7 +38,7 @@ CERTIFICATES_OPTION, CERTIFICATES_OF_INGRESSES = "sekisho.dev/certificates", "In
 """Key and value in ``tls.options``: what an API server asks for where there are no certificateRefs."""
 PROTOCOL_OPTION, AUTO_PASSTHROUGH = "gateway.istio.io/listener-protocol", "auto-passthrough"
 """Key and value in ``tls.options``: mesh traffic of other networks is passed through to whomever it names."""
-_WITHOUT_HOSTNAME = ("TCP", "UDP", "HBONE")
+_WITHOUT_HOSTNAME = ("TCP", "UDP", "HBONE", *WAYS)
 _MODES = ("Terminate", "Passthrough")
 _FROM = ("All", "Same", "Selector", "None")
 _MAX_PORT = 65535
@@ -58,6 +60,8 @@ class ParsedListener(msgspec.Struct, frozen=True):
     ref_problems: tuple[Problem, ...]
     certificates: tuple[model.Certificate, ...]
     tls_mode: Literal["Terminate", "Passthrough"] = "Terminate"
+    has_tls: bool = False
+    """Its ``tls`` is set."""
     auto_passthrough: bool = False
     """Mesh traffic of other networks goes through it, besides what TLSRoutes say."""
     client_validation: model.ClientValidation | None = None
@@ -74,6 +78,8 @@ class ParsedListener(msgspec.Struct, frozen=True):
     @property
     def terminates_tls(self) -> bool:
         """Whether clients speak TLS with the gateway itself."""
+        if self.protocol == EGRESS_PROXY:
+            return self.has_tls
         return self.protocol == "HTTPS" or (self.protocol == "TLS" and self.tls_mode == "Terminate")
 
     @property
@@ -117,6 +123,7 @@ def _parse_listener(reads: Reads, owner: Key, listener: Listener) -> ParsedListe
         or _namespaces_problem(listener.allowed_routes.namespaces),
         ref_problems=certificate_problems + kind_problems,
         certificates=certificates,
+        has_tls=listener.tls is not None,
         auto_passthrough=passes_mesh_through(listener) and reads.options.mesh,
         tls_mode="Passthrough" if listener.protocol == "TLS" and not _terminates(listener.tls) else "Terminate",
     )
@@ -162,6 +169,9 @@ def _tls_problem(listener: Listener) -> Problem | None:
             if not _terminates(tls):
                 mode = tls.mode if tls else ""
                 return _unsupported(f"an HTTPS listener terminates TLS: tls.mode {mode} is not possible")
+        case protocol if protocol == EGRESS_PROXY:
+            if not _terminates(tls):
+                return _unsupported("a forward proxy ends its clients' TLS itself: set tls.mode Terminate")
         case "TLS":
             if tls is None or tls.mode not in ("", *_MODES):
                 mode = repr(tls.mode) if tls else "none"
@@ -234,10 +244,16 @@ def unused_options(listener: Listener) -> list[str]:
     return sorted(options.keys() - used)
 
 
+def _wants_certificates(listener: Listener) -> bool:
+    if listener.protocol == EGRESS_PROXY:
+        return listener.tls is not None
+    return listener.protocol in ("HTTPS", "TLS") and _terminates(listener.tls)
+
+
 def _certificates(
     reads: Reads, owner: Key, listener: Listener
 ) -> tuple[tuple[model.Certificate, ...], tuple[Problem, ...]]:
-    if listener.protocol not in ("HTTPS", "TLS") or not _terminates(listener.tls):
+    if not _wants_certificates(listener):
         return (), ()
     references = listener.tls.certificate_refs if listener.tls else ()
     if not references:

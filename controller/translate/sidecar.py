@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from controller.resources import Service, ServicePort
-from controller.translate.gateway import AUTHORIZED, TABLES, Governed
+from controller.translate.gateway import AUTHORIZED, TABLES, TOKENS_LOOKED_AT, Governed
 from controller.translate.graph import Published, Reads, Stage, TableResource
 from controller.translate.hostnames import ANY
 from controller.translate.indexes import SERVICES
@@ -20,7 +20,7 @@ from controller.translate.peer_authentication import Modes, modes_of
 from controller.translate.service_port import Carried, carried, workload_port
 from controller.translate.stages import Rank
 from controller.translate.workload import CANONICAL_NAMES, CANONICAL_REVISIONS, Sidecar
-from controller.translate.workload_policies import Selecting, selecting_policies
+from controller.translate.workload_policies import Selecting, selecting_authentications, selecting_policies
 from gateway.routing_table import model
 
 INBOUND_PORT: Final = 15006
@@ -69,6 +69,7 @@ class SidecarTable(msgspec.Struct, frozen=True):
 
     modes: Modes
     policies: tuple[Selecting, ...]
+    authentications: tuple[Selecting, ...]
     ports: tuple[InboundPort, ...]
     resources: tuple[Resource, ...]
 
@@ -87,12 +88,14 @@ def _sidecar(sidecar: Sidecar, reads: Reads) -> SidecarTable:
         for name, its in services
     }
     policies = selecting_policies(reads, sidecar, served)
-    inbound = _Inbound(sidecar, modes, policies)
+    authentications = selecting_authentications(reads, sidecar, served)
+    inbound = _Inbound(sidecar, modes, policies, authentications)
     resources: list[Resource] = [("gateways", _gateway(sidecar))]
     resources += [("authorization_policies", selecting.policy) for selecting in policies]
+    resources += [("request_authentications", selecting.policy) for selecting in authentications]
     resources += inbound.explicit(ports) if sidecar.explicit else inbound.captured(ports)
     resources += _outbound_basis(sidecar)
-    return SidecarTable(modes, policies, ports, tuple(resources))
+    return SidecarTable(modes, policies, authentications, ports, tuple(resources))
 
 
 def _gateway(sidecar: Sidecar) -> model.Gateway:
@@ -147,10 +150,17 @@ def _ports(
 class _Inbound:
     """What stands before the workload."""
 
-    def __init__(self, sidecar: Sidecar, modes: Modes, policies: tuple[Selecting, ...]) -> None:
+    def __init__(
+        self,
+        sidecar: Sidecar,
+        modes: Modes,
+        policies: tuple[Selecting, ...],
+        authentications: tuple[Selecting, ...],
+    ) -> None:
         self._sidecar = sidecar
         self._modes = modes
         self._policies = policies
+        self._authentications = authentications
 
     def captured(self, ports: tuple[InboundPort, ...]) -> Iterator[Resource]:
         """Connections redirected from the ports they were made to; they go on to where they were going."""
@@ -218,7 +228,8 @@ class _Inbound:
                     protocol="HTTP" if http else "TCP",
                     captured=captured,
                     mesh=model.MeshServer(mode=self._modes.of(port.number)),
-                    authorization=tuple(one.policy.key for one in self._policies if one.counts(port.number or None)),
+                    authorization=_counting(self._policies, port),
+                    authentication=_counting(self._authentications, port),
                 ),
             )
         yield (
@@ -233,6 +244,13 @@ class _Inbound:
                 backends=(model.WeightedBackend(backend=_backend_key(port)),),
             ),
         )
+
+
+def _counting(
+    policies: tuple[Selecting, ...],
+    port: InboundPort,
+) -> tuple[str, ...]:
+    return tuple(one.policy.key for one in policies if one.counts(port.number or None))
 
 
 def _outbound_basis(sidecar: Sidecar) -> Iterator[Resource]:
@@ -304,6 +322,7 @@ def _publish(sidecar: Sidecar, table: SidecarTable) -> Published:
     members += [((AUTHENTICATED, key), (name, "")) for key in table.modes.policies]
     members += [((AUTHENTICATED, key), (name, str(older))) for key, older in table.modes.shadowed]
     members += [((AUTHORIZED, selecting.policy.key), _governed(name, table, selecting)) for selecting in table.policies]
+    members += [((TOKENS_LOOKED_AT, selecting.policy.key), name) for selecting in table.authentications]
     return Published(
         members=tuple(members),
         resources=tuple((sidecar.table, field, resource) for field, resource in table.resources),

@@ -23,6 +23,10 @@ class Rank(IntEnum):
     """A Pod or WorkloadEntry by itself."""
     AUTHORIZATION = auto()
     """An AuthorizationPolicy by itself."""
+    AUTHENTICATION = auto()
+    """A RequestAuthentication by itself, with its keys."""
+    EGRESS_POLICY = auto()
+    """An EgressPolicy by itself."""
     PARSED_GATEWAY = auto()
     """A Gateway by itself, with its ListenerSets: listeners, certificates, addresses, conflicts."""
     WANTED_GATEWAY = auto()
@@ -68,7 +72,9 @@ class Rank(IntEnum):
     TLS_POLICY_STATUS = auto()
     XBACKEND_STATUS = auto()
     GATEWAY_CLASS_STATUS = auto()
+    EGRESS_POLICY_STATUS = auto()
     AUTHORIZATION_NOTICES = auto()
+    AUTHENTICATION_NOTICES = auto()
     PEER_AUTHENTICATION_NOTICES = auto()
     INFRASTRUCTURE = auto()
     """What is provisioned for a Gateway."""

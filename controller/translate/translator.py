@@ -15,12 +15,14 @@ import msgspec
 from controller.resources import (
     AuthorizationPolicy,
     BackendTLSPolicy,
+    EgressPolicy,
     Gateway,
     GatewayClass,
     Ingress,
     ListenerSet,
     PeerAuthentication,
     Pod,
+    RequestAuthentication,
     Service,
     WorkloadEntry,
     XBackend,
@@ -33,6 +35,8 @@ from controller.translate.backends import BACKEND, PLACEMENT, PLACEMENTS
 from controller.translate.certificates import CERTIFICATE, TRUST_BUNDLE
 from controller.translate.destinations import DESTINATIONS, OUTBOUND
 from controller.translate.east_west import EAST_WEST
+from controller.translate.egress_policy import EGRESS_POLICY
+from controller.translate.egress_policy_status import EGRESS_POLICY_STATUS
 from controller.translate.endpoints import ENDPOINTS, MESH_ENDPOINTS
 from controller.translate.gateway import GATEWAY, PARSED_GATEWAY, PORT, TABLES
 from controller.translate.gateway_class import GATEWAY_CLASS, GATEWAY_CLASS_STATUS
@@ -53,6 +57,8 @@ from controller.translate.mesh_route import MESH_ROUTE
 from controller.translate.options import STANDALONE_TABLE, Options
 from controller.translate.parent import PARENT
 from controller.translate.peer_authentication_notices import PEER_AUTHENTICATION_NOTICES
+from controller.translate.request_authentication import AUTHENTICATION
+from controller.translate.request_authentication_notices import AUTHENTICATION_NOTICES
 from controller.translate.route import ROUTE
 from controller.translate.route_rules import ROUTES
 from controller.translate.service_routes import SERVICE_ROUTES
@@ -74,6 +80,8 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     LISTENER_SET,
     WORKLOAD,
     AUTHORIZATION,
+    AUTHENTICATION,
+    EGRESS_POLICY,
     PARSED_GATEWAY,
     WANTED_GATEWAY,
     PORT,
@@ -102,7 +110,9 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     TLS_POLICY_STATUS,
     XBACKEND_STATUS,
     GATEWAY_CLASS_STATUS,
+    EGRESS_POLICY_STATUS,
     AUTHORIZATION_NOTICES,
+    AUTHENTICATION_NOTICES,
     PEER_AUTHENTICATION_NOTICES,
     INFRASTRUCTURE,
 )
@@ -114,7 +124,9 @@ _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     BackendTLSPolicy.kind: (TLS_POLICY_STATUS,),
     XBackend.kind: (XBACKEND_STATUS,),
     Ingress.kind: (PARSED_INGRESS, INGRESS, INGRESS_STATUS),
+    EgressPolicy.kind: (EGRESS_POLICY_STATUS,),
     AuthorizationPolicy.kind: (AUTHORIZATION_NOTICES,),
+    RequestAuthentication.kind: (AUTHENTICATION_NOTICES,),
     PeerAuthentication.kind: (PEER_AUTHENTICATION_NOTICES,),
     Pod.kind: (WORKLOAD,),
     WorkloadEntry.kind: (WORKLOAD,),

@@ -14,15 +14,23 @@ import msgspec
 
 from controller.resources import Namespace, Service, ServicePort
 from controller.store import Key
-from controller.translate.authorization import AUTHORIZATION
+from controller.translate.authorization import AUTHORIZATION, Selecting
 from controller.translate.backend_view import BackendId
 from controller.translate.backends import BACKEND, PLACEMENTS
 from controller.translate.destinations import cluster_addresses
-from controller.translate.gateway import AUTHORIZED, GATEWAY, WAYPOINT_INNER, Governed, ServedGateway
+from controller.translate.gateway import (
+    AUTHORIZED,
+    GATEWAY,
+    TOKENS_LOOKED_AT,
+    WAYPOINT_INNER,
+    Governed,
+    ServedGateway,
+)
 from controller.translate.graph import NOTHING, Published, Reads, Stage, TableResource
 from controller.translate.hostnames import ANY
-from controller.translate.indexes import AUTHORIZATIONS
+from controller.translate.indexes import AUTHENTICATIONS, AUTHORIZATIONS
 from controller.translate.names import backend_key, object_name, waypoint_listener_key
+from controller.translate.request_authentication import AUTHENTICATION
 from controller.translate.service_port import carried
 from controller.translate.service_routes import ServiceRoutes, routes_of_service
 from controller.translate.stages import Rank
@@ -42,6 +50,8 @@ class Guarded(msgspec.Struct, frozen=True):
     backends: tuple[BackendId, ...] = ()
     targeted: tuple[tuple[str, Governed], ...] = ()
     """Policies that target the Service, and where they count."""
+    looked_at: tuple[str, ...] = ()
+    """The same of policies about tokens."""
 
 
 def waypoint_of(reads: Reads, key: Key, service: Service) -> Key | None:
@@ -69,13 +79,15 @@ def _guarded(key: Key, reads: Reads) -> Guarded:
     if not addresses:
         return Guarded()
     made = _Made(reads, key, waypoint, served)
-    resources = [("authorization_policies", policy) for policy in made.policies]
+    resources: list[tuple[str, TableResource]] = [("authorization_policies", policy) for policy in made.policies]
+    resources += [("request_authentications", policy) for policy in made.authentications]
     ports = [port for port in service.spec.ports if port.protocol == "TCP"]
     every = [*resources, *(resource for port in ports for resource in made.listening(port, addresses))]
     streams = tuple(str(port.port) for port in ports if carried(port) == "TCP")
     governed = Governed(object_name(key), streams, without_identity=())
     targeted = tuple((policy.key, governed) for policy in made.targeting)
-    return Guarded(served.table, tuple(every), tuple(dict.fromkeys(made.backends)), targeted)
+    looked_at = tuple(policy.key for policy in made.targeting_tokens)
+    return Guarded(served.table, tuple(every), tuple(dict.fromkeys(made.backends)), targeted, looked_at)
 
 
 def _tunnels(served: ServedGateway) -> bool:
@@ -91,6 +103,8 @@ class _Made:
         self._waypoint = waypoint
         self.targeting = tuple(_targeting(reads, key))
         self.policies = (*served.parsed.authorization, *self.targeting)
+        self.targeting_tokens = tuple(_targeting_tokens(reads, key))
+        self.authentications = (*served.parsed.authentication, *self.targeting_tokens)
         self.backends: list[BackendId] = []
 
     def listening(self, port: ServicePort, addresses: tuple[str, ...]) -> Iterator[tuple[str, TableResource]]:
@@ -116,6 +130,7 @@ class _Made:
             tls_mode="Passthrough" if protocol == "TLS" else "Terminate",
             captured=model.Captured(addresses=addresses),
             authorization=tuple(sorted({policy.key for policy in self.policies})),
+            authentication=tuple(sorted({policy.key for policy in self.authentications})),
         )
 
     def _routes(self, routes: ServiceRoutes | None, listener: str, backend: BackendId) -> Iterator[model.Route]:
@@ -151,21 +166,34 @@ def _targeting(reads: Reads, key: Key) -> Iterator[model.AuthorizationPolicy]:
     """Policies whose ``targetRefs`` name the Service."""
     for policy_key in reads.referring(AUTHORIZATIONS, key.namespace):
         parsed = reads.result(AUTHORIZATION, policy_key)
-        if parsed is not None and any(
-            (target.group, target.kind, target.name) == ("", Service.kind, key.name)
-            and target.namespace in (None, key.namespace)
-            for target in parsed.targets
-        ):
+        if parsed is not None and _names(parsed, key):
             yield parsed.policy
 
 
-def _publish(_key: Key, guarded: Guarded) -> Published:
+def _targeting_tokens(reads: Reads, key: Key) -> Iterator[model.RequestAuthentication]:
+    """The same of policies about tokens."""
+    for policy_key in reads.referring(AUTHENTICATIONS, key.namespace):
+        parsed = reads.result(AUTHENTICATION, policy_key)
+        if parsed is not None and _names(parsed, key):
+            yield parsed.policy
+
+
+def _names(policy: Selecting, service: Key) -> bool:
+    return any(
+        (target.group, target.kind, target.name) == ("", Service.kind, service.name)
+        and target.namespace in (None, service.namespace)
+        for target in policy.targets
+    )
+
+
+def _publish(key: Key, guarded: Guarded) -> Published:
     if not guarded.resources:
         return NOTHING
     return Published(
         members=(
             *(((PLACEMENTS, ""), (guarded.table, backend)) for backend in guarded.backends),
             *(((AUTHORIZED, policy), governed) for policy, governed in guarded.targeted),
+            *(((TOKENS_LOOKED_AT, policy), object_name(key)) for policy in guarded.looked_at),
         ),
         resources=tuple((guarded.table, field, resource) for field, resource in guarded.resources),
     )

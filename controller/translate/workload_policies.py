@@ -1,4 +1,5 @@
-"""AuthorizationPolicies of a workload: which of them its sidecar enforces, and on which ports.
+"""Policies of a workload: which of them its sidecar enforces, and on which ports. Those of authorization, and those of
+tokens.
 
 Owns selection for sidecars: by labels, by the whole namespace, or by a Service among the ``targetRefs``, on whose ports
 alone such a policy counts. Policies of the root namespace select everywhere.
@@ -7,21 +8,24 @@ alone such a policy counts. Policies of the root namespace select everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from controller.resources import PolicyTargetReference, Service
 from controller.store import Key
-from controller.translate.authorization import AUTHORIZATION
+from controller.translate.authorization import AUTHORIZATION, ParsedAuthorization
 from controller.translate.graph import Reads
-from controller.translate.indexes import AUTHORIZATIONS
+from controller.translate.indexes import AUTHENTICATIONS, AUTHORIZATIONS
+from controller.translate.request_authentication import AUTHENTICATION, ParsedAuthentication
 from controller.translate.workload import Sidecar
 from gateway.routing_table import model
+
+Policy = model.AuthorizationPolicy | model.RequestAuthentication
 
 
 class Selecting(NamedTuple):
     """A policy that applies to a workload."""
 
-    policy: model.AuthorizationPolicy
+    policy: Policy
     ports: frozenset[int] | None
     """The workload's ports on which it counts; None: all of them."""
 
@@ -30,21 +34,45 @@ class Selecting(NamedTuple):
         return self.ports is None or port in self.ports
 
 
-def selecting_policies(reads: Reads, sidecar: Sidecar, served: Mapping[str, frozenset[int]]) -> tuple[Selecting, ...]:
-    """By key. ``served``: by name, the Services that select the workload, with its ports that they lead to."""
+Served = Mapping[str, frozenset[int]]
+"""By name, the Services that select a workload, with its ports that they lead to."""
+
+
+def selecting_policies(reads: Reads, sidecar: Sidecar, served: Served) -> tuple[Selecting, ...]:
+    """Of authorization, by key."""
     found: list[Selecting] = []
-    for namespace in dict.fromkeys((sidecar.namespace, reads.options.root_namespace)):
-        for key in reads.referring(AUTHORIZATIONS, namespace):
-            parsed = reads.result(AUTHORIZATION, key)
-            if parsed is None:
-                continue
-            if parsed.targets:
-                ports = frozenset(_targeted(parsed.targets, key, sidecar, served))
-                if ports:
-                    found.append(Selecting(parsed.policy, ports))
-            elif _fits(parsed.labels, sidecar):
-                found.append(Selecting(parsed.policy, None))
+    for key in _candidates(reads, sidecar, AUTHORIZATIONS):
+        parsed = reads.result(AUTHORIZATION, key)
+        if parsed is not None and (ports := _ports(parsed, key, sidecar, served)) != NOWHERE:
+            found.append(Selecting(parsed.policy, ports))
     return tuple(sorted(found, key=lambda selecting: selecting.policy.key))
+
+
+def selecting_authentications(reads: Reads, sidecar: Sidecar, served: Served) -> tuple[Selecting, ...]:
+    """Of tokens, by key."""
+    found: list[Selecting] = []
+    for key in _candidates(reads, sidecar, AUTHENTICATIONS):
+        parsed = reads.result(AUTHENTICATION, key)
+        if parsed is not None and (ports := _ports(parsed, key, sidecar, served)) != NOWHERE:
+            found.append(Selecting(parsed.policy, ports))
+    return tuple(sorted(found, key=lambda selecting: selecting.policy.key))
+
+
+NOWHERE: Final[frozenset[int]] = frozenset()
+
+
+def _candidates(reads: Reads, sidecar: Sidecar, index: str) -> Iterator[Key]:
+    for namespace in dict.fromkeys((sidecar.namespace, reads.options.root_namespace)):
+        yield from reads.referring(index, namespace)
+
+
+def _ports(
+    parsed: ParsedAuthorization | ParsedAuthentication, policy: Key, sidecar: Sidecar, served: Served
+) -> frozenset[int] | None:
+    """The ports on which a policy counts; None: all of them."""
+    if parsed.targets:
+        return frozenset(_targeted(parsed.targets, policy, sidecar, served))
+    return None if _fits(parsed.labels, sidecar) else NOWHERE
 
 
 def _fits(wanted: Mapping[str, str], sidecar: Sidecar) -> bool:

@@ -86,7 +86,21 @@ def header_from_text(text: str) -> tuple[str, str]:
 
 
 def checked(question: Question) -> Question:
-    """The question, if the engine can answer it."""
+    """The question, if the engine can answer it. What CONNECT asks for is no URL but a host and a port."""
+    if question.method != "CONNECT":
+        _check_url(question)
+    if not question.method or not question.method.isascii() or not question.method.isalpha():
+        raise QuestionError(f"method {question.method!r} is not an HTTP method")
+    if question.from_ and not _IDENTITY.match(question.from_):
+        raise QuestionError(
+            f"from {question.from_!r} is not a SPIFFE id such as spiffe://cluster.local/ns/shop/sa/cart"
+        )
+    if question.source and not is_ip_address(question.source):
+        raise QuestionError(f"source {question.source!r} is not an IP address")
+    return question
+
+
+def _check_url(question: Question) -> None:
     try:
         parts = urlsplit(question.url)
         port = parts.port
@@ -99,15 +113,6 @@ def checked(question: Question) -> Question:
             f"URL {question.url!r} is not of the form http://host/path, https://host:port/path or tcp://host:port"
             " (also tls and udp)"
         )
-    if not question.method or not question.method.isascii() or not question.method.isalpha():
-        raise QuestionError(f"method {question.method!r} is not an HTTP method")
-    if question.from_ and not _IDENTITY.match(question.from_):
-        raise QuestionError(
-            f"from {question.from_!r} is not a SPIFFE id such as spiffe://cluster.local/ns/shop/sa/cart"
-        )
-    if question.source and not is_ip_address(question.source):
-        raise QuestionError(f"source {question.source!r} is not an IP address")
-    return question
 
 
 def encode_question(question: Question) -> bytes:
@@ -130,4 +135,8 @@ def with_sources(answer: bytes, sources: Mapping[str, str]) -> dict[str, Any]:
             candidate["source"] = sources.get(object_of_route(candidate["route"]), "")
     for tried in (explanation.get("authorization") or {}).get("policies") or ():
         tried["source"] = sources.get(f"AuthorizationPolicy/{tried['policy']}", "")
+    authentication = explanation.get("authentication") or {}
+    if authentication.get("rule"):
+        policy = "/".join(authentication["rule"].split("/")[:2])
+        authentication["source"] = sources.get(f"RequestAuthentication/{policy}", "")
     return explanation

@@ -92,6 +92,25 @@ class ClientValidation(Struct):
     """Serve clients with a missing or invalid certificate as well."""
 
 
+EgressWay = Literal["Proxy", "TLS", "HTTP"]
+
+
+class Egress(Struct):
+    """What makes a listener a way out: its clients name their destination, and no route is looked at.
+
+    ``Proxy`` is for HTTP and HTTPS listeners and takes CONNECT and absolute-form requests. ``HTTP`` (of HTTP listeners)
+    and ``TLS`` (of TLS listeners that pass through) take traffic that was redirected: Host or the server name is the
+    destination, at the listener's ``port``.
+    """
+
+    way: EgressWay
+    policies: tuple[str, ...] = ()
+    """Keys of the egress policies that decide. None of them: everything is denied, as it is while one of them is not
+    in the table."""
+    nameservers: tuple[str, ...] = ()
+    """``address:port`` of the servers that resolve names, in order; none means the system's resolver."""
+
+
 class Captured(Struct):
     """The listener takes connections that were redirected to its socket, by the destination they had before.
 
@@ -153,6 +172,9 @@ class Listener(Struct):
     """Keys of the authorization policies that decide about its requests and connections. One that is not in the
     table, because it was refused, is no reason to refuse the listener: everything is denied until it is there.
     None for HBONE: the captured listeners behind it decide."""
+    authentication: tuple[str, ...] = ()
+    """Keys of the request authentications that look at its requests, in the same way: one that is not in the table
+    refuses everything. What carries connections does not look at them."""
     captured: Captured | None = None
     """Only for HTTP, HTTPS, TLS and TCP."""
     mesh: MeshServer | None = None
@@ -160,6 +182,58 @@ class Listener(Struct):
     inner: str = ""
     """Only for HBONE, and always there: ``address:bind_port`` of the socket whose captured listeners take what the
     tunnels carry (an IPv6 address in brackets)."""
+    egress: Egress | None = None
+
+
+# --- authentication of requests ---------------------------------------------------------------------
+
+
+class TokenHeader(Struct):
+    """A header that may carry a token, behind ``prefix`` (with its space, if there is one). ``name`` in lower case."""
+
+    name: str
+    prefix: str = ""
+
+
+class ClaimHeader(Struct):
+    """``claim`` of a verified token as ``header``; ``a.b`` is claim ``b`` within ``a``."""
+
+    header: str
+    claim: str
+
+
+class TokenRule(Struct):
+    """Tokens (JWT, RFC 7519) of one issuer: where they are, and what proves them.
+
+    Signed with RS, PS, ES (256, 384, 512 as far as they exist) or EdDSA by a key of ``keys``; times are taken with 60
+    seconds of leeway. Without any place named, a token is in ``Authorization: Bearer`` or the parameter
+    ``access_token``.
+    """
+
+    issuer: str
+    audiences: tuple[str, ...] = ()
+    """One of them must be among the token's; none means every token of the issuer."""
+    keys: str = ""
+    """A JSON Web Key Set (RFC 7517) as text. Without a usable key in it, tokens of the issuer are refused."""
+    from_headers: tuple[TokenHeader, ...] = ()
+    from_params: tuple[str, ...] = ()
+    from_cookies: tuple[str, ...] = ()
+    output_payload_to_header: str = ""
+    """The payload in base64url goes to the backend in this header. Like the headers of claims, it is taken off
+    every request first, whoever sent it."""
+    output_claim_to_headers: tuple[ClaimHeader, ...] = ()
+    forward_original_token: bool = False
+    """Otherwise the token does not reach the backend."""
+
+
+class RequestAuthentication(Struct):
+    """Whose tokens count. ``key``: ``namespace/name``. A request without a token passes, and has no principal; with
+    one that no rule accepts it is refused. All rules of a listener count as one list."""
+
+    key: str
+    rules: tuple[TokenRule, ...] = ()
+    refusal: str = ""
+    """Why it cannot be enforced as it was written. It fails closed: every request is refused."""
 
 
 # --- authorization --------------------------------------------------------------------------------
@@ -244,6 +318,100 @@ class AuthorizationPolicy(Struct):
     refusal: str = ""
     """Why it cannot be enforced as it was written. It fails closed: ALLOW permits nothing, DENY and CUSTOM deny
     everything; the rules are not looked at."""
+
+
+# --- egress ---------------------------------------------------------------------------------------
+
+
+class EgressCredential(Struct):
+    """A user of the forward proxy, and the SHA-256 digest of the password (64 hexadecimal digits)."""
+
+    user: str
+    sha256: str
+
+    def __repr__(self) -> str:
+        return f"EgressCredential(user={self.user!r}, sha256=<redacted>)"
+
+
+class EgressSource(Struct):
+    """Who asks: every field that is given must hold, by one of its values. Nothing is a wildcard."""
+
+    principals: tuple[str, ...] = ()
+    """``trust-domain/ns/namespace/sa/service-account``, from a verified client certificate."""
+    namespaces: tuple[str, ...] = ()
+    """Of the principal, as service accounts are."""
+    service_accounts: tuple[str, ...] = ()
+    """``namespace/name``."""
+    subject_alt_names: tuple[str, ...] = ()
+    """DNS names (lower case) or URIs of a verified client certificate."""
+    credentials: tuple[EgressCredential, ...] = ()
+    """What a client of the forward proxy shows in ``Proxy-Authorization`` (Basic)."""
+    ip_blocks: tuple[str, ...] = ()
+    """Addresses or CIDR blocks of the connection's peer."""
+
+
+EgressProtocol = Literal["TLS", "HTTP", "TCP"]
+
+
+class EgressDestination(Struct):
+    """Where to. One of ``names`` or ``ip_blocks`` must hold, and every other field that is given."""
+
+    names: tuple[str, ...] = ()
+    """Lower case. ``*.name`` stands for one label more, ``**.name`` for one or more, ``*`` for every name."""
+    ip_blocks: tuple[str, ...] = ()
+    """Addresses that a client may name by themselves; in a Deny rule, addresses that names resolve to as well."""
+    ports: tuple[int, ...] = ()
+    """None given: 443, and 80 for HTTP."""
+    protocols: tuple[EgressProtocol, ...] = ()
+    """What may be spoken; none given: TLS whose server name agrees, and HTTP. ``TCP`` is a tunnel nobody looks into."""
+    methods: tuple[str, ...] = ()
+    """Where requests are seen (HTTP); where they are not, an Allow rule that asks for it does not match, and a Deny
+    rule takes it for met."""
+    path_prefixes: tuple[str, ...] = ()
+    """As ``methods``; ``/a`` covers ``/a`` and ``/a/b``, not ``/ab``."""
+
+
+class EgressLimits(Struct):
+    """0 means none. ``connections``: open at once, by this rule; the others are of each connection or request."""
+
+    connections: int = 0
+    bytes: int = 0
+    """Both ways together."""
+    duration_ms: int = 0
+
+
+class EgressRule(Struct, kw_only=True):
+    """Matches by one source (none: everybody) and one destination."""
+
+    name: str
+    action: Literal["Allow", "Deny"] = "Allow"
+    sources: tuple[EgressSource, ...] = ()
+    destinations: tuple[EgressDestination, ...]
+    address_blocks: tuple[str, ...] = ()
+    """Blocks of addresses, private ones for example, that a name of this rule may resolve to although they are not
+    public. Addresses of metadata services and of the gateway itself count only where they stand here alone."""
+    encrypted_client_hello: bool = False
+    """Take a ClientHello whose true server name may be hidden."""
+    limits: EgressLimits = EgressLimits()
+
+
+class EgressPolicy(Struct):
+    """Who may reach what. ``key``: ``namespace/name``.
+
+    Of several policies, a Deny rule that matches denies; else an Allow rule must match. In mode ``Report`` a policy
+    denies nothing: what it would deny is let through and recorded, for the sources that its rules name. It does not
+    undo the denial of another policy, nor what is said of addresses.
+    """
+
+    key: str
+    mode: Literal["Enforce", "Report"] = "Enforce"
+    rules: tuple[EgressRule, ...] = ()
+    confined_to: str = ""
+    """A namespace: the policy speaks of principals of that namespace alone."""
+    contact: str = ""
+    """Whom a client that is denied should ask."""
+    refusal: str = ""
+    """Why it cannot be enforced as it was written: all that it could speak of is denied."""
 
 
 # --- routes -------------------------------------------------------------------------------------
@@ -541,6 +709,8 @@ class Resources(Struct):
     backends: tuple[Backend, ...] = ()
     gateways: tuple[Gateway, ...] = ()
     authorization_policies: tuple[AuthorizationPolicy, ...] = ()
+    request_authentications: tuple[RequestAuthentication, ...] = ()
+    egress_policies: tuple[EgressPolicy, ...] = ()
     listeners: tuple[Listener, ...] = ()
     routes: tuple[Route, ...] = ()
 
@@ -562,6 +732,8 @@ class Removed(Struct):
     backends: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
     authorization_policies: tuple[str, ...] = ()
+    request_authentications: tuple[str, ...] = ()
+    egress_policies: tuple[str, ...] = ()
     listeners: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
 
@@ -582,7 +754,8 @@ Update = Snapshot | Delta
 class Rejection(Struct):
     """A resource that was refused: its previous good version, if any, keeps serving.
 
-    Except for an authorization policy: its previous version goes too, and what it applies to is denied.
+    Except for a policy of authorization, authentication or egress: its previous version goes too, and what it applies
+    to is denied.
     """
 
     kind: str

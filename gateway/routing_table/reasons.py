@@ -46,6 +46,25 @@ class Reason(StrEnum):
     ORIGINAL_DESTINATION_REFUSED = "original_destination_refused"
     AUTHORIZATION_DENIED = "authorization_denied"
     AUTHORIZATION_UNAVAILABLE = "authorization_unavailable"
+    TOKEN_MALFORMED = "token_malformed"
+    TOKEN_ISSUER_UNKNOWN = "token_issuer_unknown"
+    TOKEN_KEYS_UNAVAILABLE = "token_keys_unavailable"
+    TOKEN_UNVERIFIED = "token_unverified"
+    TOKEN_AUDIENCE = "token_audience"
+    TOKEN_NOT_YET_VALID = "token_not_yet_valid"
+    TOKEN_EXPIRED = "token_expired"
+    AUTHENTICATION_UNAVAILABLE = "authentication_unavailable"
+    EGRESS_DENIED = "egress_denied"
+    EGRESS_POLICY_UNAVAILABLE = "egress_policy_unavailable"
+    EGRESS_CREDENTIALS_REQUIRED = "egress_credentials_required"
+    EGRESS_NAME_INVALID = "egress_name_invalid"
+    EGRESS_NAME_UNRESOLVED = "egress_name_unresolved"
+    EGRESS_ADDRESS_PROHIBITED = "egress_address_prohibited"
+    EGRESS_NAME_MISMATCH = "egress_name_mismatch"
+    EGRESS_NAME_HIDDEN = "egress_name_hidden"
+    EGRESS_NOT_TLS = "egress_not_tls"
+    EGRESS_LIMIT = "egress_limit"
+    EGRESS_REVOKED = "egress_revoked"
 
 
 FLAGS: dict[Reason, str] = {
@@ -82,5 +101,24 @@ FLAGS: dict[Reason, str] = {
     Reason.ORIGINAL_DESTINATION_REFUSED: "NR",
     Reason.AUTHORIZATION_DENIED: "-",
     Reason.AUTHORIZATION_UNAVAILABLE: "-",
+    Reason.TOKEN_MALFORMED: "-",
+    Reason.TOKEN_ISSUER_UNKNOWN: "-",
+    Reason.TOKEN_KEYS_UNAVAILABLE: "-",
+    Reason.TOKEN_UNVERIFIED: "-",
+    Reason.TOKEN_AUDIENCE: "-",
+    Reason.TOKEN_NOT_YET_VALID: "-",
+    Reason.TOKEN_EXPIRED: "-",
+    Reason.AUTHENTICATION_UNAVAILABLE: "-",
+    Reason.EGRESS_DENIED: "-",
+    Reason.EGRESS_POLICY_UNAVAILABLE: "-",
+    Reason.EGRESS_CREDENTIALS_REQUIRED: "-",
+    Reason.EGRESS_NAME_INVALID: "-",
+    Reason.EGRESS_NAME_UNRESOLVED: "-",
+    Reason.EGRESS_ADDRESS_PROHIBITED: "-",
+    Reason.EGRESS_NAME_MISMATCH: "-",
+    Reason.EGRESS_NAME_HIDDEN: "-",
+    Reason.EGRESS_NOT_TLS: "-",
+    Reason.EGRESS_LIMIT: "-",
+    Reason.EGRESS_REVOKED: "-",
 }
 """Envoy's ``response_flags`` for each reason; ``-`` where Envoy sets none."""

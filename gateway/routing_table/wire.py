@@ -10,13 +10,13 @@ The unknown-field rule
     the message itself, or a kind this reader has never heard of) refuses the whole message,
     because nothing tells what it would have changed.
 
-    An authorization policy that is rejected is removed instead: its previous version may permit what this one was to
-    forbid.
+    A policy of authorization or authentication that is rejected is removed instead: its previous version may permit
+    what this one was to forbid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -29,11 +29,13 @@ from gateway.routing_table.model import (
     Backend,
     Certificate,
     Delta,
+    EgressPolicy,
     Endpoints,
     Gateway,
     Listener,
     Rejection,
     Removed,
+    RequestAuthentication,
     Resources,
     Route,
     Snapshot,
@@ -48,10 +50,24 @@ Kind = Literal[
     "backends",
     "gateways",
     "authorization_policies",
+    "request_authentications",
+    "egress_policies",
     "listeners",
     "routes",
 ]
-Resource = TrustBundle | Certificate | Endpoints | Backend | Gateway | AuthorizationPolicy | Listener | Route
+Resource = (
+    TrustBundle
+    | Certificate
+    | Endpoints
+    | Backend
+    | Gateway
+    | AuthorizationPolicy
+    | RequestAuthentication
+    | EgressPolicy
+    | Listener
+    | Route
+)
+PolicyKind = Literal["authorization_policies", "request_authentications", "egress_policies"]
 
 KINDS: Final[Mapping[Kind, type[Resource]]] = {
     "trust_bundles": TrustBundle,
@@ -60,10 +76,14 @@ KINDS: Final[Mapping[Kind, type[Resource]]] = {
     "backends": Backend,
     "gateways": Gateway,
     "authorization_policies": AuthorizationPolicy,
+    "request_authentications": RequestAuthentication,
+    "egress_policies": EgressPolicy,
     "listeners": Listener,
     "routes": Route,
 }
 """Every kind, by its field in :class:`Resources`, in the order in which kinds are applied."""
+POLICY_KINDS: Final[tuple[PolicyKind, ...]] = ("authorization_policies", "request_authentications", "egress_policies")
+"""Kinds of which a refused resource keeps no previous version."""
 
 
 class WireError(ValueError):
@@ -79,6 +99,8 @@ class _RawResources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backends: tuple[msgspec.Raw, ...] = ()
     gateways: tuple[msgspec.Raw, ...] = ()
     authorization_policies: tuple[msgspec.Raw, ...] = ()
+    request_authentications: tuple[msgspec.Raw, ...] = ()
+    egress_policies: tuple[msgspec.Raw, ...] = ()
     listeners: tuple[msgspec.Raw, ...] = ()
     routes: tuple[msgspec.Raw, ...] = ()
 
@@ -116,6 +138,8 @@ class _Named(msgspec.Struct, frozen=True):
     backends: tuple[_Keyed, ...] = ()
     gateways: tuple[_Keyed, ...] = ()
     authorization_policies: tuple[_Keyed, ...] = ()
+    request_authentications: tuple[_Keyed, ...] = ()
+    egress_policies: tuple[_Keyed, ...] = ()
     listeners: tuple[_Keyed, ...] = ()
     routes: tuple[_Keyed, ...] = ()
 
@@ -206,14 +230,16 @@ def decode_update(data: bytes) -> tuple[Update, tuple[Rejection, ...]]:
             return Delta(version=message.version, base=message.base, upsert=resources, remove=remove), rejected
 
 
-def _with_refused_policies(remove: Removed, good: Resources, rejected: Iterable[Rejection]) -> Removed:
+def _with_refused_policies(remove: Removed, good: Resources, rejected: Sequence[Rejection]) -> Removed:
     """A policy that is refused goes: its previous version may permit what this one was to forbid."""
-    held = {policy.key for policy in good.authorization_policies}
-    named = remove.authorization_policies
-    refused = {item.key for item in rejected if item.kind == "authorization_policies"} - held - set(named)
-    if not refused:
-        return remove
-    return msgspec.structs.replace(remove, authorization_policies=(*named, *sorted(refused)))
+    gone: dict[str, tuple[str, ...]] = {}
+    for kind in POLICY_KINDS:
+        held = {policy.key for policy in getattr(good, kind)}
+        named: tuple[str, ...] = getattr(remove, kind)
+        refused = {item.key for item in rejected if item.kind == kind} - held - set(named)
+        if refused:
+            gone[kind] = (*named, *sorted(refused))
+    return msgspec.structs.replace(remove, **gone) if gone else remove
 
 
 def _decode_resources(raw: _RawResources) -> tuple[Resources, tuple[Rejection, ...]]:

@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 
 from gateway import __version__
 from gateway.routing_table.model import ListenerState, Rejection
-from gateway.telemetry.statistics import ConnectionLabels, Labels, Series, Statistics
+from gateway.telemetry.statistics import ConnectionLabels, Labels, Party, Series, Statistics
 
 LABELS: Final = (
     "reporter",
@@ -127,6 +127,7 @@ class GatewayCollector(Collector):
             [(listener.key, listener.requests) for listener in statistics.listeners],
         )
         yield _authorization_family(statistics)
+        yield from _egress_families(statistics)
         yield from _table_families(self._state())
         yield from _certificate_families(self._certificate_ends())
         build = InfoMetricFamily("sekisho_build", "The running version.")
@@ -149,6 +150,28 @@ def _authorization_family(statistics: Statistics) -> Metric:
     return family
 
 
+def _egress_families(statistics: Statistics) -> Iterator[Metric]:
+    decisions = CounterMetricFamily(
+        "sekisho_egress_decisions",
+        "What egress policies decided about connections and requests; policy and rule are empty where there is none.",
+        labels=("policy", "rule", "decision"),
+    )
+    for line in statistics.egress:
+        decisions.add_metric((line.policy, line.rule, line.decision), line.count)
+    yield decisions
+    received = CounterMetricFamily(
+        "sekisho_egress_received_bytes", "Bytes that clients sent outside.", labels=("policy", "rule")
+    )
+    sent = CounterMetricFamily(
+        "sekisho_egress_sent_bytes", "Bytes that clients got from outside.", labels=("policy", "rule")
+    )
+    for moved in statistics.egress_bytes:
+        received.add_metric((moved.policy, moved.rule), moved.received)
+        sent.add_metric((moved.policy, moved.rule), moved.sent)
+    yield received
+    yield sent
+
+
 def label_values(labels: Labels) -> tuple[str, ...]:
     """Values for :data:`LABELS`."""
     known = _known(labels) | {
@@ -168,18 +191,25 @@ def connection_label_values(labels: ConnectionLabels) -> tuple[str, ...]:
 
 
 def _known(labels: ConnectionLabels) -> dict[str, str]:
-    """What requests and connections have in common. The gateway is the source: it reports what it sent."""
+    """What requests and connections have in common. A gateway is the source and reports what it sent; before a workload
+    it reports what that receives."""
     namespace, _, name = labels.gateway.rpartition("/")
     service_name = labels.destination_service_name or _UNKNOWN
-    return {
-        "reporter": "source",
-        "source_workload": name,
-        "source_workload_namespace": namespace,
-        "source_canonical_service": name,
+    own = {"workload": name, "workload_namespace": namespace, "canonical_service": name}
+    sides = (
+        ("source", labels.source, own if labels.reporter == "source" else {}),
+        ("destination", labels.destination, {"canonical_service": service_name}),
+    )
+    parties = {
+        f"{side}_{field}": getattr(party, field) or otherwise.get(field, "")
+        for side, party, otherwise in sides
+        for field in Party.__struct_fields__
+    }
+    return parties | {
+        "reporter": labels.reporter,
         "destination_service": labels.destination_service,
         "destination_service_name": service_name,
         "destination_service_namespace": labels.destination_service_namespace,
-        "destination_canonical_service": service_name,
         "response_flags": labels.response_flags,
         "connection_security_policy": labels.connection_security_policy,
     }

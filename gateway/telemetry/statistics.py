@@ -12,6 +12,18 @@ import msgspec
 from msgspec.structs import replace
 
 
+class Party(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of the traffic; what is not known is empty."""
+
+    principal: str = ""
+    """With its scheme, where it was proved by mutual TLS."""
+    workload: str = ""
+    workload_namespace: str = ""
+    canonical_service: str = ""
+    canonical_revision: str = ""
+    cluster: str = ""
+
+
 class ConnectionLabels(msgspec.Struct, frozen=True, kw_only=True):
     """What tells one series from another. Values come from the table and from closed sets, never from a request."""
 
@@ -22,6 +34,9 @@ class ConnectionLabels(msgspec.Struct, frozen=True, kw_only=True):
     destination_service_namespace: str = ""
     gateway: str = ""
     connection_security_policy: str = "unknown"
+    reporter: str = "source"
+    source: Party = Party()
+    destination: Party = Party()
 
 
 class Labels(ConnectionLabels, frozen=True, kw_only=True):
@@ -62,6 +77,25 @@ class Connections(msgspec.Struct, frozen=True, kw_only=True):
     active: int = 0
     accepted: int = 0
     refused: int = 0
+
+
+class EgressDecisions(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided by one rule of one egress policy."""
+
+    policy: str
+    rule: str
+    decision: str
+    """``allow``, ``deny``, ``would_deny`` or ``failed``."""
+    count: int
+
+
+class EgressBytes(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule of one egress policy let pass, on the client's side."""
+
+    policy: str
+    rule: str
+    received: int
+    sent: int
 
 
 class BackendCounters(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +149,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     listeners: tuple[ListenerCounters, ...] = ()
     routes_hit: tuple[RouteCounters, ...] = ()
     authorization: tuple[AuthorizationCounters, ...] = ()
+    egress: tuple[EgressDecisions, ...] = ()
+    egress_bytes: tuple[EgressBytes, ...] = ()
     workers: int = 0
 
 

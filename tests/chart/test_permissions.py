@@ -17,6 +17,7 @@ Permission = tuple[str, str, str, str]
 
 WITH_STATUS = {
     "BackendTLSPolicy",
+    "EgressPolicy",
     "GRPCRoute",
     "Gateway",
     "GatewayClass",

@@ -9,11 +9,13 @@ from gateway.routing_table.model import (
     AuthorizationPolicy,
     Backend,
     Certificate,
+    EgressPolicy,
     Endpoints,
     Filter,
     Gateway,
     Listener,
     Rejection,
+    RequestAuthentication,
     RequestMirror,
     Resources,
     Route,
@@ -32,11 +34,20 @@ _NOUNS: dict[Target, str] = {
 
 
 def references(
-    resource: TrustBundle | Certificate | Endpoints | Backend | Gateway | AuthorizationPolicy | Listener | Route,
+    resource: TrustBundle
+    | Certificate
+    | Endpoints
+    | Backend
+    | Gateway
+    | AuthorizationPolicy
+    | RequestAuthentication
+    | EgressPolicy
+    | Listener
+    | Route,
 ) -> Iterator[Reference]:
     """Kind and key of every resource that this one cannot be served without.
 
-    A listener is served without its authorization policies: it denies everything then.
+    A listener is served without its policies: it denies everything then.
     """
     match resource:
         case Backend():
@@ -45,7 +56,9 @@ def references(
             return _of_listener(resource)
         case Route():
             return _of_route(resource)
-        case TrustBundle() | Certificate() | Endpoints() | Gateway() | AuthorizationPolicy():
+        case TrustBundle() | Certificate() | Endpoints() | Gateway():
+            return iter(())
+        case AuthorizationPolicy() | RequestAuthentication() | EgressPolicy():
             return iter(())
 
 

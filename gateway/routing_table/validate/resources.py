@@ -11,16 +11,20 @@ from gateway.routing_table.model import (
     BackendTLS,
     Certificate,
     ClientValidation,
+    EgressPolicy,
     Endpoint,
     Endpoints,
     Gateway,
     Limits,
     Listener,
+    RequestAuthentication,
     Route,
     SubjectAltName,
     TrustBundle,
 )
+from gateway.routing_table.validate.authentication import request_authentication
 from gateway.routing_table.validate.authorization import authorization_policy
+from gateway.routing_table.validate.egress import egress_listener, egress_policy
 from gateway.routing_table.validate.mesh import mesh_listener, peer, workload
 from gateway.routing_table.validate.names import (
     Problems,
@@ -46,7 +50,18 @@ _MAX_TRUSTED_HOPS: Final = 64
 _MAX_WINDOW_BYTES: Final = 2**31 - 1
 """RFC 9113, 6.5.2: a larger window is a flow-control error."""
 
-Judged = TrustBundle | Certificate | Endpoints | Backend | Gateway | AuthorizationPolicy | Listener | Route
+Judged = (
+    TrustBundle
+    | Certificate
+    | Endpoints
+    | Backend
+    | Gateway
+    | AuthorizationPolicy
+    | RequestAuthentication
+    | EgressPolicy
+    | Listener
+    | Route
+)
 
 
 def problem(resource: Judged) -> str | None:
@@ -68,18 +83,32 @@ def _problems(resource: Judged) -> Iterator[str]:
         case Backend():
             yield from _backend(resource)
         case Gateway():
-            yield from at("trusted_hops", bounded(resource.trusted_hops, _MAX_TRUSTED_HOPS, "hops"))
-            yield from at("limits", _limits(resource.limits))
-            if resource.workload is not None:
-                yield from at("workload", workload(resource.workload))
-        case AuthorizationPolicy():
-            yield from authorization_policy(resource)
+            yield from _gateway(resource)
+        case AuthorizationPolicy() | RequestAuthentication() | EgressPolicy():
+            yield from _policy(resource)
         case Listener():
             yield from _listener(resource)
         case Route():
             yield from route(resource)
         case _:
             assert_never(resource)
+
+
+def _policy(policy: AuthorizationPolicy | RequestAuthentication | EgressPolicy) -> Problems:
+    match policy:
+        case AuthorizationPolicy():
+            yield from authorization_policy(policy)
+        case RequestAuthentication():
+            yield from request_authentication(policy)
+        case EgressPolicy():
+            yield from egress_policy(policy)
+
+
+def _gateway(gateway: Gateway) -> Problems:
+    yield from at("trusted_hops", bounded(gateway.trusted_hops, _MAX_TRUSTED_HOPS, "hops"))
+    yield from at("limits", _limits(gateway.limits))
+    if gateway.workload is not None:
+        yield from at("workload", workload(gateway.workload))
 
 
 def _endpoint(endpoint: Endpoint) -> Problems:
@@ -147,6 +176,9 @@ def _listener(listener: Listener) -> Problems:
     if not terminates and listener.certificates:
         yield "certificates: a listener that does not terminate TLS would not use them; name none"
     yield from at("authorization", bounded(len(listener.authorization), _MAX_REFERENCES, "policies"))
+    yield from at("authentication", bounded(len(listener.authentication), _MAX_REFERENCES, "policies"))
+    if listener.egress is not None:
+        yield from at("egress", egress_listener(listener.egress, listener))
     if listener.client_validation is not None:
         yield from at("client_validation", _client_validation(listener.client_validation, terminates))
     yield from mesh_listener(listener)

@@ -25,6 +25,12 @@ watchNamespaces.
 - apiGroups: [gateway.networking.x-k8s.io]
   resources: [xbackends/status]
   verbs: [patch]
+- apiGroups: [sekisho.dev]
+  resources: [egresspolicies]
+  verbs: [get, list, watch]
+- apiGroups: [sekisho.dev]
+  resources: [egresspolicies/status]
+  verbs: [patch]
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
   verbs: [get, list, watch]
@@ -39,7 +45,7 @@ watchNamespaces.
   resources: [gatewayparameters]
   verbs: [list, watch]
 - apiGroups: [security.istio.io]
-  resources: [authorizationpolicies]
+  resources: [authorizationpolicies, requestauthentications]
   verbs: [list, watch]
 {{- if .Values.mesh.enabled }}
 # Workloads, and how they are to be reached.

@@ -35,3 +35,16 @@ def test_statuses_are_wanted_of_the_objects_they_were_made_for() -> None:
 
 def test_a_route_without_a_status_is_to_be_free_of_ours_and_a_gateway_is_left_alone() -> None:
     assert wanted_statuses({}, snapshot(), [GATEWAY, ROUTE]) == {GATEWAY: None, ROUTE: Wanted("uid-HTTPRoute", None)}
+
+
+def test_of_a_policy_that_has_no_status_of_ours_nothing_is_wanted() -> None:
+    policy = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "web", "namespace": "default", "uid": "uid-policy"},
+        "spec": {},
+    }
+    found = parse(policy).resource
+    assert found is not None
+    key = Key.of(found)
+    assert wanted_statuses({}, Snapshot([found]), [key]) == {key: None}

@@ -18,9 +18,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from controller.ca.authority import Authority, Issued
 from controller.ca.root import Root
 from controller.ca.service_account import ServiceAccount
-from controller.publish.certificates import Proofs, authority_app
 from controller.publish.connection import load_issued
-from controller.publish.server import AuthorityServer, ServerIdentity
+from controller.publish.discovery import DiscoveryParts
+from controller.publish.server import DiscoveryServer
+from controller.publish.subscriptions import Subscriptions
 from gateway.identity.credentials import CertificateRequest
 from gateway.routing_table.discovery import BUNDLE_PATH, CERTIFICATE_PATH, MAX_REQUEST_BYTES, trust_digest
 from tests.support import small_tables as tables
@@ -181,7 +182,7 @@ async def test_who_is_denied_gets_no_certificate_and_loses_its_stream(tmp_path: 
         await soon(lambda: gateway.discovery.state.connected)
 
 
-# --- an authority of its own ------------------------------------------------------------------------
+# --- without a cluster ------------------------------------------------------------------------
 
 
 async def test_an_authority_without_a_cluster_takes_join_tokens_and_certificates_alone() -> None:
@@ -191,8 +192,16 @@ async def test_an_authority_without_a_cluster_takes_join_tokens_and_certificates
         assert token == "sekisho-join.a.b"
         return EDGE
 
-    identity = ServerIdentity(authority, CONTROLLER, ("localhost",))
-    server = AuthorityServer("127.0.0.1", 0, authority_app(authority, Proofs(join=joined)), identity)
+    parts = DiscoveryParts(
+        subscriptions=Subscriptions(lambda _table: None),
+        authority=authority,
+        tokens=None,
+        table_of=lambda _account, _workload: None,
+        account=CONTROLLER,
+        replica="standalone",
+        join=joined,
+    )
+    server = DiscoveryServer("127.0.0.1", 0, parts, ("localhost",))
     stop = asyncio.Event()
     serving = asyncio.create_task(server.run(stop))
     try:

@@ -110,6 +110,8 @@ def test_every_served_version_is_read(type_: type[Resource]) -> None:
         "Gateway": gateway(listener()),
         "ListenerSet": object_of("ListenerSet", {"parentRef": {"name": "edge"}, "listeners": [listener()]}),
         "AuthorizationPolicy": object_of("AuthorizationPolicy", {"action": "DENY", "rules": [{}]}),
+        "RequestAuthentication": object_of("RequestAuthentication", {"jwtRules": [{"issuer": "https://a.example"}]}),
+        "EgressPolicy": object_of("EgressPolicy", {"targetRefs": [{"name": "out"}]}),
         "TLSRoute": object_of("TLSRoute", {"hostnames": ["db.example.com"], "rules": [{}]}),
         "TCPRoute": object_of("TCPRoute", {"rules": [{}]}),
         "UDPRoute": object_of("UDPRoute", {"rules": [{}]}),

@@ -51,7 +51,7 @@ def replicas(site: Site, number: int) -> Iterator[None]:
 
 
 def _install(value: str) -> None:
-    command = [str(ROOT / "conformance" / "install"), "--set", value]
+    command = [str(ROOT / "tests" / "e2e" / "cluster" / "install"), "--set", value]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

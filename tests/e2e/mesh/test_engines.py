@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -346,3 +347,50 @@ def test_hbone_takes_no_plaintext(sidecar: Node, app: Http1Backend) -> None:
         stream.sendall(b"CONNECT 127.0.0.1:80 HTTP/1.1\r\nhost: x\r\n\r\n")
         assert stream.recv(1) == b""
     assert sidecar.lines()[0]["response_code_details"] == "mutual_tls_required"
+
+
+def labels(node: Node, kind: str) -> dict[str, Any]:
+    """Those of the one series there is."""
+    (series,) = node.statistics()[kind]
+    found: dict[str, Any] = series["labels"]
+    return found
+
+
+def test_both_sides_report_who_talks_to_whom(edge: Node, sidecar: Node, app: Http1Backend) -> None:
+    inbound = free_port()
+    workload = model.Workload(name="cart-v1", namespace="shop", canonical_service="cart", canonical_revision="v1")
+    table = Table(gateway={"workload": workload})
+    table.serve(strict(inbound), endpoint(app.port))
+    sidecar.apply(table)
+    assert get(lead(edge, endpoint(inbound, peer("cart"))))[0] == 200
+    sent, received = labels(edge, "series"), labels(sidecar, "series")
+    for side, reporter in ((sent, "source"), (received, "destination")):
+        assert (side["reporter"], side["connection_security_policy"]) == (reporter, "mutual_tls")
+        assert (side["source"]["principal"], side["destination"]["principal"]) == (EDGE, CART)
+        assert (side["destination"]["workload"], side["destination"]["workload_namespace"]) == ("cart-v1", "shop")
+    assert received["destination"]["canonical_revision"] == "v1"
+
+
+def test_without_mutual_tls_nobody_is_named(edge: Node, sidecar: Node, app: Http1Backend) -> None:
+    inbound = free_port()
+    stand_before(sidecar, app.port, listener("in", inbound, mesh=before_workload("PERMISSIVE")))
+    assert get(lead(edge, endpoint(inbound)))[0] == 200
+    for node, reporter in ((edge, "source"), (sidecar, "destination")):
+        side = labels(node, "series")
+        assert (side["reporter"], side["connection_security_policy"]) == (reporter, "none")
+        assert (side["source"]["principal"], side["destination"]["principal"]) == ("", "")
+
+
+def test_connections_are_reported_like_requests(edge: Node, sidecar: Node, stack: ExitStack) -> None:
+    backend = StreamBackend("db")
+    stack.callback(backend.close)
+    inbound = free_port()
+    stand_before(sidecar, backend.port, listener("in", inbound, "TCP", mesh=before_workload()))
+    port = lead(edge, endpoint(inbound, peer("cart")), protocol="TCP")
+    assert converse(dial(port), b"select") == b"db:select"
+    sidecar.lines()
+    edge.lines()
+    for node in (edge, sidecar):
+        side = labels(node, "tcp")
+        assert side["connection_security_policy"] == "mutual_tls"
+        assert (side["source"]["principal"], side["destination"]["principal"]) == (EDGE, CART)

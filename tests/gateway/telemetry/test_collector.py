@@ -16,6 +16,7 @@ from gateway.telemetry.statistics import (
     ConnectionSeries,
     Labels,
     ListenerCounters,
+    Party,
     Series,
     Statistics,
     decode_statistics,
@@ -211,3 +212,43 @@ def test_what_policies_do_is_counted_by_policy_and_effect() -> None:
     (sample,) = samples(replace(STATISTICS, authorization=(line,)))["sekisho_authorization_decisions_total"]
     assert sample.value == 3
     assert sample.labels == {"policy": "shop/no-admin", "effect": "denied"}
+
+
+def test_before_a_workload_the_destination_reports_who_called_it() -> None:
+    source = Party(principal="spiffe://cluster.local/ns/shop/sa/web", workload_namespace="shop")
+    destination = Party(
+        principal="spiffe://cluster.local/ns/shop/sa/cart",
+        workload="cart-v1",
+        workload_namespace="shop",
+        canonical_service="cart",
+        canonical_revision="v1",
+        cluster="east",
+    )
+    labels = msgspec.structs.replace(
+        SHOP,
+        reporter="destination",
+        source=source,
+        destination=destination,
+        connection_security_policy="mutual_tls",
+    )
+    statistics = Statistics(series=(msgspec.structs.replace(STATISTICS.series[0], labels=labels),))
+    (sample,) = samples(statistics)["istio_requests_total"]
+    told = {name: sample.labels[name] for name in LABELS if name.startswith(("source_", "destination_"))}
+    assert told | {"destination_service": "", "destination_service_name": "", "destination_service_namespace": ""} == {
+        "source_workload": "unknown",
+        "source_workload_namespace": "shop",
+        "source_canonical_service": "unknown",
+        "source_canonical_revision": "unknown",
+        "source_cluster": "unknown",
+        "source_principal": "spiffe://cluster.local/ns/shop/sa/web",
+        "destination_service": "",
+        "destination_service_name": "",
+        "destination_service_namespace": "",
+        "destination_workload": "cart-v1",
+        "destination_workload_namespace": "shop",
+        "destination_canonical_service": "cart",
+        "destination_canonical_revision": "v1",
+        "destination_cluster": "east",
+        "destination_principal": "spiffe://cluster.local/ns/shop/sa/cart",
+    }
+    assert (sample.labels["reporter"], sample.labels["connection_security_policy"]) == ("destination", "mutual_tls")

@@ -99,8 +99,8 @@ impl Field {
             Self::Host => http()?.host,
             Self::Method => http()?.method,
             Self::Path => http()?.path,
-            Self::RequestPrincipal => &http()?.token?.principal,
-            Self::Presenter => &http()?.token?.presenter,
+            Self::RequestPrincipal => some(&http()?.token?.principal)?,
+            Self::Presenter => some(&http()?.token?.presenter)?,
             Self::Header(name) => return http()?.header(name).map(Cow::Owned),
             Self::Source | Self::Remote | Self::Destination => return Some(self.address(facts)?.to_string().into()),
             Self::Port => return Some(facts.port.to_string().into()),
@@ -128,6 +128,11 @@ impl Field {
             _ => self.text(facts).map(Cow::into_owned),
         }
     }
+}
+
+/// What a token does not say is not there.
+fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn bracketed<'a>(key: &'a str, name: &str) -> Option<&'a str> {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use sekisho_codec::RequestHead;
-use sekisho_policy::{AuthorizationExplanation, Cause, Decision, Facts, Http, Outcome, Peer, PolicySet};
+use sekisho_policy::{AuthorizationExplanation, Cause, Decision, Facts, Http, Outcome, Peer, PolicySet, Token};
 use sekisho_router::{ListenerId, Router};
 use sekisho_table::{Listener, Table};
 
@@ -64,8 +64,8 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// The part of the facts that a head has. `host`: as it was matched.
-pub fn request<'a>(head: &'a RequestHead, host: &'a str) -> Http<'a> {
+/// The part of the facts that a request has. `host`: as it was matched; `token`: proved.
+pub fn request<'a>(head: &'a RequestHead, host: &'a str, token: Option<&'a Token>) -> Http<'a> {
     let (path, _) = head.path_and_query();
     Http {
         method: head.method.as_str(),
@@ -73,7 +73,7 @@ pub fn request<'a>(head: &'a RequestHead, host: &'a str) -> Http<'a> {
         host,
         path,
         headers: &head.headers,
-        token: None,
+        token,
     }
 }
 

@@ -11,9 +11,12 @@ use sekisho_policy::PolicySet;
 use sekisho_router::{Captures, ListenerId, RouteId, Router, SocketId};
 use sekisho_table::{Gateway, Limits, Listener, ListenerProtocol, MeshMode, Table, Touched};
 use sekisho_tls::ServerTls;
+use sekisho_token::AuthenticationSet;
 use sekisho_upstream::BackendSpecs;
 
+use crate::authentication::{self, Authentications};
 use crate::authorization::{self, Policies};
+use crate::egress::Egress;
 use crate::plan::{Plans, RoutePlan, plans};
 
 /// Settings of one bound socket, from the Gateway that owns it.
@@ -28,6 +31,8 @@ pub struct SocketPlan {
     pub inner: Option<SocketAddr>,
     /// The listener whose connections are carried as they are, where that is known before a byte arrives.
     pub carrier: Option<ListenerId>,
+    /// The listener that all its connections go out by, where that is known before a byte arrives.
+    pub outlet: Option<ListenerId>,
 }
 
 impl SocketPlan {
@@ -46,6 +51,8 @@ pub struct Compiled {
     /// By [`SocketId`].
     pub sockets: Arc<Vec<SocketPlan>>,
     policies: Arc<Policies>,
+    authentications: Arc<Authentications>,
+    pub egress: Arc<Egress>,
     by_address: Arc<HashMap<SocketAddr, SocketId>>,
 }
 
@@ -65,6 +72,8 @@ impl Compiled {
             specs,
             sockets: previous.sockets.clone(),
             policies: previous.policies.clone(),
+            authentications: previous.authentications.clone(),
+            egress: previous.egress.clone(),
             by_address: previous.by_address.clone(),
         };
         if listening || !touched.certificates.is_empty() || !touched.trust_bundles.is_empty() {
@@ -77,6 +86,12 @@ impl Compiled {
         }
         if listening || !touched.authorization_policies.is_empty() {
             compiled.policies = Arc::new(authorization::compile(&compiled.router, table));
+        }
+        if listening || !touched.request_authentications.is_empty() {
+            compiled.authentications = Arc::new(authentication::compile(&compiled.router, table));
+        }
+        if listening || !touched.egress_policies.is_empty() {
+            compiled.egress = Arc::new(Egress::compile(table, &previous.egress));
         }
         compiled
     }
@@ -103,6 +118,12 @@ impl Compiled {
         self.policies.get(listener.0 as usize)?.as_deref()
     }
 
+    /// What looks at the tokens of a listener's requests; `None` where nobody does.
+    #[inline]
+    pub fn authentication(&self, listener: ListenerId) -> Option<&AuthenticationSet> {
+        self.authentications.get(listener.0 as usize)?.as_deref()
+    }
+
     pub fn socket_plan(&self, id: SocketId) -> &SocketPlan {
         &self.sockets[id.0 as usize]
     }
@@ -122,6 +143,12 @@ fn socket_plans(router: &Router, table: &Table) -> Vec<SocketPlan> {
                 tls: socket.tls.then(|| ServerTls::build(&listeners, table).map(Arc::new)),
                 carrier: match listeners.first() {
                     Some(listener) if listener.protocol == ListenerProtocol::Tcp => socket.listeners.first().copied(),
+                    _ => None,
+                },
+                outlet: match listeners.first() {
+                    Some(listener) if listener.egress.is_some() && !listener.terminates_tls() => {
+                        socket.listeners.first().copied()
+                    }
                     _ => None,
                 },
             }

@@ -345,6 +345,9 @@ struct StatisticsReport<'a> {
     routes_hit: Vec<RouteLine<'a>>,
     /// What policies did to requests and connections.
     authorization: Vec<AuthorizationLine<'a>>,
+    /// What egress policies decided.
+    egress: Vec<EgressLine<'a>>,
+    egress_bytes: Vec<EgressBytesLine<'a>>,
     /// Carried connections.
     tcp: Vec<ConnectionLine<'a>>,
     access_log_dropped: u64,
@@ -381,6 +384,22 @@ struct AuthorizationLine<'a> {
 }
 
 #[derive(Serialize)]
+struct EgressLine<'a> {
+    policy: &'a str,
+    rule: &'a str,
+    decision: &'static str,
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct EgressBytesLine<'a> {
+    policy: &'a str,
+    rule: &'a str,
+    received: u64,
+    sent: u64,
+}
+
+#[derive(Serialize)]
 struct RouteLine<'a> {
     route: &'a str,
     requests: u64,
@@ -402,6 +421,21 @@ fn render(reports: &[Report], lost_lines: u64) -> Vec<u8> {
             .authorization
             .iter()
             .map(|((policy, effect), count)| AuthorizationLine { policy, effect, count: *count })
+            .collect(),
+        egress: sum
+            .egress
+            .iter()
+            .map(|((policy, rule, decision), count)| EgressLine { policy, rule, decision, count: *count })
+            .collect(),
+        egress_bytes: sum
+            .egress_bytes
+            .iter()
+            .map(|((policy, rule), (received, sent))| EgressBytesLine {
+                policy,
+                rule,
+                received: *received,
+                sent: *sent,
+            })
             .collect(),
         tcp: sum.connections(),
         access_log_dropped: lost_lines,

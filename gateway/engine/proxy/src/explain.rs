@@ -3,18 +3,24 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::Uri;
-use sekisho_codec::{Headers, Scheme, target};
+use http::{Method, Version};
+use sekisho_codec::{Headers, RequestHead, Scheme, target};
+use sekisho_egress::EgressExplanation;
 use sekisho_filter::edge::forwarded::Forwarding;
-use sekisho_policy::{AuthorizationExplanation, Facts, Http, Peer};
-use sekisho_router::{Explanation, RequestView};
+use sekisho_policy::{AuthorizationExplanation, Facts, Peer};
+use sekisho_router::{Explanation, RequestView, SocketId};
 use sekisho_table::{Applied, Gateway, Rejection, TableStore};
 use sekisho_tls::{CertificateChecks, ServerTls};
+use sekisho_token::{Authenticated, Refusal, TokenCache};
 use serde::{Deserialize, Serialize};
 
+use crate::authentication::{self, AuthenticationExplanation};
 use crate::authorization::{self, Caller};
 use crate::config::{Compiled, socket_for};
+use crate::egress;
 use crate::exchange::decide::host_of;
 use crate::layer4;
 use crate::reason::Reason;
@@ -44,11 +50,15 @@ struct Answer {
     explanation: Explanation,
     /// `None` where the listener has no policies, or there is no listener.
     authorization: Option<AuthorizationExplanation>,
+    /// `None` where nobody looks at tokens.
+    authentication: Option<AuthenticationExplanation>,
+    /// `None` where the question is not how to get out.
+    egress: Option<EgressExplanation>,
 }
 
 impl From<Explanation> for Answer {
     fn from(explanation: Explanation) -> Self {
-        Self { explanation, authorization: None }
+        Self { explanation, authorization: None, authentication: None, egress: None }
     }
 }
 
@@ -67,6 +77,27 @@ impl Answer {
         }
         self.authorization = Some(explained);
         self
+    }
+}
+
+impl Answer {
+    /// Looks at the tokens of a request as its listener does; `None` where it does not.
+    fn authenticated(&mut self, compiled: &Compiled, head: &mut RequestHead) -> Option<Result<Authenticated, Refusal>> {
+        if self.explanation.decision == "misdirected" {
+            return None;
+        }
+        let (id, _) = authorization::listener_of(&compiled.router, self.explanation.listener.as_ref()?)?;
+        let set = compiled.authentication(id)?;
+        let result = authentication::authenticate(set, head, &mut TokenCache::default());
+        self.authentication = Some(AuthenticationExplanation::of(&result));
+        Some(result)
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) {
+        let (status, reason) = authentication::reason(refusal);
+        self.explanation.decision = "denied";
+        self.explanation.status = Some(status.as_u16());
+        self.explanation.code = reason.code().to_owned();
     }
 }
 
@@ -101,6 +132,9 @@ impl Asker {
 pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> {
     let question: Question = serde_json::from_slice(question).map_err(|e| format!("the question is not valid: {e}"))?;
     let asker = Asker::of(&question)?;
+    if egress::is_asked(&question.method) {
+        return answer(outwards(compiled, &question.url, asker)?);
+    }
     let uri: Uri = question.url.parse().map_err(|e| format!("{}: not a URL: {e}", question.url))?;
     if let (Some(scheme), Some(host), Some(port)) = (uri.scheme_str(), uri.host(), uri.port_u16())
         && let Some((explanation, address)) = layer4::explain(compiled, scheme, &host.to_ascii_lowercase(), port)
@@ -130,25 +164,64 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
     let Some(socket) = socket_for(&compiled.router, tls, port, None) else {
         return answer(Explanation::no_listener().into());
     };
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let sni = uri.host().map(str::to_ascii_lowercase);
-    let view = RequestView {
-        tls,
-        sni: if tls { sni.as_deref() } else { None },
-        method: &question.method,
-        host: &host,
-        path,
-        query,
-        headers: &headers,
-    };
     let scheme = if tls { Scheme::Https } else { Scheme::Http };
-    let caller = asker.caller(compiled.socket_plan(socket).address.ip(), view.sni);
-    let request = Http { method: view.method, authority, host: &host, path, headers: &headers, token: None };
-    answer(Answer::from(compiled.router.explain(socket, &view)).authorized(compiled, |port, gateway| {
+    let mut head = RequestHead {
+        method: Method::from_bytes(question.method.as_bytes())
+            .map_err(|_| format!("{}: not a method", question.method))?,
+        scheme,
+        authority: HeaderValue::from_str(authority).map_err(|_| format!("{authority}: not a host"))?,
+        target: Bytes::from(target),
+        version: Version::HTTP_11,
+        headers,
+    };
+    let sni = uri.host().map(str::to_ascii_lowercase).filter(|_| tls);
+    let look_up = |head: &RequestHead| explained(compiled, socket, head, &host, sni.as_deref());
+    let mut found = Answer::from(look_up(&head));
+    let tokens = found.authenticated(compiled, &mut head);
+    if let Some(Ok(Authenticated { changed: true, .. })) = &tokens {
+        found.explanation = look_up(&head);
+    }
+    if let Some(Err(refusal)) = &tokens {
+        found.refuse(refusal);
+        return answer(found);
+    }
+    let token = tokens.and_then(Result::ok).and_then(|authenticated| authenticated.token);
+    let caller = asker.caller(compiled.socket_plan(socket).address.ip(), sni.as_deref());
+    let request = authorization::request(&head, &host, token.as_deref());
+    answer(found.authorized(compiled, |port, gateway| {
         let hops = gateway.map_or(0, |gateway| gateway.trusted_hops);
-        let remote = Forwarding::new(hops, asker.source, scheme).client_of(&headers);
+        let remote = Forwarding::new(hops, asker.source, scheme).client_of(&head.headers);
         caller.facts(port, remote, Some(request))
     }))
+}
+
+fn explained(compiled: &Compiled, socket: SocketId, head: &RequestHead, host: &str, sni: Option<&str>) -> Explanation {
+    let (path, query) = head.path_and_query();
+    let view = RequestView {
+        tls: head.scheme == Scheme::Https,
+        sni,
+        method: head.method.as_str(),
+        host,
+        path,
+        query,
+        headers: &head.headers,
+    };
+    compiled.router.explain(socket, &view)
+}
+
+/// What becomes of a CONNECT to a forward proxy.
+fn outwards(compiled: &Compiled, destination: &str, asker: Asker) -> Result<Answer, String> {
+    let (listener, explained) = egress::explain(compiled, destination, asker.peer, asker.source)?;
+    let mut explanation = Explanation::no_listener();
+    explanation.listener = Some(listener);
+    let (decision, status, reason) = match explained.allowed {
+        true => ("egress", 200, Reason::ViaUpstream),
+        false => ("denied", 403, Reason::EgressDenied),
+    };
+    explanation.decision = decision;
+    explanation.status = Some(status);
+    explanation.code = reason.code().to_owned();
+    Ok(Answer { explanation, authorization: None, authentication: None, egress: Some(explained) })
 }
 
 fn headers(list: &[(String, String)]) -> Result<Headers, String> {

@@ -7,15 +7,18 @@
 
 mod access_log;
 mod active_config;
+mod authentication;
 mod authorization;
 mod binder;
 mod config;
 mod connection;
+mod egress;
 mod engine;
 mod exchange;
 mod explain;
 mod layer4;
 mod listener;
+mod parties;
 mod plan;
 mod reason;
 mod seldom;

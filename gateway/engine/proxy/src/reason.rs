@@ -69,6 +69,25 @@ reasons! {
     MutualTlsFailed, "mutual_tls_failed", "DPE", "the client could not be verified";
     OriginalDestinationRefused, "original_destination_refused", "NR", "this destination is not served here";
     AuthorizationUnavailable, "authorization_unavailable", "-", "access is denied because it cannot be decided";
+    TokenMalformed, "token_malformed", "-", "the token cannot be read";
+    TokenIssuerUnknown, "token_issuer_unknown", "-", "the token is of an issuer that is not known here";
+    TokenKeysUnavailable, "token_keys_unavailable", "-", "the keys of the token's issuer are not known";
+    TokenUnverified, "token_unverified", "-", "the token is not signed by its issuer";
+    TokenAudience, "token_audience", "-", "the token is meant for others";
+    TokenNotYetValid, "token_not_yet_valid", "-", "the token is not valid yet";
+    TokenExpired, "token_expired", "-", "the token has expired";
+    AuthenticationUnavailable, "authentication_unavailable", "-", "access is denied because it cannot be told who asks";
+    EgressDenied, "egress_denied", "-", "no egress policy allows this destination";
+    EgressPolicyUnavailable, "egress_policy_unavailable", "-", "egress is denied because it cannot be decided";
+    EgressCredentialsRequired, "egress_credentials_required", "-", "the proxy asks for credentials";
+    EgressNameInvalid, "egress_name_invalid", "-", "the destination is not a name that can be trusted";
+    EgressNameUnresolved, "egress_name_unresolved", "-", "the destination's name could not be resolved";
+    EgressAddressProhibited, "egress_address_prohibited", "-", "the destination is at an address that may not be reached";
+    EgressNameMismatch, "egress_name_mismatch", "-", "the connection names two destinations";
+    EgressNameHidden, "egress_name_hidden", "-", "the connection hides its destination";
+    EgressNotTls, "egress_not_tls", "-", "only TLS is allowed to this destination";
+    EgressLimit, "egress_limit", "-", "a limit of the egress policy is reached";
+    EgressRevoked, "egress_revoked", "-", "the egress policy no longer allows this destination";
 }
 
 /// JSON object of code → flags.

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::authorization::NO_POLICY;
 use crate::config::Compiled;
 use crate::layer4::{ConnectionKey, ConnectionLine, ConnectionSeries};
+use crate::parties::{Between, Parties, Party, PartyId, Sides};
 use crate::reason::Reason;
 
 /// Upper bounds of the duration histogram, milliseconds; one more bucket holds the rest.
@@ -22,6 +23,9 @@ pub const DURATION_BOUNDS_MS: [f64; 16] =
 
 /// Distinct label sets kept for one destination; beyond it, status codes fold into their class.
 const MAX_SERIES_PER_DESTINATION: usize = 64;
+
+/// Beyond it, callers fold into one.
+const MAX_SERIES_OF_PARTIES: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
@@ -58,6 +62,7 @@ pub struct SeriesKey {
     pub protocol: Protocol,
     pub grpc_status: Option<u16>,
     pub security: Security,
+    pub between: Between,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -128,10 +133,15 @@ pub struct Statistics {
     destinations: Vec<DestinationSeries>,
     slots: HashMap<Destination, u32>,
     gateways: Vec<Arc<str>>,
+    parties: Parties,
     pub listeners: BTreeMap<String, u64>,
     pub routes: BTreeMap<String, u64>,
     /// By policy and effect.
     pub authorization: BTreeMap<(Box<str>, &'static str), u64>,
+    /// By policy, rule and what was decided.
+    pub egress: BTreeMap<(Box<str>, Box<str>, &'static str), u64>,
+    /// Bytes from clients and to them, by policy and rule.
+    pub egress_bytes: BTreeMap<(Box<str>, Box<str>), (u64, u64)>,
     pub accepted: u64,
     pub refused: u64,
     pub active: u64,
@@ -144,9 +154,12 @@ impl Default for Statistics {
             destinations: vec![nowhere],
             slots: HashMap::from([(Destination::default(), 0)]),
             gateways: Vec::new(),
+            parties: Parties::default(),
             listeners: BTreeMap::new(),
             routes: BTreeMap::new(),
             authorization: BTreeMap::new(),
+            egress: BTreeMap::new(),
+            egress_bytes: BTreeMap::new(),
             accepted: 0,
             refused: 0,
             active: 0,
@@ -164,7 +177,9 @@ impl Statistics {
     pub fn retain(&mut self, compiled: &Compiled) {
         self.listeners.retain(|key, _| compiled.table.listeners.contains_key(key));
         self.authorization.retain(|(policy, _), _| {
-            &**policy == NO_POLICY || compiled.table.authorization_policies.contains_key(&**policy)
+            &**policy == NO_POLICY
+                || compiled.table.authorization_policies.contains_key(&**policy)
+                || compiled.table.request_authentications.contains_key(&**policy)
         });
         self.routes.retain(|key, _| compiled.router.route_id(key).is_some());
     }
@@ -188,6 +203,11 @@ impl Statistics {
         }) as u32
     }
 
+    /// A party's number; asked for once a connection, or endpoint.
+    pub fn party(&mut self, party: &Party) -> PartyId {
+        self.parties.number(party)
+    }
+
     pub fn record(&mut self, slot: Slot, mut sample: Sample) {
         let Some(destination) = self.destinations.get_mut(slot.0 as usize) else {
             return;
@@ -197,6 +217,10 @@ impl Statistics {
         if found.is_none() && series.len() >= MAX_SERIES_PER_DESTINATION {
             sample.key.status = sample.key.status / 100 * 100;
             sample.key.grpc_status = None;
+            found = series.iter().position(|(key, _)| *key == sample.key);
+        }
+        if found.is_none() && series.len() >= MAX_SERIES_OF_PARTIES {
+            sample.key.between.source = PartyId::default();
             found = series.iter().position(|(key, _)| *key == sample.key);
         }
         let index = found.unwrap_or_else(|| {
@@ -227,12 +251,14 @@ impl Statistics {
     /// Adds another worker's counters; series meet by their labels, not by their slots.
     pub fn merge(&mut self, other: &Statistics) {
         let gateways: Vec<u32> = other.gateways.iter().map(|key| self.gateway(key)).collect();
+        let parties = self.parties.meet(&other.parties);
         for theirs in other.destinations.iter().filter(|d| !d.series.is_empty() || !d.connections.is_empty()) {
             let slot = self.slot(&theirs.destination).0 as usize;
-            self.destinations[slot].connections.merge(&theirs.connections, &gateways);
+            self.destinations[slot].connections.merge(&theirs.connections, &gateways, &parties);
             let mine = &mut self.destinations[slot].series;
             for (key, counters) in &theirs.series {
-                let key = SeriesKey { gateway: gateways.get(key.gateway as usize).copied().unwrap_or(0), ..*key };
+                let gateway = gateways.get(key.gateway as usize).copied().unwrap_or(0);
+                let key = SeriesKey { gateway, between: key.between.renumbered(&parties), ..*key };
                 match mine.iter_mut().find(|(known, _)| *known == key) {
                     Some((_, present)) => present.merge(counters),
                     None => mine.push((key, counters.clone())),
@@ -244,6 +270,13 @@ impl Statistics {
         for (key, count) in &other.authorization {
             *self.authorization.entry(key.clone()).or_default() += count;
         }
+        for (key, count) in &other.egress {
+            *self.egress.entry(key.clone()).or_default() += count;
+        }
+        for (key, (received, sent)) in &other.egress_bytes {
+            let sum = self.egress_bytes.entry(key.clone()).or_default();
+            *sum = (sum.0 + received, sum.1 + sent);
+        }
         self.accepted += other.accepted;
         self.refused += other.refused;
         self.active += other.active;
@@ -251,7 +284,7 @@ impl Statistics {
 
     pub fn connections(&self) -> Vec<ConnectionLine<'_>> {
         let destinations = self.destinations.iter();
-        destinations.flat_map(|it| it.connections.report(&it.destination, &self.gateways)).collect()
+        destinations.flat_map(|it| it.connections.report(&it.destination, &self.gateways, &self.parties)).collect()
     }
 
     pub fn report(&self) -> Vec<SeriesReport<'_>> {
@@ -259,7 +292,7 @@ impl Statistics {
         for destination in &self.destinations {
             for (key, counters) in &destination.series {
                 out.push(SeriesReport {
-                    labels: Labels::new(key, &destination.destination, &self.gateways),
+                    labels: Labels::new(key, &destination.destination, &self.gateways, &self.parties),
                     requests: counters.requests,
                     request_bytes: counters.request_bytes,
                     response_bytes: counters.response_bytes,
@@ -289,10 +322,12 @@ pub struct Labels<'a> {
     destination_service_namespace: &'a str,
     gateway: &'a str,
     connection_security_policy: &'static str,
+    #[serde(flatten)]
+    sides: Sides<'a>,
 }
 
 impl<'a> Labels<'a> {
-    fn new(key: &SeriesKey, destination: &'a Destination, gateways: &'a [Arc<str>]) -> Self {
+    fn new(key: &SeriesKey, destination: &'a Destination, gateways: &'a [Arc<str>], parties: &'a Parties) -> Self {
         Self {
             response_code: key.status,
             response_flags: key.reason.flags(),
@@ -306,6 +341,7 @@ impl<'a> Labels<'a> {
             destination_service_namespace: &destination.service_namespace,
             gateway: gateways.get(key.gateway as usize).map_or("", |gateway| gateway),
             connection_security_policy: key.security.label(),
+            sides: Sides::new(key.between, parties),
         }
     }
 }
@@ -333,6 +369,7 @@ mod tests {
                 protocol: Protocol::Http,
                 grpc_status: None,
                 security: Security::None,
+                between: Between::default(),
             },
             duration: Duration::from_millis(milliseconds),
             request_bytes: 3,

@@ -15,17 +15,21 @@ use std::task::Waker;
 use std::time::Duration;
 
 use sekisho_router::SocketId;
+use sekisho_table::Gateway;
 use sekisho_tls::MeshIdentity;
-use sekisho_upstream::{Backend, UpstreamOptions, Upstreams};
+use sekisho_token::TokenCache;
+use sekisho_upstream::{Backend, EndpointState, UpstreamOptions, Upstreams};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinHandle, LocalSet};
 
 use crate::access_log::{AccessLog, FLUSH_BYTES, LogText};
 use crate::active_config::{ActiveConfig, SocketPlace};
 use crate::config::Compiled;
+use crate::egress;
 use crate::exchange::MirrorLoad;
 use crate::layer4;
 use crate::listener;
+use crate::parties::{Own, Party, PartyId};
 use crate::statistics::Statistics;
 
 /// How long a line may wait in a worker's buffer.
@@ -104,6 +108,8 @@ pub struct Worker {
     log_flush_scheduled: Cell<bool>,
     draining: Cell<bool>,
     pub mirrors: Rc<MirrorLoad>,
+    pub tokens: RefCell<TokenCache>,
+    pub egress: egress::Resolvers,
     /// What the gateway is in the mesh.
     pub identity: Arc<MeshIdentity>,
     connections: RefCell<ConnectionRegistry>,
@@ -125,6 +131,8 @@ impl Worker {
             log_flush_scheduled: Cell::new(false),
             draining: Cell::new(false),
             mirrors: Rc::default(),
+            tokens: RefCell::default(),
+            egress: egress::Resolvers::default(),
             identity,
             connections: RefCell::new(ConnectionRegistry::default()),
             total_connections,
@@ -135,6 +143,29 @@ impl Worker {
 
     pub fn config(&self) -> Rc<ActiveConfig> {
         self.config.borrow().clone()
+    }
+
+    /// The telemetry's number of an endpoint of the mesh.
+    pub fn party_of(&self, endpoint: &EndpointState) -> PartyId {
+        let Some(peer) = endpoint.peer() else { return PartyId::default() };
+        if endpoint.party.get() == 0 {
+            endpoint.party.set(self.statistics.borrow_mut().party(&Party::endpoint(peer)).0);
+        }
+        PartyId(endpoint.party.get())
+    }
+
+    /// The gateway's own numbers: as what it is, and as what it proves to be in the mesh.
+    pub fn own_parties(&self, gateway: &Gateway) -> Own {
+        let credentials = self.identity.current();
+        if credentials.is_none() && gateway.workload.is_none() {
+            return Own::default();
+        }
+        let workload = gateway.workload.as_ref();
+        let mut statistics = self.statistics.borrow_mut();
+        Own {
+            plain: statistics.party(&Party::own(workload, None)),
+            proved: statistics.party(&Party::own(workload, credentials.as_ref().map(|it| it.uri()))),
+        }
     }
 
     pub fn draining(&self) -> bool {
@@ -154,7 +185,12 @@ impl Worker {
         let mut statistics = self.statistics.borrow_mut();
         let backends = upstreams.backends().clone();
         let version = self.config.borrow().version() + 1;
+        let others = !Arc::ptr_eq(&self.config.borrow().compiled.egress, &compiled.egress);
         *self.config.borrow_mut() = Rc::new(ActiveConfig::new(version, compiled, backends, &mut statistics));
+        if others {
+            // What is on its way out is decided anew.
+            self.connections.borrow().wake_all();
+        }
     }
 
     /// Moves hits counted by position into the maps by key.

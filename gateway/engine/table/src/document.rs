@@ -21,6 +21,8 @@ pub enum Held {
     Backends(Arc<Backend>),
     Gateways(Arc<Gateway>),
     AuthorizationPolicies(Arc<AuthorizationPolicy>),
+    RequestAuthentications(Arc<RequestAuthentication>),
+    EgressPolicies(Arc<EgressPolicy>),
     Listeners(Arc<Listener>),
     Routes(Arc<Route>),
 }
@@ -99,6 +101,8 @@ impl Kind {
             Self::Backends => all(table, Held::Backends),
             Self::Gateways => all(table, Held::Gateways),
             Self::AuthorizationPolicies => all(table, Held::AuthorizationPolicies),
+            Self::RequestAuthentications => all(table, Held::RequestAuthentications),
+            Self::EgressPolicies => all(table, Held::EgressPolicies),
             Self::Listeners => all(table, Held::Listeners),
             Self::Routes => all(table, Held::Routes),
         }
@@ -112,6 +116,8 @@ impl Kind {
             Self::Backends => table.backends.len(),
             Self::Gateways => table.gateways.len(),
             Self::AuthorizationPolicies => table.authorization_policies.len(),
+            Self::RequestAuthentications => table.request_authentications.len(),
+            Self::EgressPolicies => table.egress_policies.len(),
             Self::Listeners => table.listeners.len(),
             Self::Routes => table.routes.len(),
         }

@@ -19,18 +19,22 @@ pub enum Kind {
     Backends,
     Gateways,
     AuthorizationPolicies,
+    RequestAuthentications,
+    EgressPolicies,
     Listeners,
     Routes,
 }
 
 /// Every kind, in the order in which kinds are applied: what is used comes before what uses it.
-pub const KINDS: [Kind; 8] = [
+pub const KINDS: [Kind; 10] = [
     Kind::TrustBundles,
     Kind::Certificates,
     Kind::Endpoints,
     Kind::Backends,
     Kind::Gateways,
     Kind::AuthorizationPolicies,
+    Kind::RequestAuthentications,
+    Kind::EgressPolicies,
     Kind::Listeners,
     Kind::Routes,
 ];
@@ -45,6 +49,8 @@ impl Kind {
             Self::Backends => "backends",
             Self::Gateways => "gateways",
             Self::AuthorizationPolicies => "authorization_policies",
+            Self::RequestAuthentications => "request_authentications",
+            Self::EgressPolicies => "egress_policies",
             Self::Listeners => "listeners",
             Self::Routes => "routes",
         }
@@ -58,6 +64,8 @@ impl Kind {
             Self::Backends => "backend",
             Self::Gateways => "gateway",
             Self::AuthorizationPolicies => "authorization policy",
+            Self::RequestAuthentications => "request authentication",
+            Self::EgressPolicies => "egress policy",
             Self::Listeners => "listener",
             Self::Routes => "route",
         }
@@ -71,6 +79,8 @@ impl Kind {
             Self::Backends => &removed.backends,
             Self::Gateways => &removed.gateways,
             Self::AuthorizationPolicies => &removed.authorization_policies,
+            Self::RequestAuthentications => &removed.request_authentications,
+            Self::EgressPolicies => &removed.egress_policies,
             Self::Listeners => &removed.listeners,
             Self::Routes => &removed.routes,
         }
@@ -84,6 +94,8 @@ impl Kind {
             Self::Backends => table.backends.contains_key(key),
             Self::Gateways => table.gateways.contains_key(key),
             Self::AuthorizationPolicies => table.authorization_policies.contains_key(key),
+            Self::RequestAuthentications => table.request_authentications.contains_key(key),
+            Self::EgressPolicies => table.egress_policies.contains_key(key),
             Self::Listeners => table.listeners.contains_key(key),
             Self::Routes => table.routes.contains_key(key),
         }
@@ -104,7 +116,12 @@ impl Kind {
             Self::Backends => collect_users(&table.routes, self, wanted, &mut users),
             Self::Gateways => collect_users(&table.listeners, self, wanted, &mut users),
             // A listener that still names a policy denies everything: nothing stands in the way of its removal.
-            Self::AuthorizationPolicies | Self::Endpoints | Self::Listeners | Self::Routes => {}
+            Self::AuthorizationPolicies
+            | Self::RequestAuthentications
+            | Self::EgressPolicies
+            | Self::Endpoints
+            | Self::Listeners
+            | Self::Routes => {}
         }
         users
     }
@@ -177,6 +194,8 @@ resource!(Backend, Backends, backends, |backend, each| {
 });
 resource!(Gateway, Gateways, gateways, |_, _| {});
 resource!(AuthorizationPolicy, AuthorizationPolicies, authorization_policies, |_, _| {});
+resource!(RequestAuthentication, RequestAuthentications, request_authentications, |_, _| {});
+resource!(EgressPolicy, EgressPolicies, egress_policies, |_, _| {});
 resource!(Listener, Listeners, listeners, |listener, each| {
     each(Kind::Gateways, &listener.gateway);
     listener.certificates.iter().for_each(|certificate| each(Kind::Certificates, certificate));

@@ -1,6 +1,6 @@
 //! Keyed store of resources: applies updates resource by resource, so that a bad one costs itself.
 //!
-//! Owns what is served after an update: a rejected resource keeps its previous version (an authorization policy
+//! Owns what is served after an update: a rejected resource keeps its previous version (a policy
 //! none), a reference never dangles, and an update that cannot be read changes nothing. Decoding is [`crate::update`]'s, judging one
 //! resource [`crate::validate`]'s.
 
@@ -26,6 +26,8 @@ pub struct Table {
     pub backends: BTreeMap<String, Arc<Backend>>,
     pub gateways: BTreeMap<String, Arc<Gateway>>,
     pub authorization_policies: BTreeMap<String, Arc<AuthorizationPolicy>>,
+    pub request_authentications: BTreeMap<String, Arc<RequestAuthentication>>,
+    pub egress_policies: BTreeMap<String, Arc<EgressPolicy>>,
     pub listeners: BTreeMap<String, Arc<Listener>>,
     pub routes: BTreeMap<String, Arc<Route>>,
 }
@@ -39,6 +41,8 @@ impl Table {
             certificates: self.certificates.clone(),
             gateways: self.gateways.clone(),
             authorization_policies: self.authorization_policies.clone(),
+            request_authentications: self.request_authentications.clone(),
+            egress_policies: self.egress_policies.clone(),
             listeners: self.listeners.clone(),
             ..Table::default()
         }
@@ -102,13 +106,19 @@ impl TableStore {
         sweep.insert(staged.endpoints);
         sweep.insert(staged.backends);
         sweep.insert(staged.gateways);
-        sweep.withdraw_refused_policies(&staged.authorization_policies);
+        sweep.withdraw_refused(&staged.authorization_policies);
         sweep.insert(staged.authorization_policies);
+        sweep.withdraw_refused(&staged.request_authentications);
+        sweep.insert(staged.request_authentications);
+        sweep.withdraw_refused(&staged.egress_policies);
+        sweep.insert(staged.egress_policies);
         sweep.insert(staged.listeners);
         sweep.insert(staged.routes);
         // What uses goes before what is used.
         sweep.remove::<Route>();
         sweep.remove::<Listener>();
+        sweep.remove::<RequestAuthentication>();
+        sweep.remove::<EgressPolicy>();
         sweep.remove::<AuthorizationPolicy>();
         sweep.remove::<Gateway>();
         sweep.remove::<Backend>();
@@ -150,6 +160,8 @@ impl<'a> Change<'a> {
         self.stage::<Backend>(&raw.backends);
         self.stage::<Gateway>(&raw.gateways);
         self.stage::<AuthorizationPolicy>(&raw.authorization_policies);
+        self.stage::<RequestAuthentication>(&raw.request_authentications);
+        self.stage::<EgressPolicy>(&raw.egress_policies);
         self.stage::<Listener>(&raw.listeners);
         self.stage::<Route>(&raw.routes);
     }
@@ -267,6 +279,9 @@ impl<'a> SocketOwners<'a> {
         let socket = (listener.address, listener.bind_port, listener.protocol == ListenerProtocol::Udp);
         let (address, port, _) = socket;
         let first = *self.sockets.entry(socket).or_insert(listener);
+        if let Some(refusal) = goes_another_way(first, listener) {
+            return Some(refusal);
+        }
         if first.captured.is_some() != listener.captured.is_some() {
             return Some(format!(
                 "captured: listener `{}` has {address} port {port}, and captured listeners share a socket only with \
@@ -311,6 +326,19 @@ impl<'a> SocketOwners<'a> {
     }
 }
 
+fn goes_another_way(first: &Listener, listener: &Listener) -> Option<String> {
+    let by_server_name = begins_with_tls(listener.protocol) && !is_transparent(first) && !is_transparent(listener);
+    (way(first) != way(listener) && !by_server_name).then(|| {
+        format!(
+            "egress: listener `{}` is {} on {} port {} already; use another port",
+            first.key,
+            first.egress.as_ref().map_or("no way out", |egress| egress.way.as_str()),
+            listener.address,
+            listener.bind_port
+        )
+    })
+}
+
 fn speaks_otherwise(first: &Listener, listener: &Listener) -> Option<String> {
     let refused = !share_a_socket(first.protocol, listener.protocol) || first.mesh != listener.mesh;
     refused.then(|| {
@@ -331,8 +359,21 @@ fn takes_already(first: &Listener) -> String {
 
 /// Where TLS comes first, the server name tells whose connection it is.
 fn share_a_socket(one: ListenerProtocol, other: ListenerProtocol) -> bool {
-    let begins_with_tls = |protocol| matches!(protocol, ListenerProtocol::Https | ListenerProtocol::Tls);
     one == other || (begins_with_tls(one) && begins_with_tls(other))
+}
+
+fn begins_with_tls(protocol: ListenerProtocol) -> bool {
+    matches!(protocol, ListenerProtocol::Https | ListenerProtocol::Tls)
+}
+
+/// Every connection of its socket is redirected traffic.
+fn is_transparent(listener: &Listener) -> bool {
+    way(listener) == Some(EgressWay::Tls)
+}
+
+/// Without TLS nothing tells a client of a forward proxy from another: such a socket is one or the other.
+fn way(listener: &Listener) -> Option<EgressWay> {
+    listener.egress.as_ref().map(|egress| egress.way)
 }
 
 /// Whether `key`, served now, goes with the update.
@@ -367,13 +408,10 @@ impl Sweep<'_> {
     }
 
     /// An older version may permit what the refused one was to forbid: what it applied to is denied instead.
-    fn withdraw_refused_policies(&mut self, staged: &BTreeMap<String, Arc<AuthorizationPolicy>>) {
-        let kind = Kind::AuthorizationPolicies;
-        for refused in self.rejected.iter().filter(|rejection| rejection.kind == kind.field()) {
-            let known = self.table.authorization_policies.contains_key(&refused.key);
-            if known && !staged.contains_key(&refused.key) {
-                self.table.authorization_policies.remove(&refused.key);
-                self.touched.of_mut(kind).push(refused.key.clone());
+    fn withdraw_refused<T: Resource>(&mut self, staged: &BTreeMap<String, Arc<T>>) {
+        for refused in self.rejected.iter().filter(|rejection| rejection.kind == T::KIND.field()) {
+            if !staged.contains_key(&refused.key) && T::of_mut(self.table).remove(&refused.key).is_some() {
+                self.touched.of_mut(T::KIND).push(refused.key.clone());
             }
         }
     }

@@ -12,6 +12,8 @@ pub struct Touched {
     pub backends: Vec<String>,
     pub gateways: Vec<String>,
     pub authorization_policies: Vec<String>,
+    pub request_authentications: Vec<String>,
+    pub egress_policies: Vec<String>,
     pub listeners: Vec<String>,
     pub routes: Vec<String>,
 }
@@ -26,6 +28,8 @@ impl Touched {
             backends: table.backends.keys().cloned().collect(),
             gateways: table.gateways.keys().cloned().collect(),
             authorization_policies: table.authorization_policies.keys().cloned().collect(),
+            request_authentications: table.request_authentications.keys().cloned().collect(),
+            egress_policies: table.egress_policies.keys().cloned().collect(),
             listeners: table.listeners.keys().cloned().collect(),
             routes: table.routes.keys().cloned().collect(),
         }
@@ -33,8 +37,15 @@ impl Touched {
 
     /// Whether anything was touched that is few in a table: all but routes, backends and endpoints.
     pub fn settings(&self) -> bool {
-        let few =
-            [&self.trust_bundles, &self.certificates, &self.gateways, &self.authorization_policies, &self.listeners];
+        let few = [
+            &self.trust_bundles,
+            &self.certificates,
+            &self.gateways,
+            &self.authorization_policies,
+            &self.request_authentications,
+            &self.egress_policies,
+            &self.listeners,
+        ];
         few.iter().any(|keys| !keys.is_empty())
     }
 
@@ -46,6 +57,8 @@ impl Touched {
             Kind::Backends => &mut self.backends,
             Kind::Gateways => &mut self.gateways,
             Kind::AuthorizationPolicies => &mut self.authorization_policies,
+            Kind::RequestAuthentications => &mut self.request_authentications,
+            Kind::EgressPolicies => &mut self.egress_policies,
             Kind::Listeners => &mut self.listeners,
             Kind::Routes => &mut self.routes,
         }

@@ -55,6 +55,10 @@ pub struct RawResources<'a> {
     #[serde(borrow)]
     pub authorization_policies: Vec<&'a RawValue>,
     #[serde(borrow)]
+    pub request_authentications: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    pub egress_policies: Vec<&'a RawValue>,
+    #[serde(borrow)]
     pub listeners: Vec<&'a RawValue>,
     #[serde(borrow)]
     pub routes: Vec<&'a RawValue>,
@@ -70,6 +74,8 @@ pub struct Removed {
     pub backends: Vec<String>,
     pub gateways: Vec<String>,
     pub authorization_policies: Vec<String>,
+    pub request_authentications: Vec<String>,
+    pub egress_policies: Vec<String>,
     pub listeners: Vec<String>,
     pub routes: Vec<String>,
 }

@@ -3,7 +3,9 @@
 //! Owns the rules on each field, and says for each problem which field it is in and what to write in its
 //! place. References between resources are the store's; what a certificate holds is asked of [`Checks`].
 
+mod authentication;
 mod authorization;
+mod egress;
 mod filter;
 mod mesh;
 mod name;
@@ -68,6 +70,8 @@ judged! {
     Backend: |it, _| backend(it);
     Gateway: |it, _| gateway(it);
     AuthorizationPolicy: |it, _| authorization::policy(it);
+    RequestAuthentication: |it, _| authentication::authentication(it);
+    EgressPolicy: |it, _| egress::policy(it);
     Listener: |it, _| listener(it);
     Route: |it, _| route::route(it);
 }
@@ -207,6 +211,10 @@ fn listener(listener: &Listener) -> Verdict {
         _ => {}
     }
     at("authorization", bounded(listener.authorization.len(), MAX_REFERENCES, "policies"))?;
+    at("authentication", bounded(listener.authentication.len(), MAX_REFERENCES, "policies"))?;
+    if let Some(egress) = &listener.egress {
+        at("egress", egress::listener(egress, listener))?;
+    }
     mesh::listener(listener)?;
     let validation = listener.client_validation.as_ref();
     validation.map_or(Ok(()), |it| at("client_validation", client_validation(it, listener.terminates_tls())))

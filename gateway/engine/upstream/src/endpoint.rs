@@ -22,6 +22,8 @@ pub struct EndpointState {
     target: Target,
     peer: Option<Arc<PeerSpec>>,
     label: Rc<str>,
+    /// Where the owner's telemetry knows the peer; 0 for nowhere yet.
+    pub party: Cell<u32>,
     in_flight: Cell<u32>,
     /// The endpoint has left the table: its work finishes, its connections are not kept.
     retired: Cell<bool>,
@@ -46,6 +48,7 @@ impl EndpointState {
             target: spec.target.clone(),
             peer: spec.peer.clone(),
             label: Rc::from(&*spec.label),
+            party: Cell::new(0),
             in_flight: Cell::new(0),
             retired: Cell::new(false),
             idle: RefCell::default(),

@@ -6,7 +6,7 @@
 use bytes::{Buf, BytesMut};
 use http::{Method, StatusCode};
 
-use super::{ParsedRequest, ParsedResponse, request, response};
+use super::{ForwardRequest, ParsedRequest, ParsedResponse, forward, request, response};
 use crate::Scheme;
 use crate::headers::Lent;
 
@@ -85,18 +85,39 @@ impl HeadReader {
         limits: &HeadLimits,
         scheme: Scheme,
     ) -> Result<Option<ParsedRequest>, HeadError> {
-        // A client may send one empty line too many after the content of its last request (RFC 9112, 2.2).
+        if self.begins_short(buffer) {
+            return Ok(None);
+        }
+        self.take(buffer, limits, |head| request::parse(head, scheme))
+    }
+
+    /// The same for a request to a forward proxy.
+    pub fn forward_request(
+        &mut self,
+        buffer: &mut BytesMut,
+        limits: &HeadLimits,
+    ) -> Result<Option<ForwardRequest>, HeadError> {
+        if self.begins_short(buffer) {
+            return Ok(None);
+        }
+        self.take(buffer, limits, forward::parse)
+    }
+
+    /// A client may send one empty line too many after the content of its last request (RFC 9112, 2.2). True when
+    /// another byte decides.
+    #[inline]
+    fn begins_short(&mut self, buffer: &mut BytesMut) -> bool {
         if !self.skipped_empty_line && self.searched == 0 {
             match buffer[..] {
                 [b'\r', b'\n', ..] => {
                     buffer.advance(2);
                     self.skipped_empty_line = true;
                 }
-                [b'\r'] => return Ok(None),
+                [b'\r'] => return true,
                 _ => {}
             }
         }
-        self.take(buffer, limits, |head| request::parse(head, scheme))
+        false
     }
 
     /// Takes a response head off the front of `buffer`; `method` is the request's.

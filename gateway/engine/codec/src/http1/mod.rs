@@ -4,6 +4,7 @@
 
 mod body;
 mod encode;
+mod forward;
 mod framing;
 mod head;
 mod list;
@@ -13,6 +14,7 @@ mod trailers;
 
 pub use body::{BodyDecoder, BodyError, Decoded};
 pub use encode::{BodyEncoder, EncodeError, write_informational, write_request, write_response};
+pub use forward::{ForwardRequest, TargetForm};
 pub use framing::Framing;
 pub use head::{HeadError, HeadLimits, HeadReader};
 pub use request::{ParsedRequest, parse_request};

@@ -33,29 +33,41 @@ pub fn parse_request(
     HeadReader::new().request(buffer, limits, scheme)
 }
 
-pub(super) fn parse(mut head: Head<'_>, scheme: Scheme) -> Result<ParsedRequest, HeadError> {
+pub(super) fn parse(head: Head<'_>, scheme: Scheme) -> Result<ParsedRequest, HeadError> {
+    let (request, _, ()) = parse_with(head, scheme, |text, method| target(text, method).map(|it| (it.0, it.1, ())))?;
+    Ok(request)
+}
+
+/// What a target says: its origin form, the authority that it names, and what else its reader found.
+pub(super) type TargetOf<T> = Result<(Bytes, Option<HeaderValue>, T), HeadError>;
+
+/// With the Host that is not the request's authority, because the target named one.
+#[inline]
+pub(super) fn parse_with<T>(
+    mut head: Head<'_>,
+    scheme: Scheme,
+    target: impl FnOnce(&[u8], &Method) -> TargetOf<T>,
+) -> Result<(ParsedRequest, Option<HeaderValue>, T), HeadError> {
     let line = request_line(head.first_line()).ok_or_else(|| head.bad_first_line(diagnose(head.first_line())))?;
     let mut fields = FieldList::read(&mut head)?;
     let bytes = head.text.bytes();
     let RequestLine { method, target: place, version } = line;
-    let (target, from_target) = target(&bytes[place], &method)?;
+    let (target, from_target, found) = target(&bytes[place], &method)?;
     let framing = framing(&fields, version)?;
     let host = host(fields.host.take().map(|place| &bytes[place]), version)?;
     let upgrade = fields.take_upgrade(bytes).filter(|_| framing.is_empty() && version == Version::HTTP_11);
-    Ok(ParsedRequest {
+    let (authority, other_host) = match from_target {
+        Some(named) => (named, Some(host)),
+        None => (host, None),
+    };
+    let request = ParsedRequest {
         framing,
         keep_alive: fields.keeps_alive(version),
         expect_continue: fields.expect_continue && version == Version::HTTP_11 && !framing.is_empty(),
         upgrade,
-        head: RequestHead {
-            method,
-            scheme,
-            authority: from_target.unwrap_or(host),
-            target,
-            version,
-            headers: fields.into_headers(head.text),
-        },
-    })
+        head: RequestHead { method, scheme, authority, target, version, headers: fields.into_headers(head.text) },
+    };
+    Ok((request, other_host, found))
 }
 
 struct RequestLine {
@@ -116,7 +128,7 @@ fn host(host: Option<&[u8]>, version: Version) -> Result<HeaderValue, HeadError>
 }
 
 /// The target in origin form, and the authority when the target named one.
-fn target(target: &[u8], method: &Method) -> Result<(Bytes, Option<HeaderValue>), HeadError> {
+pub(super) fn target(target: &[u8], method: &Method) -> Result<(Bytes, Option<HeaderValue>), HeadError> {
     let target = std::str::from_utf8(target).unwrap_or_default();
     if *method == Method::CONNECT {
         return Err(HeadError::Unsupported("CONNECT is not supported"));

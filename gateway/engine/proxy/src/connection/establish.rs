@@ -20,7 +20,10 @@ use super::entrance::{Carrier, Entrance};
 use super::{ConnectionContext, bounded, hbone, mesh};
 use crate::access_log::connection_fields;
 use crate::active_config::ActiveConfig;
+use crate::egress;
 use crate::layer4::{self, Arrived, Place};
+use crate::parties::{Party, Reporter, Standing};
+use crate::statistics::Security;
 
 /// A connection whose requests can be read.
 pub type Established = (ConnectionContext, Http1<Transport>, Preface);
@@ -86,6 +89,13 @@ pub async fn establish(entrance: Entrance, carrier: Carrier) -> Option<Establish
         (Carrier::Socket(stream), _) if matches!(mode, Some(MeshMode::Strict | MeshMode::Permissive)) => {
             Box::pin(mesh::receive(reception, stream, mode == Some(MeshMode::Strict))).await?
         }
+        (Carrier::Socket(stream), _) if reception.outlet().is_some() => {
+            let listener = reception.config.compiled.router.listener(reception.outlet()?).clone();
+            let place = reception.place();
+            drop(reception);
+            Box::pin(egress::serve(place, listener, Transport::Tcp(stream), None)).await;
+            return None;
+        }
         (Carrier::Socket(stream), None) => (reception, Spoken::plain(Transport::Tcp(stream), BytesMut::new())),
         (Carrier::Socket(stream), Some(server)) => return with_tls(reception, stream, &*server?).await,
     };
@@ -101,6 +111,12 @@ async fn with_tls(reception: Reception, stream: TcpStream, server: &ServerTls) -
     let router = &reception.config.compiled.router;
     let id = *router.sockets()[reception.socket.0 as usize].listeners.get(accepted.listener)?;
     let listener = router.listener(id).clone();
+    if listener.egress.is_some() {
+        let place = reception.place();
+        drop(reception);
+        Box::pin(egress::serve(place, listener, accepted.transport, accepted.peer)).await;
+        return None;
+    }
     let spoken = Spoken {
         transport: accepted.transport,
         unread: accepted.unread,
@@ -124,6 +140,28 @@ impl Reception {
         self.config.compiled.router.sockets()[self.socket.0 as usize].listeners.first().copied()
     }
 
+    /// For telemetry: worked out once a connection.
+    pub fn standing(&self, spoken: &Spoken) -> Standing {
+        let plan = self.config.compiled.socket_plan(self.socket);
+        let worker = &self.entrance.worker;
+        let client = spoken.client.as_deref().filter(|_| spoken.mutual).and_then(identity);
+        Standing {
+            reporter: if plan.mesh.is_some() { Reporter::Destination } else { Reporter::Source },
+            own: worker.own_parties(&plan.gateway),
+            client: client.map(|peer| worker.statistics.borrow_mut().party(&Party::client(&peer))).unwrap_or_default(),
+            security: match (spoken.mutual, spoken.tls) {
+                (true, _) => Security::MutualTls,
+                (false, true) => Security::Tls,
+                (false, false) => Security::None,
+            },
+        }
+    }
+
+    /// The listener that all connections of the socket go out by.
+    fn outlet(&self) -> Option<ListenerId> {
+        self.config.compiled.socket_plan(self.socket).outlet
+    }
+
     pub fn is_over(&self) -> bool {
         self.entrance.worker.draining() || self.entrance.socket.closed.get()
     }
@@ -144,12 +182,14 @@ impl Reception {
     async fn carry(self, listener: ListenerId, spoken: Spoken) {
         let place = self.place();
         let peer = spoken.client.as_deref().and_then(identity);
-        let Spoken { transport, unread, sni: server_name, mutual, .. } = spoken;
-        let arrived = Arrived { place, config: self.config, listener, transport, unread, server_name, peer, mutual };
+        let standing = self.standing(&spoken);
+        let Spoken { transport, unread, sni: server_name, .. } = spoken;
+        let arrived = Arrived { place, config: self.config, listener, transport, unread, server_name, peer, standing };
         Box::pin(layer4::carry(arrived)).await;
     }
 
     async fn finish(self, spoken: Spoken) -> Option<Established> {
+        let standing = self.standing(&spoken);
         let mut connection = Http1::with_buffered(spoken.transport, spoken.unread);
         let protocol = match spoken.protocol {
             Some(protocol) => protocol,
@@ -177,7 +217,7 @@ impl Reception {
             remote_text: remote.to_string().into(),
             log_fields: connection_fields(&local.to_string(), named, spoken.sni.as_deref()),
             tls: spoken.tls,
-            mutual: spoken.mutual,
+            standing,
             captured,
             sni: spoken.sni.map(Rc::from),
             validation: spoken.validation,

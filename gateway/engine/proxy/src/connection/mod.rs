@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 
 use crate::active_config::ActiveConfig;
 use crate::authorization::Caller;
-use crate::statistics::Security;
+use crate::parties::Standing;
 use crate::watchdog::after;
 use crate::worker::{ListeningSocket, Registration, Worker};
 pub use entrance::CapturedPlace;
@@ -40,8 +40,8 @@ pub struct ConnectionContext {
     pub remote_text: Box<str>,
     pub log_fields: Box<[u8]>,
     pub tls: bool,
-    /// The client has proved who it is by the mesh's mutual TLS, which is not the listener's own TLS.
-    pub mutual: bool,
+    /// For telemetry.
+    pub standing: Standing,
     /// How it was captured, where it was.
     pub captured: Option<CapturedPlace>,
     /// The name the client asked for in TLS, lower case.
@@ -82,15 +82,6 @@ impl ConnectionContext {
     /// Where a captured connection goes on to, if nobody decides otherwise.
     pub fn original_destination(&self) -> Option<SocketAddr> {
         self.captured.as_ref().and_then(CapturedPlace::dialled)
-    }
-
-    /// Of the client's side.
-    pub fn security(&self) -> Security {
-        match (self.mutual, self.tls) {
-            (true, _) => Security::MutualTls,
-            (false, true) => Security::Tls,
-            (false, false) => Security::None,
-        }
     }
 
     /// The connection should end after what it is doing: the process drains or its listener is gone.

@@ -180,6 +180,9 @@ impl<'a> Attempts<'a> {
         let stale = lease.reused;
         let record = &mut exchange.record;
         record.upstream_host = Some(lease.endpoint.label().clone());
+        if lease.endpoint.peer().is_some() && self.backend.spec().backend.tls.is_none() {
+            record.upstream_party = exchange.context.worker.party_of(&lease.endpoint);
+        }
         // A pooled connection was there at once.
         let started = if stale { record.started() } else { Instant::now() };
         record.upstream_started.get_or_insert(started);

@@ -9,14 +9,16 @@ use http::StatusCode;
 use http::header::{HeaderValue, ORIGIN};
 use sekisho_codec::{ResponseHead, authority};
 use sekisho_filter::{FilterPlan, RequestContext, ResponseContext, Verdict, edge};
-use sekisho_policy::PolicySet;
+use sekisho_policy::{PolicySet, Token};
 use sekisho_router::{Decision, ListenerId, RequestView, RouteId, Router, SocketId};
 use sekisho_table::{Listener, PathMatchType, Route};
+use sekisho_token::{Authenticated, AuthenticationSet};
 
 use super::record::Record;
 use super::reply::Reply;
 use crate::active_config::ActiveConfig;
-use crate::authorization;
+use crate::authentication;
+use crate::authorization::{self, NO_POLICY, Told};
 use crate::connection::ConnectionContext;
 use crate::plan::{PlannedBackend, PlannedFailure, RoutePlan};
 use crate::reason::Reason;
@@ -96,6 +98,41 @@ fn find(
     context: &ConnectionContext,
     record: &mut Record,
 ) -> Result<(ListenerId, RouteId, u32), Reply> {
+    let mut decision = look_up(config, socket, context, record)?;
+    let mut token = None;
+    if let Decision::Matched { listener, .. } | Decision::NoRoute { listener: Some(listener) } = decision {
+        record.place.listener = Some(listener);
+        config.hit_listener(listener);
+        if let Some(set) = config.compiled.authentication(listener) {
+            let authenticated = authenticate(set, context, record)?;
+            token = authenticated.token;
+            if authenticated.changed {
+                // Headers of claims are the gateway's word: a route is chosen by them, and not by a client's.
+                decision = look_up(config, socket, context, record)?;
+            }
+        }
+        authorize(config, context, listener, token.as_deref(), record)?;
+    }
+    match decision {
+        Decision::Matched { listener, route, rule_match } => {
+            config.hit_route(route);
+            record.place.route = Some(route);
+            Ok((listener, route, rule_match))
+        }
+        Decision::NoRoute { .. } => Err(not_found()),
+        Decision::Misdirected { listener } => {
+            record.place.listener = Some(listener);
+            Err(Reply::new(StatusCode::MISDIRECTED_REQUEST, Reason::MisdirectedRequest))
+        }
+    }
+}
+
+fn look_up(
+    config: &ActiveConfig,
+    socket: SocketId,
+    context: &ConnectionContext,
+    record: &Record,
+) -> Result<Decision, Reply> {
     let head = &record.head;
     let host = head.authority.to_str().ok().and_then(host_of).ok_or_else(malformed)?;
     let (path, query) = head.path_and_query();
@@ -108,32 +145,31 @@ fn find(
         query,
         headers: &head.headers,
     };
-    match config.compiled.router.find(socket, &view) {
-        Decision::Matched { listener, .. } if is_stricter(config.compiled.router.listener(listener), context) => {
-            record.place.listener = Some(listener);
-            Err(Reply::new(StatusCode::MISDIRECTED_REQUEST, Reason::MisdirectedRequest))
+    let router = &config.compiled.router;
+    Ok(match router.find(socket, &view) {
+        Decision::Matched { listener, .. } if is_stricter(router.listener(listener), context) => {
+            Decision::Misdirected { listener }
         }
-        Decision::Matched { listener, route, rule_match } => {
-            config.hit_listener(listener);
-            config.hit_route(route);
-            record.place.listener = Some(listener);
-            record.place.route = Some(route);
-            authorize(config, context, listener, record)?;
-            Ok((listener, route, rule_match))
+        decision => decision,
+    })
+}
+
+/// Who asks, by the tokens of the request.
+#[inline(never)]
+fn authenticate(
+    set: &AuthenticationSet,
+    context: &ConnectionContext,
+    record: &mut Record,
+) -> Result<Authenticated, Reply> {
+    let worker = &context.worker;
+    authentication::authenticate(set, &mut record.head, &mut worker.tokens.borrow_mut()).map_err(|refusal| {
+        let (rule, policy) = authentication::place(&refusal);
+        worker.statistics.borrow_mut().authorized(policy.unwrap_or(NO_POLICY), authentication::REFUSED);
+        if let Some(rule) = rule {
+            record.authorization = Some(Box::new(Told { denied: Some(rule.to_owned()), ..Told::default() }));
         }
-        Decision::NoRoute { listener } => {
-            record.place.listener = listener;
-            if let Some(listener) = listener {
-                config.hit_listener(listener);
-                authorize(config, context, listener, record)?;
-            }
-            Err(not_found())
-        }
-        Decision::Misdirected { listener } => {
-            record.place.listener = Some(listener);
-            Err(Reply::new(StatusCode::MISDIRECTED_REQUEST, Reason::MisdirectedRequest))
-        }
-    }
+        authentication::reply(&refusal)
+    })
 }
 
 /// Before a caller learns anything: whether a route exists is nothing that it may know either.
@@ -142,20 +178,27 @@ fn authorize(
     config: &ActiveConfig,
     context: &ConnectionContext,
     listener: ListenerId,
+    token: Option<&Token>,
     record: &mut Record,
 ) -> Result<(), Reply> {
     match config.compiled.policies(listener) {
         None => Ok(()),
-        Some(policies) => ask(policies, config.compiled.router.listener(listener).port, context, record),
+        Some(policies) => ask(policies, config.compiled.router.listener(listener).port, context, token, record),
     }
 }
 
 /// Apart, so that requests that nobody asks about do not carry its weight.
 #[inline(never)]
-fn ask(policies: &PolicySet, port: u16, context: &ConnectionContext, record: &mut Record) -> Result<(), Reply> {
+fn ask(
+    policies: &PolicySet,
+    port: u16,
+    context: &ConnectionContext,
+    token: Option<&Token>,
+    record: &mut Record,
+) -> Result<(), Reply> {
     let head = &record.head;
     let host = head.authority.to_str().ok().and_then(host_of).ok_or_else(malformed)?;
-    let facts = context.caller().facts(port, record.client, Some(authorization::request(head, &host)));
+    let facts = context.caller().facts(port, record.client, Some(authorization::request(head, &host, token)));
     let verdict = authorization::decide(policies, &facts, |policy, effect| {
         context.worker.statistics.borrow_mut().authorized(policy, effect);
     });

@@ -22,6 +22,7 @@ use crate::access_log::Line;
 use crate::active_config::{ActiveConfig, Place};
 use crate::authorization::Told;
 use crate::connection::ConnectionContext;
+use crate::parties::PartyId;
 use crate::reason::Reason;
 use crate::statistics::{Protocol, Sample, SeriesKey};
 
@@ -47,6 +48,8 @@ pub struct Record {
     /// What policies had to say, where it is worth a word.
     pub authorization: Option<Box<Told>>,
     pub upstream_host: Option<Rc<str>>,
+    /// The endpoint, where it is in the mesh.
+    pub upstream_party: PartyId,
     /// What went wrong with the backend, in words.
     pub upstream_failure: Option<Box<str>>,
     pub upstream_started: Option<Instant>,
@@ -90,6 +93,7 @@ impl Record {
             place: Place::default(),
             authorization: None,
             upstream_host: None,
+            upstream_party: PartyId::default(),
             upstream_failure: None,
             upstream_started: None,
             upstream_duration: None,
@@ -153,6 +157,7 @@ impl Record {
 
     fn sample(&self, duration: Duration) -> Sample {
         let socket = self.socket.map_or(0, |id| id.0 as usize);
+        let (between, security) = self.context.standing.between(self.upstream_party);
         Sample {
             key: SeriesKey {
                 gateway: self.config.gateway(socket),
@@ -160,7 +165,8 @@ impl Record {
                 reason: self.reason,
                 protocol: if self.grpc { Protocol::Grpc } else { Protocol::Http },
                 grpc_status: self.grpc_status,
-                security: self.context.security(),
+                security,
+                between,
             },
             duration,
             request_bytes: self.bytes_received,

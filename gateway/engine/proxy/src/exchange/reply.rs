@@ -70,9 +70,11 @@ fn grpc_code(status: StatusCode, reason: Reason) -> u16 {
     const UNIMPLEMENTED: u16 = 12;
     const INTERNAL: u16 = 13;
     const UNAVAILABLE: u16 = 14;
+    const UNAUTHENTICATED: u16 = 16;
     match (reason, status.as_u16()) {
         (Reason::RouteNotFound, _) => UNIMPLEMENTED,
-        (Reason::AuthorizationDenied | Reason::AuthorizationUnavailable, _) => PERMISSION_DENIED,
+        (_, 401) => UNAUTHENTICATED,
+        (_, 403) => PERMISSION_DENIED,
         (_, 504 | 408) => DEADLINE_EXCEEDED,
         (_, 431 | 413) => RESOURCE_EXHAUSTED,
         (_, 400) => INTERNAL,
@@ -108,6 +110,8 @@ mod tests {
             (504, Reason::RequestTimeout, "4"),
             (403, Reason::AuthorizationDenied, "7"),
             (403, Reason::AuthorizationUnavailable, "7"),
+            (403, Reason::TokenAudience, "7"),
+            (401, Reason::TokenExpired, "16"),
         ] {
             let status = StatusCode::from_u16(status).expect("status");
             let message = Reply::new(status, reason).message(&Method::POST, true, NOW);

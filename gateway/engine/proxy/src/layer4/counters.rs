@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sekisho_table::Destination;
 use serde::Serialize;
 
+use crate::parties::{Between, Parties, PartyId, Sides};
 use crate::reason::Reason;
 use crate::statistics::Security;
 
@@ -26,11 +27,6 @@ impl Kind {
         }
     }
 
-    /// What this says about the connection itself.
-    pub fn security(self) -> Security {
-        if self == Self::Tls { Security::Tls } else { Security::None }
-    }
-
     /// As metrics write it.
     fn label(self) -> &'static str {
         match self {
@@ -46,6 +42,7 @@ pub struct ConnectionKey {
     pub gateway: u32,
     pub kind: Kind,
     pub security: Security,
+    pub between: Between,
     pub reason: Reason,
 }
 
@@ -91,10 +88,10 @@ impl ConnectionSeries {
     }
 
     /// Adds another worker's, whose gateways have other places.
-    pub fn merge(&mut self, other: &ConnectionSeries, gateways: &[u32]) {
+    pub fn merge(&mut self, other: &ConnectionSeries, gateways: &[u32], parties: &[PartyId]) {
         for (key, theirs) in &other.series {
             let gateway = gateways.get(key.gateway as usize).copied().unwrap_or(0);
-            let mine = self.of(ConnectionKey { gateway, ..*key });
+            let mine = self.of(ConnectionKey { gateway, between: key.between.renumbered(parties), ..*key });
             mine.opened += theirs.opened;
             mine.closed += theirs.closed;
             mine.received += theirs.received;
@@ -106,6 +103,7 @@ impl ConnectionSeries {
         &'a self,
         destination: &'a Destination,
         gateways: &'a [Arc<str>],
+        parties: &'a Parties,
     ) -> impl Iterator<Item = ConnectionLine<'a>> {
         self.series.iter().map(move |(key, counters)| ConnectionLine {
             labels: ConnectionLabels {
@@ -116,6 +114,7 @@ impl ConnectionSeries {
                 destination_service_namespace: &destination.service_namespace,
                 gateway: gateways.get(key.gateway as usize).map_or("", |gateway| gateway),
                 connection_security_policy: key.security.label(),
+                sides: Sides::new(key.between, parties),
             },
             opened: counters.opened,
             closed: counters.closed,
@@ -134,6 +133,8 @@ struct ConnectionLabels<'a> {
     destination_service_namespace: &'a str,
     gateway: &'a str,
     connection_security_policy: &'static str,
+    #[serde(flatten)]
+    sides: Sides<'a>,
 }
 
 /// One series as statistics tell it; bytes as seen from the client's side of the gateway.

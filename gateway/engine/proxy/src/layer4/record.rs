@@ -13,8 +13,9 @@ use serde::Serialize;
 use super::choice::Choice;
 use super::counters::{ConnectionKey, Kind};
 use crate::authorization::Told;
+use crate::parties::{PartyId, Standing};
 use crate::reason::Reason;
-use crate::statistics::{Security, Slot};
+use crate::statistics::Slot;
 use crate::worker::Worker;
 
 /// Keeps the resources it names and not the table they came from: connections live long.
@@ -22,7 +23,11 @@ pub struct Record {
     worker: Rc<Worker>,
     started: Instant,
     kind: Kind,
-    security: Security,
+    standing: Standing,
+    /// The endpoint, where it is in the mesh.
+    pub upstream_party: PartyId,
+    /// It counts as begun: from here on its sides are known.
+    opened: bool,
     peer: Option<Box<Peer>>,
     remote: SocketAddr,
     local: SocketAddr,
@@ -49,7 +54,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// Where a connection comes from and what it asked for.
 pub struct Origin {
     pub kind: Kind,
-    pub security: Security,
+    pub standing: Standing,
     /// Who the client is, by a certificate that was verified.
     pub peer: Option<Box<Peer>>,
     pub remote: SocketAddr,
@@ -61,16 +66,14 @@ pub struct Origin {
 
 impl Record {
     pub fn begin(worker: &Rc<Worker>, origin: Origin, choice: &Choice) -> Record {
-        let mut statistics = worker.statistics.borrow_mut();
-        let gateway = statistics.gateway(&origin.listener.gateway);
-        let key = ConnectionKey { gateway, kind: origin.kind, security: origin.security, reason: Reason::ViaUpstream };
-        statistics.connection_opened(choice.slot, key);
-        drop(statistics);
+        let gateway = worker.statistics.borrow_mut().gateway(&origin.listener.gateway);
         Record {
             worker: worker.clone(),
             started: Instant::now(),
             kind: origin.kind,
-            security: origin.security,
+            standing: origin.standing,
+            upstream_party: PartyId::default(),
+            opened: false,
             peer: origin.peer,
             remote: origin.remote,
             local: origin.local,
@@ -93,6 +96,14 @@ impl Record {
         }
     }
 
+    /// Counts it as begun, unless that was done.
+    pub fn open(&mut self) {
+        if !std::mem::replace(&mut self.opened, true) {
+            let key = self.key(Reason::ViaUpstream);
+            self.worker.statistics.borrow_mut().connection_opened(self.slot, key);
+        }
+    }
+
     /// Totals so far, from the client and to it.
     pub fn moved(&mut self, received: u64, sent: u64, now: Instant) {
         (self.bytes_received, self.bytes_sent) = (received, sent);
@@ -108,7 +119,8 @@ impl Record {
     }
 
     fn key(&self, reason: Reason) -> ConnectionKey {
-        ConnectionKey { gateway: self.gateway, kind: self.kind, security: self.security, reason }
+        let (between, security) = self.standing.between(self.upstream_party);
+        ConnectionKey { gateway: self.gateway, kind: self.kind, security, between, reason }
     }
 
     fn count(&mut self) {
@@ -161,6 +173,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        self.open();
         if self.counted != (self.bytes_received, self.bytes_sent) {
             self.count();
         }

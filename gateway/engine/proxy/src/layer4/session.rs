@@ -59,6 +59,7 @@ impl Session {
     pub fn new(worker: &Rc<Worker>, origin: Origin, choice: &Choice) -> Session {
         let client = origin.remote;
         let mut record = Record::begin(worker, origin, choice);
+        record.open();
         record.reason = *choice.backend.as_ref().err().unwrap_or(&Reason::ViaUpstream);
         Session {
             client,

@@ -20,8 +20,9 @@ use super::counters::Kind;
 use super::record::{Origin, Record};
 use crate::active_config::ActiveConfig;
 use crate::authorization::Caller;
+use crate::parties::Standing;
 use crate::reason::Reason;
-use crate::statistics::{Security, Slot};
+use crate::statistics::Slot;
 use crate::watchdog::{Watchdog, after, earliest};
 use crate::worker::{ListeningSocket, Worker};
 
@@ -52,8 +53,8 @@ pub struct Arrived {
     pub server_name: Option<String>,
     /// Who the client is, by a certificate that was verified.
     pub peer: Option<Box<Peer>>,
-    /// By the mesh's mutual TLS.
-    pub mutual: bool,
+    /// For telemetry.
+    pub standing: Standing,
 }
 
 /// Tells of a connection that was closed before anything could be decided about it.
@@ -61,8 +62,8 @@ pub fn refuse(place: Place, config: &ActiveConfig, listener: ListenerId, reason:
     config.hit_listener(listener);
     let listener = config.compiled.router.listener(listener).clone();
     let Place { worker, remote, local, access_log, .. } = place;
-    let (kind, security, peer, server_name) = (Kind::Tcp, Security::None, None, None);
-    let origin = Origin { kind, security, peer, remote, local, server_name, listener, access_log };
+    let (kind, standing, peer, server_name) = (Kind::Tcp, Standing::default(), None, None);
+    let origin = Origin { kind, standing, peer, remote, local, server_name, listener, access_log };
     let choice = Choice { route: None, slot: Slot::NONE, backend: Err(reason), authorization: None };
     let mut record = Record::begin(&worker, origin, &choice);
     record.reason = reason;
@@ -71,7 +72,7 @@ pub fn refuse(place: Place, config: &ActiveConfig, listener: ListenerId, reason:
 
 /// Carries a connection to its end. A connection that has nowhere to go is closed.
 pub async fn carry(arrived: Arrived) {
-    let Arrived { place, config, listener, transport, unread, server_name, peer, mutual } = arrived;
+    let Arrived { place, config, listener, transport, unread, server_name, peer, standing } = arrived;
     let Place { worker, socket, remote, local, original_destination, limits, access_log } = place;
     let caller = Caller {
         peer: peer.as_deref(),
@@ -86,8 +87,7 @@ pub async fn carry(arrived: Arrived) {
     let kind = if listener.protocol == ListenerProtocol::Tls { Kind::Tls } else { Kind::Tcp };
     // What passes through is TLS already, the client's own.
     let with_tls = listener.tls_mode != TlsMode::Passthrough;
-    let security = if mutual { Security::MutualTls } else { kind.security() };
-    let origin = Origin { kind, security, peer, remote, local, server_name, listener, access_log };
+    let origin = Origin { kind, standing, peer, remote, local, server_name, listener, access_log };
     let mut record = Record::begin(&worker, origin, &choice);
     let backend = match choice.backend.and_then(|backend| going_on(backend, original_destination)) {
         Ok(backend) => backend,
@@ -106,6 +106,10 @@ pub async fn carry(arrived: Arrived) {
         }
     };
     record.upstream_host = Some(lease.handle().label().clone());
+    if backend.spec().backend.tls.is_none() || !with_tls {
+        record.upstream_party = worker.party_of(&lease);
+    }
+    record.open();
     let tunnel = Tunnel::new((transport, unread), (upstream, BytesMut::new()));
     run(tunnel, &mut record, &Stay { worker: &worker, socket: &socket, limits: &limits }).await;
 }

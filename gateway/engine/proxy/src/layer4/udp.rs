@@ -18,7 +18,7 @@ use super::record::Origin;
 use super::session::{self, Session};
 use crate::active_config::ActiveConfig;
 use crate::authorization::Caller;
-use crate::statistics::Security;
+use crate::parties::Standing;
 use crate::worker::{ConnectionCount, ListeningSocket, Worker};
 
 /// The largest payload of a datagram.
@@ -81,7 +81,7 @@ impl Front {
         let choice = choose(config, listener, &Caller { peer: None, source, destination, server_name: None }, worker);
         let origin = Origin {
             kind: Kind::Udp,
-            security: Security::None,
+            standing: Standing::default(),
             peer: None,
             remote: client,
             local: socket.address,

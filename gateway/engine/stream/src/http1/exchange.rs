@@ -59,7 +59,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
         }
     }
 
-    fn poll_more_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+    pub(super) fn poll_more_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         let untouched = self.input.buffer.is_empty();
         let kind = match ready!(self.poll_fill(cx)) {
             Ok(0) if untouched => StreamErrorKind::Closed,
@@ -71,7 +71,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Http1<IO> {
         Poll::Ready(Err(self.receive_failed(StreamError::new(kind))))
     }
 
-    fn begin_receiving(&mut self, request: &ParsedRequest) {
+    pub(super) fn begin_receiving(&mut self, request: &ParsedRequest) {
         self.decoder = BodyDecoder::new(request.framing);
         self.received = self.decoder.is_done();
         self.sent = false;

@@ -6,6 +6,7 @@
 
 mod content;
 mod exchange;
+mod forward;
 mod input;
 mod output;
 

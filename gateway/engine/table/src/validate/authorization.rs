@@ -145,7 +145,7 @@ fn is_claim(key: &str) -> bool {
     path.split("][").all(|name| !name.is_empty() && !name.contains(['[', ']']))
 }
 
-fn texts(field: &str, values: &[String]) -> Verdict {
+pub(super) fn texts(field: &str, values: &[String]) -> Verdict {
     at(field, bounded(values.len(), MAX_VALUES, "values"))?;
     each(field, values, |value| {
         if value.is_empty() {
@@ -155,7 +155,7 @@ fn texts(field: &str, values: &[String]) -> Verdict {
     })
 }
 
-fn address_block(text: &str) -> Verdict {
+pub(super) fn address_block(text: &str) -> Verdict {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length)),
         None => (text, None),
@@ -186,7 +186,7 @@ fn plain_number(text: &str) -> Option<u32> {
     (number.to_string() == text).then_some(number)
 }
 
-fn service_account(text: &str) -> Verdict {
+pub(super) fn service_account(text: &str) -> Verdict {
     if let Some((namespace, name)) = text.split_once('/')
         && !namespace.is_empty()
         && !name.is_empty()

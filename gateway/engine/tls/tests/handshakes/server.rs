@@ -147,6 +147,8 @@ fn listener(key: &str, hostname: &str, certificates: &[&str]) -> Listener {
         tls_mode: Default::default(),
         client_validation: None,
         authorization: Vec::new(),
+        authentication: Vec::new(),
+        egress: None,
         captured: None,
         mesh: None,
         inner: String::new(),

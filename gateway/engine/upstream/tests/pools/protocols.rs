@@ -75,6 +75,8 @@ async fn tls_backend() -> (Worker, tokio::sync::mpsc::UnboundedReceiver<bool>) {
         tls_mode: Default::default(),
         client_validation: None,
         authorization: Vec::new(),
+        authentication: Vec::new(),
+        egress: None,
         captured: None,
         mesh: None,
         inner: String::new(),

@@ -1,0 +1,114 @@
+//! Who asks, and the sources of a rule.
+
+use std::net::IpAddr;
+
+use sekisho_policy::{AddressSet, Peer};
+use sekisho_table::EgressSource;
+use std::collections::HashSet;
+
+/// What a client of the forward proxy showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    pub user: Box<str>,
+    /// SHA-256 of the password.
+    pub digest: [u8; 32],
+}
+
+/// The facts about a client; everything in it was proved.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// From a verified certificate.
+    pub peer: Option<Box<Peer>>,
+    /// DNS names (lower case) and URIs of that certificate.
+    pub subject_alt_names: Box<[Box<str>]>,
+    pub credential: Option<Credential>,
+    pub address: IpAddr,
+}
+
+impl Caller {
+    /// Of an address alone.
+    pub fn at(address: IpAddr) -> Self {
+        Self { peer: None, subject_alt_names: Box::default(), credential: None, address }
+    }
+}
+
+/// One source, prepared: every field that is given must hold.
+#[derive(Debug)]
+pub(crate) struct Source {
+    principals: HashSet<Box<str>>,
+    namespaces: HashSet<Box<str>>,
+    service_accounts: HashSet<Box<str>>,
+    subject_alt_names: HashSet<Box<str>>,
+    credentials: Vec<(Box<str>, [u8; 32])>,
+    has_credentials: bool,
+    addresses: Option<AddressSet>,
+}
+
+impl Source {
+    pub(crate) fn new(source: &EgressSource) -> Self {
+        let set = |values: &[String]| values.iter().map(|value| value.as_str().into()).collect();
+        Self {
+            principals: set(&source.principals),
+            namespaces: set(&source.namespaces),
+            service_accounts: set(&source.service_accounts),
+            subject_alt_names: set(&source.subject_alt_names),
+            credentials: source
+                .credentials
+                .iter()
+                .filter_map(|credential| Some((credential.user.as_str().into(), digest(&credential.sha256)?)))
+                .collect(),
+            has_credentials: !source.credentials.is_empty(),
+            addresses: (!source.ip_blocks.is_empty())
+                .then(|| AddressSet::new(source.ip_blocks.iter().map(String::as_str))),
+        }
+    }
+
+    /// The first field that does not hold; `None` when all do.
+    pub(crate) fn unmet(&self, caller: &Caller) -> Option<&'static str> {
+        let holds = |set: &HashSet<Box<str>>, value: Option<&str>| {
+            set.is_empty() || value.is_some_and(|value| set.contains(value))
+        };
+        let peer = caller.peer.as_deref();
+        if !holds(&self.principals, peer.map(Peer::principal)) {
+            return Some("principals");
+        }
+        if !holds(&self.namespaces, peer.and_then(Peer::namespace)) {
+            return Some("namespaces");
+        }
+        if !holds(&self.service_accounts, peer.and_then(Peer::service_account)) {
+            return Some("service_accounts");
+        }
+        let names = &self.subject_alt_names;
+        if !names.is_empty() && !caller.subject_alt_names.iter().any(|name| names.contains(name)) {
+            return Some("subject_alt_names");
+        }
+        if self.has_credentials && !caller.credential.as_ref().is_some_and(|shown| self.knows(shown)) {
+            return Some("credentials");
+        }
+        match &self.addresses {
+            Some(addresses) if !addresses.contains(caller.address) => Some("ip_blocks"),
+            _ => None,
+        }
+    }
+
+    fn knows(&self, shown: &Credential) -> bool {
+        // Digests of secrets: where a comparison of them stops tells nothing of the secret.
+        self.credentials.iter().any(|(user, digest)| *user == shown.user && *digest == shown.digest)
+    }
+
+    /// Whether it asks for proxy credentials.
+    pub(crate) fn wants_credentials(&self) -> bool {
+        self.has_credentials
+    }
+}
+
+fn digest(hexadecimal: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    if hexadecimal.len() != 64 {
+        return None;
+    }
+    for (byte, place) in digest.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(hexadecimal.get(place..place + 2)?, 16).ok()?;
+    }
+    Some(digest)
+}

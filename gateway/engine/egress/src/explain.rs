@@ -1,0 +1,97 @@
+//! Why something goes out or does not, for people and for tools.
+
+use serde::Serialize;
+
+use sekisho_table::EgressAction;
+
+use crate::decide::{Decision, Denial, Recorder, Request, Verdict};
+use crate::policy::{Policy, PolicySet, Rule};
+
+/// The decision of [`PolicySet::decide`], with its reasons. What a name resolves to is not asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EgressExplanation {
+    pub allowed: bool,
+    pub would_deny: bool,
+    /// In words.
+    pub reason: String,
+    pub policy: Option<String>,
+    pub rule: Option<String>,
+    pub mode: &'static str,
+    pub contact: String,
+    /// Rules that speak of the host, in the order in which they were tried.
+    pub tried: Vec<TriedRule>,
+    /// How many policies decide about the listener.
+    pub policies: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TriedRule {
+    pub policy: String,
+    pub rule: String,
+    pub action: &'static str,
+    pub mode: &'static str,
+    pub matched: bool,
+    /// The first field that does not hold.
+    pub failed: Option<&'static str>,
+}
+
+#[derive(Default)]
+struct Trace(Vec<TriedRule>);
+
+impl Recorder for Trace {
+    fn rule(&mut self, policy: &Policy, rule: &Rule, unmet: Option<&'static str>) {
+        self.0.push(TriedRule {
+            policy: policy.key.to_string(),
+            rule: rule.name.to_string(),
+            action: if rule.action == EgressAction::Deny { "Deny" } else { "Allow" },
+            mode: policy.mode.as_str(),
+            matched: unmet.is_none(),
+            failed: unmet,
+        });
+    }
+}
+
+impl PolicySet {
+    pub fn explain(&self, request: &Request<'_>) -> EgressExplanation {
+        let mut trace = Trace::default();
+        let decision = self.decide_with(request, &mut trace);
+        EgressExplanation {
+            allowed: decision.verdict == Verdict::Allow,
+            would_deny: decision.would_deny,
+            reason: decision.in_words(self.policies.len()),
+            mode: decision.mode.as_str(),
+            contact: decision.contact.to_string(),
+            policy: decision.policy.map(Into::into),
+            rule: decision.rule.map(Into::into),
+            tried: trace.0,
+            policies: self.policies.len(),
+        }
+    }
+}
+
+impl Decision {
+    fn in_words(&self, policies: usize) -> String {
+        let policy = self.policy.as_deref().unwrap_or_default();
+        let rule = self.rule.as_deref().unwrap_or_default();
+        match self.verdict {
+            Verdict::Allow if self.would_deny && rule.is_empty() => {
+                format!("nothing allows it; {policy} is in Report mode and lets it through")
+            }
+            Verdict::Allow if self.would_deny => {
+                format!("rule {rule} of {policy} would deny it, and the policy is in Report mode")
+            }
+            Verdict::Allow => format!("rule {rule} of {policy} allows it, if all addresses of the host may be dialled"),
+            Verdict::Deny(Denial::Rule) => format!("rule {rule} of {policy} denies it"),
+            Verdict::Deny(Denial::NothingAllows) if policies == 0 => {
+                "no egress policy applies, so nothing goes out".to_owned()
+            }
+            Verdict::Deny(Denial::NothingAllows) => format!("no rule of {policies} policies allows it"),
+            Verdict::Deny(Denial::PolicyMissing) => {
+                format!("the policy {policy} is not in the table, so everything is denied")
+            }
+            Verdict::Deny(Denial::PolicyRefused) => {
+                format!("the policy {policy} cannot be enforced as it is written, so it fails closed")
+            }
+        }
+    }
+}

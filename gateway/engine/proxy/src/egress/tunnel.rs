@@ -1,0 +1,168 @@
+//! Bytes both ways, for as long as the policies allow it.
+//!
+//! A tunnel that a rule does not leave alone must be TLS, and its `ClientHello` must name the destination that was
+//! asked for. Only then does the first byte go out. When the policies change, the tunnel is decided again.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use sekisho_egress::hello::{self, Hello, HelloError};
+use sekisho_egress::{Host, RuleRef};
+use sekisho_stream::{Side, Tunnel};
+use sekisho_tls::Transport;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::client::Client;
+use super::open::{self, Asked, Permit, Refused};
+use super::record::Record;
+use crate::reason::Reason;
+use crate::watchdog::{Watchdog, after, earliest};
+
+/// What moved is brought to the counters this often.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
+/// A fatal `unrecognized_name` alert in a record of its own (RFC 8446, 5.1 and 6).
+pub const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
+const MAX_HELLO: usize = 80 * 1024;
+
+/// A tunnel that may begin.
+pub struct Through {
+    pub asked: Asked,
+    pub permit: Permit,
+    pub stream: TcpStream,
+    pub record: Record,
+}
+
+/// Everything that comes before the answer to CONNECT.
+pub async fn connect(client: &Client, asked: &Asked, record: &mut Record) -> Result<(Permit, TcpStream), Refused> {
+    open::open(client, asked, record).await
+}
+
+/// Answers CONNECT, looks at what the client begins with, and carries the rest.
+pub async fn serve(client: &Client, (mut transport, mut unread): (Transport, BytesMut), mut through: Through) {
+    let answered = async {
+        transport.write_all(ESTABLISHED).await?;
+        transport.flush().await
+    };
+    if answered.await.is_err() {
+        return;
+    }
+    let mut verified = false;
+    if !through.permit.grant.opaque {
+        let greeting = read_hello(client, &mut transport, &mut unread).await;
+        let judged = greeting.and_then(|hello| judge(&hello, &through.asked.host, through.permit.grant.rule.as_ref()));
+        if let Err(reason) = judged {
+            through.record.denied(reason);
+            return refuse(transport, reason).await;
+        }
+        verified = true;
+    }
+    through.record.allowed();
+    run(client, (transport, unread), through, verified).await;
+}
+
+/// Tells a client of TLS that it named nobody; others are just closed.
+pub async fn refuse(mut transport: Transport, reason: Reason) {
+    let told = async {
+        if matches!(reason, Reason::EgressNameMismatch | Reason::EgressNameHidden | Reason::EgressDenied) {
+            transport.write_all(UNRECOGNIZED_NAME).await?;
+        }
+        transport.shutdown().await
+    };
+    // It is closed whether or not this can still be delivered.
+    let _ = tokio::time::timeout(COUNT_EVERY, told).await;
+}
+
+pub async fn read_hello(client: &Client, transport: &mut Transport, unread: &mut BytesMut) -> Result<Hello, Reason> {
+    let read = async {
+        loop {
+            match hello::read(unread) {
+                Ok(Some(hello)) => return Ok(hello),
+                Ok(None) if unread.len() >= MAX_HELLO => return Err(Reason::EgressNotTls),
+                Ok(None) => {}
+                Err(HelloError::NotTls) => return Err(Reason::EgressNotTls),
+                Err(HelloError::Malformed | HelloError::TooLarge) => return Err(Reason::EgressNameInvalid),
+            }
+            match transport.read_buf(unread).await {
+                Ok(0) | Err(_) => return Err(Reason::DownstreamDisconnected),
+                Ok(_) => {}
+            }
+        }
+    };
+    let bound = client.limits.tls_handshake_timeout_ms;
+    let bound = Duration::from_millis(if bound == 0 { 60_000 } else { bound });
+    tokio::time::timeout(bound, read).await.unwrap_or(Err(Reason::RequestHeadTimeout))
+}
+
+/// The `ClientHello` names the destination and hides no other.
+pub fn judge(hello: &Hello, host: &Host, rule: Option<&RuleRef>) -> Result<(), Reason> {
+    if hello.encrypted && !rule.is_some_and(RuleRef::takes_encrypted_hello) {
+        return Err(Reason::EgressNameHidden);
+    }
+    match (host, &hello.server_name) {
+        (Host::Name(_), None) => Err(Reason::EgressNameHidden),
+        (Host::Name(name), Some(told)) => match Host::parse(told) {
+            Ok(Host::Name(told)) if told == *name => Ok(()),
+            Ok(_) => Err(Reason::EgressNameMismatch),
+            Err(_) => Err(Reason::EgressNameInvalid),
+        },
+        // Addresses are not server names (RFC 6066, 3).
+        (Host::Address(_), None) => Ok(()),
+        (Host::Address(_), Some(_)) => Err(Reason::EgressNameMismatch),
+    }
+}
+
+/// Until both sides have ended, one breaks, nothing moves for too long, a limit is reached, or it is no longer allowed.
+pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through, verified: bool) {
+    let Through { asked, mut permit, stream, mut record } = through;
+    let limits = permit.grant.rule.as_ref().map(|rule| *rule.limits()).unwrap_or_default();
+    let mut tunnel = Tunnel::new(down, (Transport::Tcp(stream), BytesMut::new()));
+    let mut watchdog = Watchdog::default();
+    let until = after(Instant::now(), limits.duration_ms);
+    let mut moved = (0, 0);
+    let mut activity = Instant::now();
+    let mut counted_at = activity;
+    record.end = poll_fn(|task| {
+        if let Err(reason) = permit.renew(client, &asked, verified) {
+            return Poll::Ready(reason);
+        }
+        let ended = Pin::new(&mut tunnel).poll(task);
+        if tunnel.copied() != moved {
+            moved = tunnel.copied();
+            activity = Instant::now();
+            record.moved(moved.0, moved.1);
+            if activity.duration_since(counted_at) >= COUNT_EVERY {
+                counted_at = activity;
+                record.count();
+            }
+        }
+        if let Poll::Ready(result) = ended {
+            return Poll::Ready(match result.err().and(tunnel.failed()) {
+                None => Reason::ViaUpstream,
+                Some(Side::First) => Reason::DownstreamDisconnected,
+                Some(Side::Second) => Reason::UpstreamReset,
+            });
+        }
+        if limits.bytes > 0 && record.bytes() >= limits.bytes {
+            return Poll::Ready(Reason::EgressLimit);
+        }
+        let idle = after(activity, client.limits.connection_idle_timeout_ms);
+        let leave = client.leave_by();
+        watchdog.poll_expired(task, earliest(earliest(idle, leave), until)).map(|()| {
+            let now = Instant::now();
+            let passed = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
+            if passed(until) {
+                Reason::EgressLimit
+            } else if passed(leave) {
+                Reason::RequestTimeout
+            } else {
+                Reason::StreamIdleTimeout
+            }
+        })
+    })
+    .await;
+}

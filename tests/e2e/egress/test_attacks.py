@@ -1,0 +1,209 @@
+"""Ways around the policies: spellings of addresses, names that lie, two destinations in one connection, hidden names.
+
+The policy allows names of `ok.example` and of every name that the table asks for, so that the guard alone stands before
+addresses. What is counted is what reached the outside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.egress.conftest import SPECIAL
+from tests.support.egress import HTTP, TLS, EgressGateway, egress_policy, status_of, ways_out
+from tests.support.outside import METADATA, PRIVATE, PUBLIC, Outside
+
+ALLOWED = {PUBLIC}
+"""The one address that anything may reach here."""
+
+SPELLINGS = [
+    "2130706433:443", "0x7f000001:443", "0x7f.0.0.1:443", "0177.0.0.1:443", "017700000001:443", "127.1:443",
+    "127.0.1:443", "0:443", "0.0.0.0:443", "127.0.0.1.:443", "127.0.0.01:443", "0x7f.1:443", "0xa9fea9fe:80",
+    "2852039166:80", "169.254.169.254:80", "169.254.43518:80", "0251.0376.0251.0376:80", "10.9.9.9:443",
+    "100.64.0.9:443", "93.184.216.10:443", "172.30.77.1:3128", "[::1]:443", "[::]:443", "[::ffff:127.0.0.1]:443",
+    "[::ffff:169.254.169.254]:80", "[64:ff9b::a9fe:a9fe]:80", "[2002:a9fe:a9fe::1]:80", "[fd00:ec2::254]:80",
+    "[fe80::1%eth0]:443", "[fe80::1%25eth0]:443", "[2606:4700::1111]:443", "ok.example.0x7f:443", "ok.example.1:443",
+]  # fmt: skip
+TARGETS = [
+    "denied.example:443", "notok.example:443", "ok.example.evil.example:443", "ok.example:22", "ok.example:80",
+    "ok.example:0", "ok.example:65536", "ok.example:", "ok.example", ":443", "ok..example:443", ".ok.example:443",
+    "-ok.example:443", "user@ok.example:443", "ok.example@evil.example:443", "ok.example/x:443", "ok.example#:443",
+    "ok.example%00.evil.example:443", "ok.example:443:443", "http://ok.example:443", "ok.example:+443",
+    "ok.example:0x1bb",
+    "a" * 64 + ".ok.example:443", "a." * 130 + "ok.example:443", "bücher.example:443", "ok.example\x01:443",
+    "ok.example\\.evil.example:443", "*.ok.example:443", "empty.example:443", "nowhere.ok.example:443",
+]  # fmt: skip
+RESOLVED = [f"{name}.special.example:443" for name in SPECIAL] + [
+    "alias-private.example:443", "mixed.example:443", "mixed-v6.example:443", "mixed-metadata.example:443",
+    "intranet.corp.example:443",
+]  # fmt: skip
+REQUESTS = [
+    (b"GET http://ok.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n", "another Host"),
+    (b"GET http://ok.example/ HTTP/1.1\r\nHost: ok.example:8080\r\n\r\n", "another port in Host"),
+    (b"GET http://ok.example/ HTTP/1.1\r\nHost: ok.example\r\nHost: evil.example\r\n\r\n", "two Hosts"),
+    (b"GET http://ok.example/ HTTP/1.1\r\n\r\n", "no Host"),
+    (b"GET http://user@ok.example/ HTTP/1.1\r\nHost: ok.example\r\n\r\n", "user information"),
+    (b"GET https://ok.example/ HTTP/1.1\r\nHost: ok.example\r\n\r\n", "https in the clear"),
+    (b"GET http://169.254.169.254/latest/meta-data/ HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n", "metadata"),
+    (b"GET http://2852039166/ HTTP/1.1\r\nHost: 2852039166\r\n\r\n", "metadata in decimal"),
+    (b"GET / HTTP/1.1\r\nHost: ok.example\r\n\r\n", "origin form to a proxy"),
+    (b"CONNECT ok.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n", "CONNECT with another Host"),
+    (b"CONNECT ok.example:443 HTTP/1.1\r\nHost: ok.example:443\r\nContent-Length: 5\r\n\r\nhello", "CONNECT, content"),
+    (b"CONNECT ok.example:443 HTTP/1.1\r\nHost: ok.example\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "chunked"),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/2"),
+    (b"GET http://metadata.special.example/ HTTP/1.1\r\nHost: metadata.special.example\r\n\r\n", "name of metadata"),
+]
+
+
+@pytest.fixture(scope="module")
+def gateway(outside: Outside, directory: Path) -> Iterator[EgressGateway]:
+    names = ["ok.example", "**.ok.example", "**.special.example", "**.corp.example"]
+    names += [f"{one}.example" for one in ("alias-private", "mixed", "mixed-v6", "mixed-metadata", "empty", "turning")]
+    policy = egress_policy("base", {"name": "all", "to": [{"names": names}]}, contact="security@example.com")
+    with EgressGateway(outside, directory / "attacks", ways_out(policy)) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def nothing_else_was_reached(outside: Outside) -> Iterator[None]:
+    before = len(outside.reached)
+    yield
+    assert {address for address, _ in outside.reached[before:]} <= ALLOWED
+
+
+@pytest.mark.parametrize("target", SPELLINGS + TARGETS + RESOLVED)
+def test_connect_is_not_answered_with_a_tunnel(gateway: EgressGateway, outside: Outside, target: str) -> None:
+    before = len(outside.reached)
+    client, answer = gateway.tunnel(target)
+    client.close()
+    assert status_of(answer) not in range(200, 400), answer
+    assert len(outside.reached) == before
+
+
+@pytest.mark.parametrize(("request_", "what"), [pytest.param(*one, id=one[1]) for one in REQUESTS])
+def test_a_request_is_refused(gateway: EgressGateway, outside: Outside, request_: bytes, what: str) -> None:
+    before = len(outside.reached)
+    assert status_of(gateway.ask(request_)) not in range(200, 400), what
+    assert len(outside.reached) == before
+
+
+def hello(name: str | None) -> bytes:
+    """The first flight of a client that asks for ``name``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
+    return outgoing.read()
+
+
+def with_extension(message: bytes, extension: bytes) -> bytes:
+    """A ClientHello with one extension more."""
+    body = bytearray(message[9:])
+    at = 34
+    at += 1 + body[at]
+    at += 2 + int.from_bytes(body[at : at + 2], "big")
+    at += 1 + body[at]
+    length = int.from_bytes(body[at : at + 2], "big") + len(extension)
+    body[at : at + 2] = length.to_bytes(2, "big")
+    body += extension
+    handshake = b"\x01" + len(body).to_bytes(3, "big") + bytes(body)
+    return b"\x16\x03\x01" + len(handshake).to_bytes(2, "big") + handshake
+
+
+def server_name(name: bytes) -> bytes:
+    entry = b"\0" + len(name).to_bytes(2, "big") + name
+    data = len(entry).to_bytes(2, "big") + entry
+    return b"\0\0" + len(data).to_bytes(2, "big") + data
+
+
+ENCRYPTED = b"\xfe\x0d\x00\x04\x00\x00\x00\x00"
+FLIGHTS = [
+    ("another server name", hello("evil.example"), "egress_name_mismatch"),
+    ("no server name", hello(None), "egress_name_hidden"),
+    ("an encrypted hello", with_extension(hello("ok.example"), ENCRYPTED), "egress_name_hidden"),
+    ("two server names", with_extension(hello("ok.example"), server_name(b"evil.example")), "egress_name_invalid"),
+    ("a server name with NUL", with_extension(hello(None), server_name(b"ok.example\0.evil")), "egress_name_invalid"),
+    ("HTTP in the tunnel", b"GET / HTTP/1.1\r\nHost: ok.example\r\n\r\n", "egress_not_tls"),
+    ("SSH in the tunnel", b"SSH-2.0-OpenSSH_9.0\r\n", "egress_not_tls"),
+    ("a record of nonsense", b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00", "egress_name_invalid"),
+]
+
+
+@pytest.mark.parametrize(("what", "flight", "reason"), FLIGHTS, ids=[one[0] for one in FLIGHTS])
+def test_a_tunnel_that_turns_out_otherwise_carries_nothing(
+    gateway: EgressGateway, outside: Outside, what: str, flight: bytes, reason: str
+) -> None:
+    before = len(outside.reached)
+    client, answer = gateway.tunnel("ok.example:443")
+    assert status_of(answer) == 200, answer
+    with client:
+        client.sendall(flight)
+        ended(client)
+    assert len(outside.reached) == before, what
+    gateway.decision(host="ok.example", decision="deny", reason=reason)
+
+
+REDIRECTED = [one for one in FLIGHTS if one[2] != "egress_name_mismatch"] + [
+    ("a name that is not allowed", hello("evil.example"), "egress_denied"),
+    ("a name of a private address", hello("private-10.special.example"), "egress_address_prohibited"),
+    ("a name of the metadata service", hello("metadata.special.example"), "egress_address_prohibited"),
+]
+
+
+@pytest.mark.parametrize(("what", "flight", "reason"), REDIRECTED, ids=[one[0] for one in REDIRECTED])
+def test_redirected_tls_goes_nowhere(
+    gateway: EgressGateway, outside: Outside, what: str, flight: bytes, reason: str
+) -> None:
+    before = len(outside.reached)
+    with gateway.connect(TLS) as client:
+        client.sendall(flight)
+        ended(client)
+    assert len(outside.reached) == before, what
+    gateway.decision(way="TLS", decision="deny", reason=reason)
+
+
+def ended(client: socket.socket) -> None:
+    """The other side closes, whatever it says before."""
+    client.settimeout(10)
+    try:
+        while client.recv(4096):
+            pass
+    except ConnectionError:
+        return
+
+
+def test_a_later_request_with_another_host_is_denied(gateway: EgressGateway) -> None:
+    with gateway.connect(HTTP) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: ok.example\r\n\r\n")
+        assert b"outside " + PUBLIC.encode() in client.recv(65536)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+        assert b"egress_denied" in client.recv(65536)
+
+
+def test_a_name_that_turns_between_addresses_never_leads_to_the_private_one(
+    gateway: EgressGateway, outside: Outside
+) -> None:
+    for _ in range(4):
+        client, _ = gateway.tunnel("turning.example:443")
+        client.close()
+    assert PRIVATE not in {address for address, _ in outside.reached}
+
+
+def test_nobody_reached_the_metadata_service_and_the_cases_are_counted(
+    outside: Outside, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases = len(SPELLINGS) + len(TARGETS) + len(RESOLVED) + len(REQUESTS) + len(FLIGHTS) + len(REDIRECTED) + 2
+    bypasses = [one for one in outside.reached if one[0] not in ALLOWED]
+    record_property("attacks", cases)
+    with capsys.disabled():
+        sys.stdout.write(f"{cases} attacks, {len(bypasses)} bypasses ")
+    assert cases >= 90
+    assert bypasses == []
+    assert METADATA not in {address for address, _ in outside.reached}

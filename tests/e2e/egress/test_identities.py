@@ -1,0 +1,111 @@
+"""Who asks: by client certificate (SPIFFE identity, names), by proxy credentials, and nobody at all."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.certificates import Authority, Issued
+from tests.support.egress import EgressGateway, egress_policy, read_answer, status_of
+from tests.support.manifests import authority_config_map, gateway_class, manifest, tls_secret
+from tests.support.outside import NAME_SERVER, Outside
+
+CART = "spiffe://cluster.local/ns/shop/sa/cart"
+
+
+def secured_proxy(authority: Authority) -> list[object]:
+    spec = {
+        "gatewayClassName": "sekisho",
+        "infrastructure": {"parametersRef": {"group": "sekisho.dev", "kind": "GatewayParameters", "name": "edge"}},
+        "listeners": [
+            {"name": "proxy", "port": 3128, "protocol": "sekisho.dev/EgressProxy"},
+            {
+                "name": "secured",
+                "port": 3129,
+                "protocol": "sekisho.dev/EgressProxy",
+                "tls": {"certificateRefs": [{"name": "proxy"}]},
+            },
+        ],
+        "tls": {
+            "frontend": {
+                "default": {
+                    "validation": {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "authority"}]}
+                }
+            }
+        },
+    }
+    digest = hashlib.sha256(b"a-long-random-password").hexdigest()
+    return [
+        gateway_class(),
+        manifest("gateway.networking.k8s.io/v1", "Gateway", "edge", spec=spec),
+        manifest("sekisho.dev/v1alpha1", "GatewayParameters", "edge", spec={"egress": {"nameservers": [NAME_SERVER]}}),
+        tls_secret("proxy", authority.issue("proxy.example")),
+        authority_config_map("authority", authority.pem),
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "runners", "namespace": "default"},
+            "stringData": {"ci": f"sha256:{digest}"},
+        },
+        egress_policy(
+            "who",
+            {"name": "cart", "from": [{"serviceAccounts": ["shop/cart"]}], "to": [{"names": ["ok.example"]}]},
+            {"name": "vm", "from": [{"subjectAltNames": ["vm-1.example"]}], "to": [{"names": ["other.example"]}]},
+            {"name": "ci", "from": [{"credentials": {"name": "runners"}}], "to": [{"names": ["*.ok.example"]}]},
+        ),
+    ]
+
+
+@pytest.fixture(scope="module")
+def gateway(outside: Outside, directory: Path, authority: Authority) -> Iterator[EgressGateway]:
+    with EgressGateway(outside, directory / "identities", secured_proxy(authority)) as running:  # type: ignore[arg-type]
+        yield running
+
+
+def connect(gateway: EgressGateway, target: str, directory: Path, authority: Authority, client: Issued) -> int:
+    context = ssl.create_default_context(cadata=authority.pem)
+    context.load_cert_chain(*client.write(directory, "client"))
+    with context.wrap_socket(gateway.connect(3129), server_hostname="proxy.example") as proxy:
+        proxy.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+        return status_of(read_answer(proxy))
+
+
+def test_an_identity_reaches_what_its_rule_allows(gateway: EgressGateway, tmp_path: Path, authority: Authority) -> None:
+    cart, stranger = authority.issue(uris=[CART]), authority.issue(uris=["spiffe://cluster.local/ns/shop/sa/web"])
+    assert connect(gateway, "ok.example:443", tmp_path, authority, cart) == 200
+    assert connect(gateway, "other.example:443", tmp_path, authority, cart) in (403, 407)
+    assert connect(gateway, "ok.example:443", tmp_path, authority, stranger) in (403, 407)
+    record = gateway.decision(host="other.example", identity=CART)
+    assert (record["decision"], record["proved_by"]) == ("deny", "certificate")
+
+
+def test_names_of_a_certificate_tell_who_asks(gateway: EgressGateway, tmp_path: Path, authority: Authority) -> None:
+    machine = authority.issue("vm-1.example")
+    assert connect(gateway, "other.example:443", tmp_path, authority, machine) == 200
+    assert connect(gateway, "ok.example:443", tmp_path, authority, machine) in (403, 407)
+
+
+def test_credentials_of_the_proxy_are_asked_for_and_checked(gateway: EgressGateway) -> None:
+    def answered(credentials: str | None) -> bytes:
+        encoded = base64.b64encode(credentials.encode()).decode() if credentials else ""
+        headers = f"Proxy-Authorization: Basic {encoded}\r\n" if credentials else ""
+        client, answer = gateway.tunnel("nowhere.ok.example:443", headers)
+        client.close()
+        return answer
+
+    assert status_of(answered(None)) == 407
+    assert b"proxy-authenticate: Basic" in answered(None)
+    assert status_of(answered("ci:wrong")) == 403
+    # Allowed, and then the name turns out not to exist.
+    assert status_of(answered("ci:a-long-random-password")) == 502
+
+
+def test_an_identity_that_is_only_claimed_is_nobody(gateway: EgressGateway) -> None:
+    client, answer = gateway.tunnel("ok.example:443", f"X-Forwarded-Client-Cert: URI={CART}\r\n")
+    client.close()
+    assert status_of(answer) == 407

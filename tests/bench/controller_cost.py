@@ -59,6 +59,9 @@ class LightEngine:
                 self.told[msgspec.json.encode(route.matches).decode()] = now
         return wire.encode(Applied(version=message.version, listeners=self._listeners))
 
+    def counts(self) -> bytes:
+        return msgspec.json.encode({"routes": self.routes})
+
 
 class Process:
     """The controller as it runs in a pod."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import time
 from collections.abc import Iterator
@@ -222,6 +223,21 @@ def test_explain_log_and_metrics_tell_why(checkpoint: Checkpoint) -> None:
     record = checkpoint.sekisho.logged(lambda record: record["path"] == "/told")
     assert record["response_code_details"] == "token_expired[default/one/0]"
     eventually(lambda: checkpoint.sekisho.metric(metric, **refused) == before + 1, what="the counter")
+
+
+def shows(path: str, record: dict[str, Any]) -> bool:
+    return bool(record["path"] == path)
+
+
+def test_the_log_shows_that_a_query_had_a_token_and_not_which(checkpoint: Checkpoint) -> None:
+    for forwarded in (False, True):
+        checkpoint.enforce(tokens("one", given(audiences=["shop"], forwardOriginalToken=forwarded)))
+        for audience, status in (("shop", 200), ("bank", 403)):
+            token, path = ISSUER.token(aud=audience), f"/logged-{audience}-{forwarded}"
+            assert checkpoint.get(f"{path}?x=1&access_token={token}&y=2").status == status
+            shown = f"{path}?x=1&access_token=***&y=2"
+            record = checkpoint.sekisho.logged(functools.partial(shows, shown))
+            assert record["response_code"] == status
 
 
 # --- keys from elsewhere ----------------------------------------------------------------------------------

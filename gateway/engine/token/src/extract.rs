@@ -7,6 +7,9 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue};
 use sekisho_codec::RequestHead;
 use sekisho_table::TokenRule;
 
+/// Stands for a token where people read.
+const CONCEALED: &str = "***";
+
 /// Somewhere in a head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -99,6 +102,23 @@ impl Place {
             }
         }
     }
+}
+
+/// A target for the eyes of people: where a parameter is a token, its name alone is left. `None` where none is.
+pub fn concealed(target: &str, names: &[Box<str>]) -> Option<String> {
+    let (path, query) = target.split_once('?')?;
+    let is_token = |part: &str| {
+        let name = decoded(split(part).0);
+        names.iter().any(|token| **token == name)
+    };
+    if names.is_empty() || !query.split('&').any(is_token) {
+        return None;
+    }
+    let shown = query.split('&').map(|part| {
+        let (name, _) = split(part);
+        if is_token(part) { Cow::Owned(format!("{name}={CONCEALED}")) } else { Cow::Borrowed(part) }
+    });
+    Some(format!("{path}?{}", shown.collect::<Vec<_>>().join("&")))
 }
 
 fn in_header<'a>(head: &'a RequestHead, name: &HeaderName, prefix: &str) -> Found<'a> {
@@ -218,6 +238,20 @@ mod tests {
         place.take(&mut alone);
         assert_eq!(alone.target_str(), "/a");
         assert_eq!(place.find(&head("/?access_token=a&access_token=b", &[])), Found::Unclear);
+    }
+
+    #[test]
+    fn people_see_that_there_was_a_token_and_not_which() {
+        let names = ["access_token".into(), "t".into()];
+        for (target, want) in [
+            ("/a", None),
+            ("/a?x=access_token", None),
+            ("/a?access_token=secret", Some("/a?access_token=***")),
+            ("/a?x=1&access%5Ftoken=secret&t=a=b&t&y", Some("/a?x=1&access%5Ftoken=***&t=***&t=***&y")),
+        ] {
+            assert_eq!(concealed(target, &names).as_deref(), want, "{target}");
+        }
+        assert_eq!(concealed("/a?access_token=secret", &[]), None);
     }
 
     #[test]

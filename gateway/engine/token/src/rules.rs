@@ -12,7 +12,7 @@ use sekisho_table::RequestAuthentication;
 
 use crate::cache::{CacheKey, Proved, TokenCache};
 use crate::claims;
-use crate::extract::{Found, Place, places};
+use crate::extract::{Found, Place, concealed, places};
 use crate::jwt::Jwt;
 use crate::outputs::{Outputs, strip};
 use crate::verify::{Fault, Issuer};
@@ -38,6 +38,8 @@ pub struct AuthenticationSet {
     rules: Box<[Rule]>,
     /// Each place once, with the rules that look at it.
     places: Box<[(Place, Box<[usize]>)]>,
+    /// Parameters in which tokens may be.
+    parameters: Box<[Box<str>]>,
     outputs: Box<[HeaderName]>,
 }
 
@@ -91,13 +93,24 @@ impl AuthenticationSet {
                 outputs.push(name.clone());
             }
         }
+        let parameters = all.iter().filter_map(|(place, _)| match place {
+            Place::Parameter(name) => Some(name.clone()),
+            Place::Header(..) | Place::Cookie(_) => None,
+        });
         Self {
+            parameters: parameters.collect(),
             number: SETS.fetch_add(1, Ordering::Relaxed),
             broken,
             rules: rules.into(),
             places: all.into_iter().map(|(place, looking)| (place, looking.into())).collect(),
             outputs: outputs.into(),
         }
+    }
+
+    /// A target as logs may have it: whoever reads them must not be able to use the tokens, and a refused token may
+    /// well count elsewhere. `None` where there is nothing to conceal.
+    pub fn concealed(&self, target: &str) -> Option<String> {
+        concealed(target, &self.parameters)
     }
 
     /// Proves the tokens of a request and puts into its head what is to go to the backend. `now`: seconds since 1970.

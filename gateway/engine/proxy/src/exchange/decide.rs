@@ -162,6 +162,7 @@ fn authenticate(
     record: &mut Record,
 ) -> Result<Authenticated, Reply> {
     let worker = &context.worker;
+    record.concealed_target = set.concealed(record.head.target_str()).map(Into::into);
     authentication::authenticate(set, &mut record.head, &mut worker.tokens.borrow_mut()).map_err(|refusal| {
         let (rule, policy) = authentication::place(&refusal);
         worker.statistics.borrow_mut().authorized(policy.unwrap_or(NO_POLICY), authentication::REFUSED);

@@ -40,6 +40,8 @@ pub struct Record {
     /// The request as it is sent on. The log tells how it came; see [`Received`].
     pub head: RequestHead,
     received: Option<Box<Received>>,
+    /// The target as it came, without the tokens in it; `None` where there are none.
+    pub concealed_target: Option<Box<str>>,
     pub grpc: bool,
     /// Who sent the request, as far as hops are trusted.
     pub client: IpAddr,
@@ -88,6 +90,7 @@ impl Record {
             grpc: super::is_grpc(&head.headers),
             head,
             received: None,
+            concealed_target: None,
             client: context.remote.ip(),
             trace_id: None,
             place: Place::default(),
@@ -196,7 +199,11 @@ impl Record {
             started: self.started,
             duration,
             method: &head.method,
-            path: received.map_or(&head.target, |received| &received.target),
+            path: match (&self.concealed_target, received) {
+                (Some(target), _) => target.as_bytes(),
+                (None, Some(received)) => &received.target,
+                (None, None) => &head.target,
+            },
             version: head.version,
             authority: received.map_or(&head.authority, |received| &received.authority).as_bytes(),
             status: self.status,

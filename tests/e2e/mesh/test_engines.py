@@ -184,6 +184,15 @@ def test_a_client_without_a_good_certificate_is_closed_on(sidecar: Node, app: Ht
     assert not app.journal.received
 
 
+def test_tls_to_a_port_that_speaks_plaintext_reaches_nobody(edge: Node, sidecar: Node, app: Http1Backend) -> None:
+    """A listener that is not before a workload takes the handshake for a request, and refuses it."""
+    inbound = free_port()
+    stand_before(sidecar, app.port, listener("in", inbound))
+    status, body = get(lead(edge, endpoint(inbound, peer("cart"))))
+    assert (status, body.split(b":")[0]) == (503, b"upstream_tls_failed")
+    assert not app.journal.received
+
+
 def test_permissive_takes_both_and_only_the_verified_are_somebody(edge: Node, sidecar: Node, app: Http1Backend) -> None:
     inbound = free_port()
     stand_before(sidecar, app.port, listener("in", inbound, mesh=before_workload("PERMISSIVE")))

@@ -9,6 +9,7 @@ mod document;
 mod kind;
 pub mod model;
 pub mod regex;
+mod sockets;
 pub mod store;
 mod touched;
 mod update;

@@ -13,16 +13,23 @@ def test_what_is_committed_is_what_the_types_say() -> None:
     assert not stale, f"run `make definitions`: {stale}"
 
 
+OWN = ("gatewayparameters.sekisho.dev", "egresspolicies.sekisho.dev")
+
+
 def test_helm_upgrades_the_definitions_and_leaves_them_on_uninstall(helm: Helm) -> None:
     assert not (CHART / "crds").exists(), "helm never upgrades what is in crds/"
-    definition = helm.template().one("CustomResourceDefinition")
-    assert definition["metadata"]["name"] == "gatewayparameters.sekisho.dev"
-    assert definition["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
-    assert "annotations" not in helm.template({"crds": {"keep": False}}).one("CustomResourceDefinition")["metadata"]
+    definitions = helm.template().all("CustomResourceDefinition")
+    assert sorted(item["metadata"]["name"] for item in definitions) == sorted(OWN)
+    for item in definitions:
+        assert item["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    for item in helm.template({"crds": {"keep": False}}).all("CustomResourceDefinition"):
+        assert "annotations" not in item["metadata"]
     assert not helm.template({"crds": {"install": False}}).all("CustomResourceDefinition")
 
 
 def test_rendering_changes_nothing_of_a_definition(helm: Helm) -> None:
-    committed = next(text for path, text in files(CHART) if path.suffix == ".yaml")
-    rendered = helm.template().one("CustomResourceDefinition")
-    assert rendered["spec"] == yaml.safe_load(committed)["spec"]
+    committed = [yaml.safe_load(text) for path, text in files(CHART) if path.suffix == ".yaml"]
+    rendered = helm.template().all("CustomResourceDefinition")
+    specs = {item["metadata"]["name"]: item["spec"] for item in rendered}
+    assert specs == {item["metadata"]["name"]: item["spec"] for item in committed}
+    assert len(rendered) == len(committed)

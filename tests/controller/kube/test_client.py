@@ -136,6 +136,8 @@ def test_the_plural_of_every_kind() -> None:
         "ingressclasses",
         "ingresses",
         "authorizationpolicies",
+        "requestauthentications",
+        "egresspolicies",
     ]
     assert [plural(kind) for kind in ("Endpoints", "ListenerSet", "TLSRoute")] == [
         "endpoints",

@@ -152,7 +152,7 @@ def previous_chart(folder: Path) -> Path:
     description = yaml.safe_load((chart / "Chart.yaml").read_text())
     description |= {"version": PREVIOUS, "appVersion": PREVIOUS}
     (chart / "Chart.yaml").write_text(yaml.safe_dump(description))
-    (path,) = (chart / "files" / "crds").glob("*.yaml")
+    path = chart / "files" / "crds" / "gatewayparameters.sekisho.dev.yaml"
     definition = yaml.safe_load(path.read_text())
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     del schema["properties"]["trustedHops"]

@@ -210,8 +210,7 @@ fn same<T: PartialEq>(left: Option<&Arc<T>>, right: Option<&Arc<T>>) -> bool {
 fn endpoint_specs(source: Option<&Arc<Endpoints>>) -> Vec<EndpointSpec> {
     let mut seen = std::collections::HashSet::new();
     let endpoints = source.map_or(&[][..], |source| &source.endpoints);
-    let mut specs: Vec<_> =
-        endpoints.iter().filter(|endpoint| seen.insert(*endpoint)).map(EndpointSpec::new).collect();
+    let mut specs: Vec<_> = endpoints.iter().filter(|endpoint| seen.insert(*endpoint)).map(EndpointSpec::new).collect();
     // Thousands of backends have one endpoint: no room for more.
     specs.shrink_to_fit();
     specs

@@ -16,6 +16,7 @@ mod egress;
 mod engine;
 mod exchange;
 mod explain;
+mod external;
 mod layer4;
 mod listener;
 mod parties;

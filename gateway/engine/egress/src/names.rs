@@ -22,14 +22,14 @@ enum Places {
     #[default]
     None,
     One(Place),
-    Several(Box<Vec<Place>>),
+    Several(Vec<Place>),
 }
 
 impl Places {
     fn push(&mut self, place: Place) {
         match self {
             Self::None => *self = Self::One(place),
-            Self::One(known) if *known != place => *self = Self::Several(Box::new(vec![*known, place])),
+            Self::One(known) if *known != place => *self = Self::Several(vec![*known, place]),
             Self::Several(list) if list.last() != Some(&place) => list.push(place),
             Self::One(_) | Self::Several(_) => {}
         }

@@ -79,7 +79,7 @@ definitions: $(PACKAGES) ## Write the chart's definitions of our own kinds anew,
 	$(BIN)/python -m controller.definitions helm/sekisho
 
 .PHONY: bench
-bench: $(ENGINE) ## The gateway beside nginx, HAProxy and Envoy: CPU per request, latency, memory
+bench: $(ENGINE) ## The gateway beside nginx, HAProxy and Envoy, and sidecars: CPU per request, latency, memory
 	@$(call require,wrk,Debian: apt-get install wrk)
 	@$(call require,h2load,Debian: apt-get install nghttp2-client)
 	@$(call require,nginx,Debian: apt-get install nginx)

@@ -43,6 +43,11 @@ from controller.resources.endpoint_slice import (
     EndpointReference,
     EndpointSlice,
 )
+from controller.resources.external_authorization_provider import (
+    ExternalAuthorizationProvider,
+    ExternalAuthorizationProviderSpec,
+    ProviderService,
+)
 from controller.resources.gateway import (
     AllowedListeners,
     AllowedRoutes,
@@ -234,6 +239,8 @@ __all__ = [
     "EndpointReference",
     "EndpointSlice",
     "ExtensionProvider",
+    "ExternalAuthorizationProvider",
+    "ExternalAuthorizationProviderSpec",
     "ExternalHostnameBackend",
     "ForwardBodyConfig",
     "Fraction",
@@ -320,6 +327,7 @@ __all__ = [
     "PodStatus",
     "PolicyTargetReference",
     "Problem",
+    "ProviderService",
     "ReferenceGrant",
     "ReferenceGrantFrom",
     "ReferenceGrantSpec",

@@ -20,14 +20,22 @@ from msgspec import inspect
 
 from controller.resources.diagnose import type_info
 from controller.resources.egress_policy import EgressPolicy
+from controller.resources.external_authorization_provider import ExternalAuthorizationProvider
 from controller.resources.gateway_parameters import GatewayParameters
 from controller.resources.metadata import Resource
 from controller.resources.schema import Struct
 
-OWN_KINDS: Final[tuple[type[Resource], ...]] = (GatewayParameters, EgressPolicy)
+OWN_KINDS: Final[tuple[type[Resource], ...]] = (GatewayParameters, EgressPolicy, ExternalAuthorizationProvider)
 
-_PLURALS: Final[Mapping[str, str]] = {"EgressPolicy": "egresspolicies"}
-_SHORT_NAMES: Final[Mapping[str, tuple[str, ...]]] = {"GatewayParameters": ("gwparams",), "EgressPolicy": ("egress",)}
+_PLURALS: Final[Mapping[str, str]] = {
+    "EgressPolicy": "egresspolicies",
+    "ExternalAuthorizationProvider": "externalauthorizationproviders",
+}
+_SHORT_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "GatewayParameters": ("gwparams",),
+    "EgressPolicy": ("egress",),
+    "ExternalAuthorizationProvider": ("extauthz",),
+}
 _WITH_STATUS: Final = frozenset({"EgressPolicy"})
 _STATUS: Final[Mapping[str, Any]] = {"subresources": {"status": {}}}
 _INT32_MAX: Final = 2**31 - 1

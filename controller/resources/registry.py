@@ -10,6 +10,7 @@ from controller.resources.backend_tls_policy import BackendTLSPolicy
 from controller.resources.config_map import ConfigMap
 from controller.resources.egress_policy import EgressPolicy
 from controller.resources.endpoint_slice import EndpointSlice
+from controller.resources.external_authorization_provider import ExternalAuthorizationProvider
 from controller.resources.gateway import Gateway
 from controller.resources.gateway_class import GatewayClass
 from controller.resources.gateway_parameters import GatewayParameters
@@ -52,6 +53,7 @@ KINDS: tuple[type[Resource], ...] = (
     IngressClass,
     Ingress,
     AuthorizationPolicy,
+    ExternalAuthorizationProvider,
     RequestAuthentication,
     EgressPolicy,
 )

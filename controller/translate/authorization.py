@@ -24,6 +24,8 @@ from controller.resources import (
     PolicyTargetReference,
 )
 from controller.store import Key
+from controller.translate.backend_view import BackendId
+from controller.translate.external_authorization import FoundProvider, find_provider
 from controller.translate.graph import Reads, Stage
 from controller.translate.indexes import AUTHORIZATIONS
 from controller.translate.infrastructure_names import own_labels, selector
@@ -45,6 +47,10 @@ class ParsedAuthorization(msgspec.Struct, frozen=True):
     targets: tuple[PolicyTargetReference, ...]
     labels: Mapping[str, str]
     """A Gateway's pods must have them, where there are no targets."""
+    backend: BackendId | None = None
+    """Of the provider that a CUSTOM policy asks."""
+    provider_problem: str = ""
+    """Why there is nobody to ask."""
 
 
 def _parse(key: Key, reads: Reads) -> ParsedAuthorization | None:
@@ -53,17 +59,27 @@ def _parse(key: Key, reads: Reads) -> ParsedAuthorization | None:
         return None
     spec = resource.spec
     rules = () if resource.refusal else tuple(_rule(key.namespace, rule) for rule in spec.rules)
+    found = FoundProvider()
+    if spec.action == "CUSTOM" and not resource.refusal:
+        found = find_provider(reads, key.namespace, spec.provider.name if spec.provider else "")
     policy = model.AuthorizationPolicy(
         key=object_name(key),
         action=_ACTIONS[spec.action],
         rules=rules,
         dry_run=resource.metadata.annotations.get(DRY_RUN_ANNOTATION, "").strip() in TRUE,
         refusal=resource.refusal,
+        provider=found.settings,
     )
     problem = validate.problem(policy)
     if problem is not None:
-        policy = msgspec.structs.replace(policy, rules=(), refusal=problem)
-    return ParsedAuthorization(policy, spec.targets, spec.selector.match_labels if spec.selector else {})
+        policy = msgspec.structs.replace(policy, rules=(), refusal=problem, provider=None)
+    return ParsedAuthorization(
+        policy,
+        spec.targets,
+        spec.selector.match_labels if spec.selector else {},
+        found.backend if policy.provider is not None else None,
+        found.problem,
+    )
 
 
 _ACTIONS: Mapping[str, model.AuthorizationAction] = {
@@ -111,15 +127,15 @@ def _service_accounts(namespace: str, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name if not name or "/" in name else f"{namespace}/{name}" for name in names)
 
 
-def policies_of(reads: Reads, key: Key, gateway: Gateway) -> tuple[model.AuthorizationPolicy, ...]:
+def policies_of(reads: Reads, key: Key, gateway: Gateway) -> tuple[ParsedAuthorization, ...]:
     """The policies that apply to a Gateway, by key."""
-    found: list[model.AuthorizationPolicy] = []
+    found: list[ParsedAuthorization] = []
     for namespace in dict.fromkeys((key.namespace, reads.options.root_namespace)):
         for policy_key in reads.referring(AUTHORIZATIONS, namespace):
             parsed = reads.result(AUTHORIZATION, policy_key)
             if parsed is not None and applies(parsed, policy_key, key, gateway, reads.options.root_namespace):
-                found.append(parsed.policy)
-    return tuple(sorted(found, key=lambda policy: policy.key))
+                found.append(parsed)
+    return tuple(sorted(found, key=lambda parsed: parsed.policy.key))
 
 
 class Selecting(Protocol):

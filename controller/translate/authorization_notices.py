@@ -18,7 +18,14 @@ from controller.resources import (
     Service,
 )
 from controller.store import Key
-from controller.translate.authorization import AUTHORIZATION, DRY_RUN_ANNOTATION, FALSE, TRUE
+from controller.translate.authorization import (
+    AUTHORIZATION,
+    DRY_RUN_ANNOTATION,
+    FALSE,
+    TRUE,
+    ParsedAuthorization,
+)
+from controller.translate.backends import BACKEND
 from controller.translate.gateway import AUTHORIZED, Governed
 from controller.translate.graph import NOTHING, Published, Reads, Stage
 from controller.translate.stages import Rank
@@ -37,6 +44,7 @@ def _notices(key: Key, reads: Reads) -> tuple[str, ...]:
     governed: list[Governed] = sorted(reads.members(AUTHORIZED, parsed.policy.key))
     return (
         *_of_policy(parsed.policy),
+        *_of_provider(parsed, governed, reads),
         *_of_dry_run(resource),
         *_of_selection(key, resource, governed, reads.options.root_namespace),
         *_of_listeners(parsed.policy, governed),
@@ -52,11 +60,28 @@ def _of_policy(policy: model.AuthorizationPolicy) -> Iterator[str]:
         if policy.dry_run:
             effect = "it has no effect in dry run"
         yield f"it cannot be enforced as it is written, so {effect}: {policy.refusal}"
-    elif policy.action == "CUSTOM":
-        effect = "nothing of it is enforced in dry run" if policy.dry_run else "all that its rules match is denied"
-        yield f"external authorization (CUSTOM) is not supported in this release: {effect}"
     elif policy.action == "ALLOW" and not policy.rules and not policy.dry_run:
         yield "it has no rules: it allows nothing, so all is denied that no other ALLOW policy allows"
+
+
+def _of_provider(parsed: ParsedAuthorization, governed: list[Governed], reads: Reads) -> Iterator[str]:
+    policy = parsed.policy
+    if policy.refusal or policy.action != "CUSTOM":
+        return
+    effect = "nothing of it is enforced in dry run" if policy.dry_run else "all that its rules match is denied"
+    if parsed.backend is None:
+        yield f"nobody can be asked, so {effect}: {parsed.provider_problem}"
+        return
+    problem = reads.result(BACKEND, parsed.backend).problem
+    if problem is not None:
+        fails = "so requests go on without" if policy.provider and policy.provider.fail_open else f"so {effect}"
+        yield f"its provider cannot be reached, {fails}: {problem.message}"
+    streams = [f"{one.gateway}/{name}" for one in governed for name in one.streams]
+    if streams and policy.rules and not policy.dry_run:
+        yield (
+            f"listeners {', '.join(streams)} carry connections and no requests, about which nobody is asked: all that"
+            " its rules match there is denied"
+        )
 
 
 def _of_dry_run(resource: AuthorizationPolicy) -> Iterator[str]:

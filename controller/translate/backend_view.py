@@ -14,6 +14,9 @@ from controller.translate.conditions import Problem
 from gateway.routing_table import model
 from gateway.routing_table.reasons import Reason
 
+PLACEMENTS = "placements"
+"""Collection: (table, backend) pairs that some route or policy needs."""
+
 Transport = Literal["", "TLS", "TCP", "UDP"]
 """What carries connections; empty where the gateway speaks HTTP. ``TLS``: what arrived over TLS, and is sent on
 over TLS if a policy says so."""

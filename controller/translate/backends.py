@@ -25,9 +25,6 @@ from controller.translate.xbackend import external_backend
 from gateway.routing_table import model
 from gateway.routing_table.reasons import Reason
 
-PLACEMENTS = "placements"
-"""Collection: (table, backend) pairs that some route needs."""
-
 _KINDS = {("", Service.kind), (EXPERIMENTAL_GROUP, XBackend.kind)}
 
 

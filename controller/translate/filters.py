@@ -14,7 +14,9 @@ from typing import Literal
 
 from controller.resources import (
     GRPCRouteFilter,
+    HTTPAuthConfig,
     HTTPCORSFilter,
+    HTTPExternalAuthFilter,
     HTTPHeader,
     HTTPHeaderFilter,
     HTTPPathModifier,
@@ -25,11 +27,13 @@ from controller.resources import (
     LocalObjectReference,
 )
 from controller.translate.conditions import ConditionReason, Problem
+from controller.translate.external_authorization import lowered
 from controller.translate.hostnames import hostname_problem
 from controller.translate.matches import METHODS
 from controller.translate.rules import Rule
 from gateway.routing_table import model
 from gateway.routing_table.validate import FRAMING_HEADERS
+from gateway.routing_table.validate.external import external_authorization
 
 _ONCE = ("RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect", "URLRewrite", "CORS")
 _REPLACEMENT = re.compile(r"/[!\"$->@-~]*\Z")
@@ -41,6 +45,15 @@ def http_filters(rule: Rule, filters: Sequence[HTTPRouteFilter], *, prefix: bool
     _check_combination(rule, [filter_.type for filter_ in filters])
     translated = [_http_filter(rule, filter_, prefix=prefix) for filter_ in filters]
     return tuple(filter_ for filter_ in translated if filter_ is not None)
+
+
+def share_filters(rule: Rule, filters: Sequence[HTTPRouteFilter], *, prefix: bool) -> tuple[model.Filter, ...]:
+    """Filters of one of its backend references, which is chosen when everybody was asked who is to be asked."""
+    if any(filter_.type == "ExternalAuth" for filter_ in filters):
+        message = "the filter ExternalAuth stands at a backend, which is answered with 500: move it to the rule"
+        rule.fail(Problem(ConditionReason.UNSUPPORTED_VALUE, message))
+    rest = [filter_ for filter_ in filters if filter_.type != "ExternalAuth"]
+    return http_filters(rule, rest, prefix=prefix)
 
 
 def grpc_filters(rule: Rule, filters: Sequence[GRPCRouteFilter]) -> tuple[model.Filter, ...]:
@@ -68,11 +81,9 @@ def _http_filter(rule: Rule, filter_: HTTPRouteFilter, *, prefix: bool) -> model
             return _rewrite(rule, filter_.url_rewrite, prefix=prefix)
         case "CORS" if filter_.cors:
             return _cors(rule, filter_.cors)
-        case "ExternalAuth":
-            message = "the filter ExternalAuth is not supported in this release: what it guards is answered with 500"
-            rule.fail(Problem(ConditionReason.UNSUPPORTED_VALUE, message))
-            return None
-        case "RequestRedirect" | "URLRewrite" | "CORS":
+        case "ExternalAuth" if filter_.external_auth:
+            return _external_auth(rule, filter_.external_auth)
+        case "RequestRedirect" | "URLRewrite" | "CORS" | "ExternalAuth":
             rule.drop(f"the filter {filter_.type} has no settings")
             return None
         case _:
@@ -198,6 +209,43 @@ def _mirror(rule: Rule, mirror: HTTPRequestMirrorFilter) -> model.RequestMirror 
     if numerator > denominator:
         rule.drop("the filter RequestMirror has a fraction larger than 1")
     return model.RequestMirror(backend=resolved.view.resource.key, numerator=numerator, denominator=denominator)
+
+
+def _external_auth(rule: Rule, auth: HTTPExternalAuthFilter) -> model.ExternalAuth | None:
+    unsupported = _unsupported(auth)
+    if unsupported:
+        message = f"the filter ExternalAuth {unsupported}: what it guards is answered with 500"
+        rule.fail(Problem(ConditionReason.UNSUPPORTED_VALUE, message))
+        return None
+    settings = auth.http or HTTPAuthConfig()
+    resolved = rule.resolve(auth.backend_ref)
+    if resolved.backend is None or resolved.view.resource is None or resolved.view.problem is not None:
+        problem = resolved.view.problem
+        message = f"the filter ExternalAuth has nobody to ask: {problem.message if problem else 'no such backend'}"
+        rule.fail(Problem(problem.reason if problem else ConditionReason.BACKEND_NOT_FOUND, message))
+        return None
+    rule.use(resolved.backend)
+    provider = model.ExternalAuthorization(
+        backend=resolved.view.resource.key,
+        path_prefix=(settings.path or "").rstrip("/"),
+        request_headers=lowered(settings.allowed_headers),
+        upstream_headers=lowered(settings.allowed_response_headers) or ("*",),
+        downstream_headers_on_deny=("*",),
+    )
+    wrong = next(iter(external_authorization(provider)), None)
+    if wrong is not None:
+        message = f"the filter ExternalAuth cannot be applied: {wrong}"
+        rule.fail(Problem(ConditionReason.UNSUPPORTED_VALUE, message))
+        return None
+    return model.ExternalAuth(provider=provider)
+
+
+def _unsupported(auth: HTTPExternalAuthFilter) -> str:
+    if auth.protocol != "HTTP":
+        return f"has protocol {auth.protocol}, and only HTTP is supported"
+    if auth.forward_body is not None and auth.forward_body.max_size:
+        return "has forwardBody, and the content of a request is not forwarded"
+    return ""
 
 
 def _cors(rule: Rule, cors: HTTPCORSFilter) -> model.CORS:

@@ -18,6 +18,7 @@ from controller.resources import GATEWAY_GROUP, Gateway, GatewayParametersSpec
 from controller.store import Key
 from controller.translate.addresses import address_problem, bound_addresses
 from controller.translate.authorization import policies_of
+from controller.translate.backend_view import PLACEMENTS, BackendId
 from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.egress_policy import AttachedEgress, egress_policies_of
 from controller.translate.frontend_tls import ClientValidations
@@ -89,8 +90,10 @@ class ParsedGateway(msgspec.Struct, frozen=True):
     client_certificate: model.Certificate | None
     client_problem: Problem | None
     authorization: tuple[model.AuthorizationPolicy, ...] = ()
-    egress: tuple[AttachedEgress, ...] = ()
     """Decides about every request and connection."""
+    egress: tuple[AttachedEgress, ...] = ()
+    asked: tuple[BackendId, ...] = ()
+    """Backends of those whom its policies ask."""
     authentication: tuple[model.RequestAuthentication, ...] = ()
     """Looks at the tokens of every request."""
 
@@ -163,6 +166,7 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
     validations = ClientValidations(reads, key, gateway)
     groups = (parse_listeners(reads, key, gateway.spec.listeners), *(parsed.listeners for _, parsed in sets))
     own, *others = with_conflicts([validations.apply(group) for group in groups])
+    policies = policies_of(reads, key, gateway)
     return ParsedGateway(
         age=(gateway.metadata.creation_timestamp, object_name(key)),
         settings=gateway_settings(object_name(key), layers),
@@ -173,7 +177,8 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
         problem=problem,
         client_certificate=client.certificate,
         client_problem=client.problem,
-        authorization=policies_of(reads, key, gateway),
+        authorization=tuple(parsed.policy for parsed in policies),
+        asked=tuple(dict.fromkeys(parsed.backend for parsed in policies if parsed.backend is not None)),
         authentication=authentications_of(reads, key, gateway),
         egress=egress_policies_of(reads, key),
     )
@@ -296,6 +301,7 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
     return Published(
         members=(
             ((TABLES, ""), served.table),
+            *(((PLACEMENTS, ""), (served.table, backend)) for backend in (served.parsed.asked if resources else ())),
             *(((AUTHORIZED, policy.key), governed) for policy in policies),
             *(((TOKENS_LOOKED_AT, it.key), object_name(key)) for it in served.parsed.authentication),
             *(((CROSSINGS, ""), (served.table, table_key)) for table_key in _crossings(served)),

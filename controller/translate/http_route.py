@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from controller.resources import HTTPBackendRef, HTTPRouteRetry, HTTPRouteRule, HTTPRouteTimeouts, duration_ms
 from controller.translate.conditions import ConditionReason
-from controller.translate.filters import http_filters
+from controller.translate.filters import http_filters, share_filters
 from controller.translate.matches import http_matches
 from controller.translate.rules import Content, Rule, TranslatedRule
 from gateway.routing_table import model
@@ -38,7 +38,7 @@ def translate_http_rule(rule: Rule, source: HTTPRouteRule) -> TranslatedRule:
 
 def _backend(rule: Rule, reference: HTTPBackendRef, *, prefix: bool) -> model.WeightedBackend:
     part = rule.backend()
-    filters = http_filters(part, reference.filters, prefix=prefix)
+    filters = share_filters(part, reference.filters, prefix=prefix)
     return part.share(reference.weight, rule.resolve(reference), filters)
 
 

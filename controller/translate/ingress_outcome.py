@@ -13,7 +13,7 @@ import msgspec
 from controller.resources import Ingress
 from controller.store import Key
 from controller.translate.backend_tls_policy import ANCESTORS
-from controller.translate.backends import PLACEMENTS
+from controller.translate.backend_view import PLACEMENTS
 from controller.translate.certificates import CERTIFICATE
 from controller.translate.conditions import (
     Condition,

@@ -15,8 +15,8 @@ from controller.resources import GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRo
 from controller.store import Key
 from controller.translate.attachment import ParentMatch, attach
 from controller.translate.backend_tls_policy import ANCESTORS
-from controller.translate.backend_view import Transport
-from controller.translate.backends import PLACEMENTS, Referrer
+from controller.translate.backend_view import PLACEMENTS, Transport
+from controller.translate.backends import Referrer
 from controller.translate.graph import NOTHING, Collection, Published, Reads, Stage
 from controller.translate.mesh_route_status import mesh_notices, service_statuses
 from controller.translate.route_conditions import route_conditions

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from controller.resources import Service, ServicePort
+from controller.translate.backend_view import PLACEMENTS
 from controller.translate.gateway import AUTHORIZED, TABLES, TOKENS_LOOKED_AT, Governed
 from controller.translate.graph import Published, Reads, Stage, TableResource
 from controller.translate.hostnames import ANY
@@ -322,6 +323,7 @@ def _publish(sidecar: Sidecar, table: SidecarTable) -> Published:
     members += [((AUTHENTICATED, key), (name, "")) for key in table.modes.policies]
     members += [((AUTHENTICATED, key), (name, str(older))) for key, older in table.modes.shadowed]
     members += [((AUTHORIZED, selecting.policy.key), _governed(name, table, selecting)) for selecting in table.policies]
+    members += [((PLACEMENTS, ""), (sidecar.table, one.asked)) for one in table.policies if one.asked is not None]
     members += [((TOKENS_LOOKED_AT, selecting.policy.key), name) for selecting in table.authentications]
     return Published(
         members=tuple(members),

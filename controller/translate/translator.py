@@ -31,7 +31,8 @@ from controller.store import Key, Snapshot
 from controller.translate.authorization import AUTHORIZATION
 from controller.translate.authorization_notices import AUTHORIZATION_NOTICES
 from controller.translate.backend_tls_policy import TLS_POLICY, TLS_POLICY_STATUS
-from controller.translate.backends import BACKEND, PLACEMENT, PLACEMENTS
+from controller.translate.backend_view import PLACEMENTS
+from controller.translate.backends import BACKEND, PLACEMENT
 from controller.translate.certificates import CERTIFICATE, TRUST_BUNDLE
 from controller.translate.destinations import DESTINATIONS, OUTBOUND
 from controller.translate.east_west import EAST_WEST

@@ -14,9 +14,9 @@ import msgspec
 
 from controller.resources import Namespace, Service, ServicePort
 from controller.store import Key
-from controller.translate.authorization import AUTHORIZATION, Selecting
-from controller.translate.backend_view import BackendId
-from controller.translate.backends import BACKEND, PLACEMENTS
+from controller.translate.authorization import AUTHORIZATION, ParsedAuthorization, Selecting
+from controller.translate.backend_view import PLACEMENTS, BackendId
+from controller.translate.backends import BACKEND
 from controller.translate.destinations import cluster_addresses
 from controller.translate.gateway import (
     AUTHORIZED,
@@ -101,11 +101,12 @@ class _Made:
         self._reads = reads
         self._key = key
         self._waypoint = waypoint
-        self.targeting = tuple(_targeting(reads, key))
+        targeting = tuple(_targeting(reads, key))
+        self.targeting = tuple(parsed.policy for parsed in targeting)
         self.policies = (*served.parsed.authorization, *self.targeting)
         self.targeting_tokens = tuple(_targeting_tokens(reads, key))
         self.authentications = (*served.parsed.authentication, *self.targeting_tokens)
-        self.backends: list[BackendId] = []
+        self.backends: list[BackendId] = [parsed.backend for parsed in targeting if parsed.backend is not None]
 
     def listening(self, port: ServicePort, addresses: tuple[str, ...]) -> Iterator[tuple[str, TableResource]]:
         """A port's listener behind the tunnels, with what is behind it."""
@@ -162,12 +163,12 @@ class _Made:
         return BackendId(self._key, port.port, transport="TCP")
 
 
-def _targeting(reads: Reads, key: Key) -> Iterator[model.AuthorizationPolicy]:
+def _targeting(reads: Reads, key: Key) -> Iterator[ParsedAuthorization]:
     """Policies whose ``targetRefs`` name the Service."""
     for policy_key in reads.referring(AUTHORIZATIONS, key.namespace):
         parsed = reads.result(AUTHORIZATION, policy_key)
         if parsed is not None and _names(parsed, key):
-            yield parsed.policy
+            yield parsed
 
 
 def _targeting_tokens(reads: Reads, key: Key) -> Iterator[model.RequestAuthentication]:

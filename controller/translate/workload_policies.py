@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from controller.resources import PolicyTargetReference, Service
 from controller.store import Key
 from controller.translate.authorization import AUTHORIZATION, ParsedAuthorization
+from controller.translate.backend_view import BackendId
 from controller.translate.graph import Reads
 from controller.translate.indexes import AUTHENTICATIONS, AUTHORIZATIONS
 from controller.translate.request_authentication import AUTHENTICATION, ParsedAuthentication
@@ -28,6 +29,8 @@ class Selecting(NamedTuple):
     policy: Policy
     ports: frozenset[int] | None
     """The workload's ports on which it counts; None: all of them."""
+    asked: BackendId | None = None
+    """Of the provider that it asks."""
 
     def counts(self, port: int | None) -> bool:
         """Whether it counts on a port; None stands for those that nobody has named."""
@@ -44,7 +47,7 @@ def selecting_policies(reads: Reads, sidecar: Sidecar, served: Served) -> tuple[
     for key in _candidates(reads, sidecar, AUTHORIZATIONS):
         parsed = reads.result(AUTHORIZATION, key)
         if parsed is not None and (ports := _ports(parsed, key, sidecar, served)) != NOWHERE:
-            found.append(Selecting(parsed.policy, ports))
+            found.append(Selecting(parsed.policy, ports, parsed.backend))
     return tuple(sorted(found, key=lambda selecting: selecting.policy.key))
 
 

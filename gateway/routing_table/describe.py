@@ -9,6 +9,7 @@ from typing import assert_never
 
 from gateway.routing_table.model import (
     CORS,
+    ExternalAuth,
     Filter,
     Listener,
     Match,
@@ -59,28 +60,33 @@ def _value_match(value: ValueMatch) -> str:
 def filter_(step: Filter) -> str:
     """What one filter does."""
     match step:
-        case RequestHeaderModifier():
-            return f"request headers: {_header_changes(step)}"
-        case ResponseHeaderModifier():
-            return f"response headers: {_header_changes(step)}"
+        case RequestHeaderModifier() | ResponseHeaderModifier():
+            return _header_changes(step)
         case RequestRedirect():
             return f"redirect {step.status} to {_redirect_target(step)}"
         case URLRewrite():
             return f"rewrite to {step.hostname}{_path_modifier(step.path)}"
         case RequestMirror():
-            share = "" if step.numerator == step.denominator else f" {step.numerator}/{step.denominator}"
-            return f"mirror{share} to {step.backend}"
+            return _mirror(step)
         case CORS():
             return f"CORS for {', '.join(step.allow_origins) or 'no origin'}"
+        case ExternalAuth():
+            return f"external authorization by {step.provider.backend}"
         case _:
             assert_never(step)
 
 
+def _mirror(step: RequestMirror) -> str:
+    share = "" if step.numerator == step.denominator else f" {step.numerator}/{step.denominator}"
+    return f"mirror{share} to {step.backend}"
+
+
 def _header_changes(step: RequestHeaderModifier | ResponseHeaderModifier) -> str:
+    of = "request" if isinstance(step, RequestHeaderModifier) else "response"
     changes = [f"set {header.name}" for header in step.set]
     changes += [f"add {header.name}" for header in step.add]
     changes += [f"remove {name}" for name in step.remove]
-    return ", ".join(changes) or "no change"
+    return f"{of} headers: {', '.join(changes) or 'no change'}"
 
 
 def _redirect_target(step: RequestRedirect) -> str:

@@ -301,9 +301,44 @@ class AuthorizationRule(Struct):
 AuthorizationAction = Literal["ALLOW", "DENY", "AUDIT", "CUSTOM"]
 
 
+class ExternalAuthorization(Struct):
+    """A service that is asked over HTTP about a request, before the request goes on.
+
+    It gets the request's method, host, path with query, and ``authorization``, other headers as listed, and no content.
+    2xx lets the request go on. 5xx and no answer in time are failures. Everything else denies: the client gets that
+    status and content.
+
+    Names of headers are in lower case and match exactly, by prefix (``x-auth-*``), by suffix (``*-id``), or all
+    (``*``).
+    """
+
+    backend: str
+    """Key of a backend. For a policy it may be missing in the table: then it cannot be asked."""
+    path_prefix: str = ""
+    """Goes before the request's path; empty, or starts with ``/`` and does not end with one."""
+    timeout_ms: int = 5_000
+    """For the connection and the whole answer; never 0."""
+    request_headers: tuple[str, ...] = ()
+    """Of the request, to show to the service."""
+    additional_headers: tuple[Header, ...] = ()
+    """Set in what the service gets, over headers of the request."""
+    upstream_headers: tuple[str, ...] = ()
+    """Of an answer that allows, to set in the request. What the client sent under such a name is taken out, whether
+    the answer has it or not; ``*`` alone, ``authorization`` and ``cookie`` only replace."""
+    downstream_headers_on_allow: tuple[str, ...] = ()
+    """Of an answer that allows, to set in the response."""
+    downstream_headers_on_deny: tuple[str, ...] = ()
+    """Of an answer that denies, to give to the client."""
+    status_on_error: int = 403
+    """What a client is answered with when the service fails."""
+    fail_open: bool = False
+    """Requests go on when the service fails."""
+
+
 class AuthorizationPolicy(Struct):
-    """Who may do what. ``key``: ``namespace/name``. Istio's semantics: any CUSTOM or DENY policy that matches denies,
-    then one ALLOW policy must match if there are any; AUDIT is only told.
+    """Who may do what. ``key``: ``namespace/name``. Istio's semantics: the providers of all CUSTOM policies that match
+    are asked, then any DENY policy that matches denies, then one ALLOW policy must match if there are any; AUDIT is
+    only told. A CUSTOM policy that matches denies what has no requests, and everything where it has no provider.
 
     On connections that carry no requests, a rule of an ALLOW policy with a field of requests never matches, and in the
     others such a field counts as met.
@@ -318,6 +353,8 @@ class AuthorizationPolicy(Struct):
     refusal: str = ""
     """Why it cannot be enforced as it was written. It fails closed: ALLOW permits nothing, DENY and CUSTOM deny
     everything; the rules are not looked at."""
+    provider: ExternalAuthorization | None = None
+    """Only for CUSTOM."""
 
 
 # --- egress ---------------------------------------------------------------------------------------
@@ -519,7 +556,16 @@ class CORS(Struct, tag="CORS"):
     max_age_seconds: int = 5
 
 
-Filter = RequestHeaderModifier | ResponseHeaderModifier | RequestRedirect | URLRewrite | RequestMirror | CORS
+class ExternalAuth(Struct, tag="ExternalAuth"):
+    """Asks before the other filters run, whatever its place, but for a preflight that ``CORS`` answers. Of a rule, not
+    of a share."""
+
+    provider: ExternalAuthorization
+
+
+Filter = (
+    RequestHeaderModifier | ResponseHeaderModifier | RequestRedirect | URLRewrite | RequestMirror | CORS | ExternalAuth
+)
 
 
 class Failure(Struct):

@@ -46,6 +46,8 @@ class Reason(StrEnum):
     ORIGINAL_DESTINATION_REFUSED = "original_destination_refused"
     AUTHORIZATION_DENIED = "authorization_denied"
     AUTHORIZATION_UNAVAILABLE = "authorization_unavailable"
+    EXTERNAL_AUTHORIZATION_DENIED = "external_authorization_denied"
+    EXTERNAL_AUTHORIZATION_FAILED = "external_authorization_failed"
     TOKEN_MALFORMED = "token_malformed"
     TOKEN_ISSUER_UNKNOWN = "token_issuer_unknown"
     TOKEN_KEYS_UNAVAILABLE = "token_keys_unavailable"
@@ -101,6 +103,8 @@ FLAGS: dict[Reason, str] = {
     Reason.ORIGINAL_DESTINATION_REFUSED: "NR",
     Reason.AUTHORIZATION_DENIED: "-",
     Reason.AUTHORIZATION_UNAVAILABLE: "-",
+    Reason.EXTERNAL_AUTHORIZATION_DENIED: "UAEX",
+    Reason.EXTERNAL_AUTHORIZATION_FAILED: "UAEX",
     Reason.TOKEN_MALFORMED: "-",
     Reason.TOKEN_ISSUER_UNKNOWN: "-",
     Reason.TOKEN_KEYS_UNAVAILABLE: "-",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cryptography import x509
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from gateway.compiled import engine
 
 
 class IdentityCollector(Collector):
@@ -14,7 +15,7 @@ class IdentityCollector(Collector):
 
     def __init__(self) -> None:
         self._chain = ""
-        self._ends = 0.0
+        self._ends: int | None = None
         self._count = 0
 
     def took(self, chain: str) -> None:
@@ -22,12 +23,12 @@ class IdentityCollector(Collector):
         if chain == self._chain:
             return
         self._chain = chain
-        self._ends = x509.load_pem_x509_certificates(chain.encode())[0].not_valid_after_utc.timestamp()
+        self._ends = engine.chain_ends(chain)
         self._count += 1
 
     def collect(self) -> Iterator[Metric]:
         """Called on a scrape; nothing without an identity."""
-        if not self._count:
+        if self._ends is None:
             return
         yield GaugeMetricFamily(
             "sekisho_identity_expiry_seconds",

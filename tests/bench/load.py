@@ -11,6 +11,8 @@ from tests.bench.workloads import HOST, Workload
 
 POST_BYTES = 64
 SAMPLES = 1_000
+STEADY_CLIENTS, STEADY_PER_CLIENT = 20, 50
+STEADY_PER_SECOND = STEADY_CLIENTS * STEADY_PER_CLIENT
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 60e3}
 
 
@@ -34,6 +36,12 @@ def generate(workload: Workload, port: int, core: int, directory: Path, seconds:
     if workload.protocol == "http1":
         return _wrk(workload, port, core, directory, seconds)
     return _h2load(workload, port, core, directory, seconds)
+
+
+def generate_steadily(port: int, core: int, directory: Path, seconds: int) -> Load:
+    """HTTP/1.1 at a rate that leaves the proxy mostly idle: latencies are then those of the way, not of a queue."""
+    command = ["h2load", "--h1", "--clients", str(STEADY_CLIENTS), "--rps", str(STEADY_PER_CLIENT)]
+    return _run_h2load([*command, f"http://127.0.0.1:{port}/"], core, directory, seconds)
 
 
 def _run(command: list[str], core: int, seconds: int) -> str:
@@ -97,17 +105,22 @@ def _requests_in_turn(workload: Workload) -> str:
 
 
 def _h2load(workload: Workload, port: int, core: int, directory: Path, seconds: int) -> Load:
-    times = directory / "times.log"
-    times.unlink(missing_ok=True)
     scheme = "https" if workload.protocol == "h2-tls" else "http"
-    command = ["h2load", "--threads", "1", "--clients", str(workload.connections), "--log-file", str(times)]
-    command += ["--max-concurrent-streams", str(workload.streams), "--duration", f"{seconds}"]
+    command = ["h2load", "--clients", str(workload.connections), "--max-concurrent-streams", str(workload.streams)]
     if workload.protocol == "h2c":
         body = directory / "body"
         body.write_bytes(b"x" * POST_BYTES)
         command += ["--data", str(body)]
     command += ["--header", f":authority: {HOST}", f"{scheme}://127.0.0.1:{port}/"]
-    text = _run(command, core, seconds)
+    return _run_h2load(command, core, directory, seconds)
+
+
+def _run_h2load(command: list[str], core: int, directory: Path, seconds: int) -> Load:
+    times = directory / "times.log"
+    times.unlink(missing_ok=True)
+    program, *arguments = command
+    options = ["--threads", "1", "--duration", str(seconds), "--log-file", str(times)]
+    text = _run([program, *options, *arguments], core, seconds)
     counted = re.search(r"requests: .*?(\d+) succeeded, (\d+) failed, (\d+) errored", text)
     assert counted is not None, text
     latencies = sorted(int(line.split("\t")[2]) / 1e3 for line in times.read_text().splitlines())

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.processes import ManagedProcess, children_of, cpu_seconds
+from tests.support.waiting import eventually
+
+START_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,27 @@ def choose_cores() -> Cores:
 class PinnedProcess(ManagedProcess):
     """A process whose threads and children stay on one core."""
 
-    def __init__(self, command: Sequence[str | Path], log: Path, core: int) -> None:
-        super().__init__(["taskset", "--cpu-list", str(core), *command], log)
+    def __init__(
+        self, command: Sequence[str | Path], log: Path, core: int, environment: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(["taskset", "--cpu-list", str(core), *command], log, environment=environment)
+
+    def wait_until_it_listens(self, port: int) -> None:
+        """Ends the process where it does not, and says what it wrote."""
+        try:
+            eventually(lambda: self._listens(port), within=START_SECONDS, every=0.05)
+        except BaseException as error:
+            self.stop()
+            raise RuntimeError(f"{' '.join(self.command)} did not start:\n{self.output()[-2000:]}") from error
+
+    def _listens(self, port: int) -> bool:
+        if self.exit_code is not None:
+            raise RuntimeError("it ended")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            return False
+        return True
 
     def family(self) -> list[int]:
         """The process and its children: a master and its worker count together."""

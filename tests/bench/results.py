@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.sidecars import results as hops
+from tests.bench.sidecars.results import HopMedian, HopSample
 from tests.bench.workloads import WORKLOADS
 
 RESULTS = Path(__file__).parent / "results"
@@ -100,7 +102,7 @@ def expectations(rows: Iterable[Median]) -> list[str]:
     return lines
 
 
-def table(rows: list[Median], machine: dict[str, str], rounds: int) -> str:
+def table(rows: list[Median], through_sidecars: list[HopMedian], machine: dict[str, str], rounds: int) -> str:
     """Markdown."""
     lines = [
         "# CPU for each request, latency and memory",
@@ -118,6 +120,7 @@ def table(rows: list[Median], machine: dict[str, str], rounds: int) -> str:
         lines += [
             f"## {workload.name}: {workload.title}",
             "",
+            *([workload.note, ""] if workload.note else []),
             "| proxy | CPU µs a request (least to most) | requests/s | p50 ms | p99 ms | memory MB | failed |",
             "|---|---|---|---|---|---|---|",
         ]
@@ -127,21 +130,29 @@ def table(rows: list[Median], machine: dict[str, str], rounds: int) -> str:
             for row in shown
         ]
         lines.append("")
-    lines += ["## Expected, by the least of the rounds", "", *(f"* {line}" for line in expectations(rows))]
+    lines += hops.section(through_sidecars)
+    expected = [*expectations(rows), *hops.expectations(through_sidecars)]
+    lines += ["## Expected, by the least of the rounds", "", *(f"* {line}" for line in expected)]
     return "\n".join(lines) + "\n"
 
 
-def write(samples: list[Sample], machine: dict[str, str], directory: Path = RESULTS) -> str:
+def write(
+    samples: list[Sample], hop_samples: list[HopSample], machine: dict[str, str], directory: Path = RESULTS
+) -> str:
     """Write both files, and return the table."""
     directory.mkdir(parents=True, exist_ok=True)
-    rows = medians(samples)
-    rounds = max(sample.round for sample in samples) + 1
+    rows, through_sidecars = medians(samples), hops.medians(hop_samples)
+    rounds = max([*(sample.round for sample in samples), *(sample.round for sample in hop_samples)]) + 1
     document = {
         "machine": machine,
         "medians": [dataclasses.asdict(row) for row in rows],
         "samples": [dataclasses.asdict(sample) for sample in samples],
+        "sidecars": {
+            "medians": [dataclasses.asdict(row) for row in through_sidecars],
+            "samples": [dataclasses.asdict(sample) for sample in hop_samples],
+        },
     }
     (directory / "bench.json").write_text(json.dumps(document, indent=2) + "\n")
-    text = table(rows, machine, rounds)
+    text = table(rows, through_sidecars, machine, rounds)
     (directory / "bench.md").write_text(text)
     return text

@@ -8,6 +8,7 @@ from typing import Literal
 
 Shape = Literal["one route", "hosts", "paths"]
 Protocol = Literal["http1", "h2-tls", "h2c"]
+Upstream = Literal["http1", "h2c", "h2-mtls"]
 
 HOST = "bench.test"
 HOSTS = 500
@@ -17,7 +18,7 @@ PATHS_OF_ONE_HOST = 5_000
 
 @dataclass(frozen=True)
 class Workload:
-    """``protocol`` is the client's; over ``h2c`` the backend speaks h2c as well, else HTTP/1.1."""
+    """``protocol`` is the client's, ``upstream`` the backend's."""
 
     name: str
     title: str
@@ -25,6 +26,9 @@ class Workload:
     shape: Shape = "one route"
     connections: int = 64
     streams: int = 1
+    upstream: Upstream = "http1"
+    note: str = ""
+    """What a reader of the figures should know."""
 
     def routes(self) -> Iterator[tuple[str, str]]:
         """Every host and path prefix that is routed."""
@@ -43,7 +47,19 @@ class Workload:
 WORKLOADS = (
     Workload("W1", "HTTP/1.1, 64 connections", "http1"),
     Workload("W2", "TLS HTTP/2 → HTTP/1.1, 32 connections by 10 streams", "h2-tls", connections=32, streams=10),
-    Workload("W3", "h2c → h2c, small POST, 32 connections by 10 streams", "h2c", connections=32, streams=10),
+    Workload(
+        "W3", "h2c → h2c, small POST, 32 connections by 10 streams", "h2c", connections=32, streams=10, upstream="h2c"
+    ),
+    Workload(
+        "W4",
+        "TLS HTTP/2 → mTLS HTTP/2, 32 connections by 10 streams",
+        "h2-tls",
+        connections=32,
+        streams=10,
+        upstream="h2-mtls",
+        note="The gateway and Envoy verify the backend's SPIFFE identity; nginx, which speaks HTTP/2 upstream by its "
+        "gRPC module alone, and HAProxy verify its host name.",
+    ),
     Workload("W5-hosts", "W1 with 500 hosts by 10 paths", "http1", "hosts"),
     Workload("W5-paths", "W1 with one host by 5,000 paths", "http1", "paths"),
 )

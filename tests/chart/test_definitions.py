@@ -13,7 +13,11 @@ def test_what_is_committed_is_what_the_types_say() -> None:
     assert not stale, f"run `make definitions`: {stale}"
 
 
-OWN = ("gatewayparameters.sekisho.dev", "egresspolicies.sekisho.dev")
+OWN = (
+    "gatewayparameters.sekisho.dev",
+    "egresspolicies.sekisho.dev",
+    "externalauthorizationproviders.sekisho.dev",
+)
 
 
 def test_helm_upgrades_the_definitions_and_leaves_them_on_uninstall(helm: Helm) -> None:

@@ -20,6 +20,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rule: int | None
     request: dict[str, Any] | None = None
     connection: dict[str, Any] | None = None
+    asks: tuple[str, ...] = ()
 
 
 CASES = msgspec.json.decode((Path(__file__).parent / "authorization" / "decisions.json").read_bytes(), type=list[Case])

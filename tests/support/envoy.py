@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.bench.peers import ENVOY_TYPES, envoy_program
+from tests.bench.peers.envoy import ENVOY_TYPES, envoy_program
 from tests.support.mesh_engine import TRUST_DOMAIN, Mesh, account
 from tests.support.processes import ManagedProcess
 from tests.support.waiting import eventually
@@ -78,15 +78,18 @@ class Envoy:
         }
         self._listener(port, [{"filters": [proxy]}])
 
-    @contextmanager
-    def running(self, directory: Path) -> Iterator[ManagedProcess]:
-        """The process, from when it listens."""
+    def write(self, directory: Path, log_level: str = "info") -> list[str | Path]:
+        """Write the configuration; the command that runs it."""
         configuration = directory / "envoy.json"
         resources = {"listeners": self._listeners, "clusters": self._clusters}
         configuration.write_text(json.dumps({"static_resources": resources}))
-        options = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "info")
-        command = (envoy_program(), "--config-path", configuration, *options)
-        process = ManagedProcess(command, directory / "envoy.log")
+        options = ("--concurrency", "1", "--disable-hot-restart", "--log-level", log_level)
+        return [envoy_program(), "--config-path", configuration, *options]
+
+    @contextmanager
+    def running(self, directory: Path) -> Iterator[ManagedProcess]:
+        """The process, from when it listens."""
+        process = ManagedProcess(self.write(directory), directory / "envoy.log")
         with process:
             ports = [item["address"]["socket_address"]["port_value"] for item in self._listeners]
             eventually(lambda: self._listens(process, ports), within=30, what="Envoy listens")

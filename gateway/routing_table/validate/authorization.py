@@ -18,6 +18,7 @@ from gateway.routing_table.model import (
     AuthorizationRule,
     AuthorizationSource,
 )
+from gateway.routing_table.validate.external import external_authorization
 from gateway.routing_table.validate.names import Problems, at, bounded, each, header_name, port, text_bounded
 
 _MAX_RULES: Final = 1024
@@ -44,6 +45,10 @@ def authorization_policy(policy: AuthorizationPolicy) -> Problems:
     """The rules of a policy; one that was refused already is not looked at."""
     yield from at("rules", bounded(len(policy.rules), _MAX_RULES, "rules"))
     yield from each("rules", policy.rules, _rule)
+    if policy.provider is not None:
+        if policy.action != "CUSTOM":
+            yield "provider: only a CUSTOM policy asks anybody; leave it out"
+        yield from at("provider", external_authorization(policy.provider))
 
 
 def _rule(rule: AuthorizationRule) -> Problems:

@@ -8,6 +8,7 @@ from typing import Final, assert_never
 
 from gateway.routing_table.model import (
     CORS,
+    ExternalAuth,
     Filter,
     Header,
     PathModifier,
@@ -17,6 +18,7 @@ from gateway.routing_table.model import (
     ResponseHeaderModifier,
     URLRewrite,
 )
+from gateway.routing_table.validate.external import external_authorization
 from gateway.routing_table.validate.names import (
     MAX_UNSIGNED_16,
     MAX_UNSIGNED_32,
@@ -62,6 +64,14 @@ def filters(steps: tuple[Filter, ...]) -> Problems:
     yield from each("filters", steps, _filter)
 
 
+def share_filters(steps: tuple[Filter, ...]) -> Problems:
+    """The same of a share, which is chosen after everybody was asked."""
+    yield from filters(steps)
+    for index, step in enumerate(steps):
+        if isinstance(step, ExternalAuth):
+            yield f"filters[{index}]: ExternalAuth is for a rule; move it there"
+
+
 def _filter(step: Filter) -> Problems:
     match step:
         case RequestHeaderModifier() | ResponseHeaderModifier():
@@ -74,6 +84,8 @@ def _filter(step: Filter) -> Problems:
             return _request_mirror(step)
         case CORS():
             return _cors(step)
+        case ExternalAuth():
+            return at("provider", external_authorization(step.provider))
         case _:
             assert_never(step)
 

@@ -11,6 +11,7 @@ from gateway.routing_table.model import (
     Certificate,
     EgressPolicy,
     Endpoints,
+    ExternalAuth,
     Filter,
     Gateway,
     Listener,
@@ -81,17 +82,19 @@ def _of_listener(listener: Listener) -> Iterator[Reference]:
 
 
 def _of_route(route: Route) -> Iterator[Reference]:
-    yield from _mirrors(route.filters)
+    yield from _backends_of(route.filters)
     for share in route.backends:
-        yield from _mirrors(share.filters)
+        yield from _backends_of(share.filters)
         if share.failure is None:
             yield "backends", share.backend
 
 
-def _mirrors(filters: tuple[Filter, ...]) -> Iterator[Reference]:
+def _backends_of(filters: tuple[Filter, ...]) -> Iterator[Reference]:
     for step in filters:
         if isinstance(step, RequestMirror):
             yield "backends", step.backend
+        if isinstance(step, ExternalAuth):
+            yield "backends", step.provider.backend
 
 
 def dangling(resources: Resources) -> tuple[Rejection, ...]:

@@ -15,7 +15,7 @@ from gateway.routing_table.model import (
     ValueMatch,
     WeightedBackend,
 )
-from gateway.routing_table.validate.filters import filters
+from gateway.routing_table.validate.filters import filters, share_filters
 from gateway.routing_table.validate.names import (
     MAX_UNSIGNED_8,
     MAX_UNSIGNED_32,
@@ -167,7 +167,7 @@ def _value(it: ValueMatch) -> Problems:
 
 def _weighted_backend(it: WeightedBackend) -> Problems:
     yield from at("weight", bounded(it.weight, _MAX_WEIGHT, "shares"))
-    yield from filters(it.filters)
+    yield from share_filters(it.filters)
     if it.failure is not None:
         yield from at("failure", failure(it.failure))
     else:

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.peers import envoy_program
+from tests.bench.peers.envoy import envoy_program
 
 VERSION = "v1.9.1"
 _MODULE = "github.com/envoyproxy/gateway"

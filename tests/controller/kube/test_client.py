@@ -136,6 +136,7 @@ def test_the_plural_of_every_kind() -> None:
         "ingressclasses",
         "ingresses",
         "authorizationpolicies",
+        "externalauthorizationproviders",
         "requestauthentications",
         "egresspolicies",
     ]

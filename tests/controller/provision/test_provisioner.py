@@ -227,7 +227,7 @@ async def test_a_server_that_is_gone_for_a_moment_costs_nothing(server: FakeApiS
     working.provisioner.want({WEB: infrastructure()})
     await asyncio.sleep(0.05)
     await server.start()
-    await comes_true(lambda: server.all("Deployment"))
+    await comes_true(lambda: server.all("Deployment") and server.all("Service"))
     server.remove("Service", "web-sekisho")
     await comes_true(lambda: server.all("Service"))
 

@@ -132,6 +132,9 @@ def test_every_served_version_is_read(type_: type[Resource]) -> None:
         "ConfigMap": object_of("ConfigMap"),
         "Namespace": object_of("Namespace"),
         "GatewayParameters": object_of("GatewayParameters", {"trustedHops": 1, "limits": {"drainTimeout": "5s"}}),
+        "ExternalAuthorizationProvider": object_of(
+            "ExternalAuthorizationProvider", {"service": {"name": "guard", "port": 80}}
+        ),
         "IngressClass": object_of("IngressClass", {"controller": "sekisho.dev/ingress-controller"}),
         "Ingress": object_of("Ingress", {"defaultBackend": {"service": {"name": "api", "port": {"name": "http"}}}}),
     }

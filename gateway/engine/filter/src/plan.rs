@@ -95,6 +95,8 @@ impl FilterPlan {
                     on_response.push(ResponseStep::Cors(Cors::compile(it)));
                     needs_origin = true;
                 }
+                // Whoever is asked is asked before: see `proxy::external`.
+                Filter::ExternalAuth(_) => {}
             }
         }
         let steps = Steps {
@@ -103,7 +105,8 @@ impl FilterPlan {
             mirrors: mirrors.into(),
             needs_origin,
         };
-        FilterPlan { steps: (!filters.is_empty()).then(|| Box::new(steps)) }
+        let runs = filters.iter().any(|filter| !matches!(filter, Filter::ExternalAuth(_)));
+        FilterPlan { steps: runs.then(|| Box::new(steps)) }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -137,6 +140,15 @@ impl FilterPlan {
             }
         }
         Verdict::Continue
+    }
+
+    /// The answer to a preflight that a filter gives: it tells nothing of what is behind the rule.
+    pub fn preflight(&self, head: &RequestHead) -> Option<LocalResponse> {
+        let steps = self.steps.as_ref()?;
+        steps.on_request.iter().find_map(|step| match step {
+            RequestStep::Preflight(it) => it.preflight(head),
+            _ => None,
+        })
     }
 
     /// Runs the filters on the response, in the order of the list.

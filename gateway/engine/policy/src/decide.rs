@@ -21,6 +21,8 @@ pub enum Cause {
     Refused,
     /// The rule of a CUSTOM policy matched, and there is nobody to ask.
     NobodyToAsk,
+    /// The rule of a CUSTOM policy matched: its provider decides, and then the other policies.
+    Ask,
 }
 
 /// What becomes of a request or connection, and which policy and rule say so.
@@ -64,41 +66,78 @@ impl<'p> Recorder<'p> for () {
 
 impl PolicySet {
     pub fn decide(&self, facts: &Facts<'_>) -> Outcome<'_> {
-        self.decide_with(facts, &mut (), &mut ())
+        self.decide_with(facts, false, &mut (), &mut ())
+    }
+
+    /// The same once the providers of all that [`Self::asks`] names have let it in.
+    pub fn decide_granted(&self, facts: &Facts<'_>) -> Outcome<'_> {
+        self.decide_with(facts, true, &mut (), &mut ())
+    }
+
+    /// Whether there are requests about which anybody is asked. What cannot be enforced at all denies without.
+    pub fn may_ask(&self) -> bool {
+        self.missing.is_empty() && self.enforced.denying.iter().any(|policy| policy.has_provider)
+    }
+
+    /// The CUSTOM policies whose providers are to be asked about a request, and the rule of each that matched.
+    pub fn asks<'p>(&'p self, facts: &Facts<'_>) -> Vec<(&'p str, u32)> {
+        let custom = self.enforced.denying.iter().filter(|policy| policy.asks(facts));
+        custom.filter_map(|policy| Some((&*policy.key, policy.matching(facts, &mut ())?))).collect()
     }
 
     /// `trial` is told of the policies in dry run.
     pub(crate) fn decide_with<'p>(
         &'p self,
         facts: &Facts<'_>,
+        granted: bool,
         recorder: &mut impl Recorder<'p>,
         trial: &mut impl Recorder<'p>,
     ) -> Outcome<'p> {
         let decision = match self.missing.first() {
             Some(key) => Decision { allowed: false, cause: Cause::Missing, policy: Some(key), rule: None },
-            None => self.enforced.decide(facts, recorder),
+            None => self.enforced.decide(facts, granted, recorder),
         };
         let has_trial = !self.trial.denying.is_empty() || !self.trial.allowing.is_empty();
         Outcome {
             decision,
-            trial: has_trial.then(|| self.trial.decide(facts, trial)),
+            // Nobody is asked for a trial.
+            trial: has_trial.then(|| self.trial.decide(facts, true, trial)),
             audited: self.enforced.audited(facts, recorder),
         }
     }
 }
 
 impl Layer {
-    fn decide<'p>(&'p self, facts: &Facts<'_>, recorder: &mut impl Recorder<'p>) -> Decision<'p> {
+    /// `granted`: whoever is to be asked has said yes.
+    fn decide<'p>(&'p self, facts: &Facts<'_>, granted: bool, recorder: &mut impl Recorder<'p>) -> Decision<'p> {
+        let mut ask = None;
         for policy in &self.denying {
+            if policy.action != AuthorizationAction::Custom && ask.is_some() {
+                break;
+            }
             recorder.policy(policy);
             if !policy.refusal.is_empty() {
                 return Decision { allowed: false, cause: Cause::Refused, policy: Some(&policy.key), rule: None };
             }
             if let Some(rule) = policy.matching(facts, recorder) {
                 let is_custom = policy.action == AuthorizationAction::Custom;
+                if policy.asks(facts) {
+                    if !granted && ask.is_none() {
+                        ask = Some(Decision {
+                            allowed: false,
+                            cause: Cause::Ask,
+                            policy: Some(&policy.key),
+                            rule: Some(rule),
+                        });
+                    }
+                    continue;
+                }
                 let cause = if is_custom { Cause::NobodyToAsk } else { Cause::Matched };
                 return Decision { allowed: false, cause, policy: Some(&policy.key), rule: Some(rule) };
             }
+        }
+        if let Some(ask) = ask {
+            return ask;
         }
         for policy in &self.allowing {
             recorder.policy(policy);
@@ -126,6 +165,14 @@ impl Layer {
 }
 
 impl Policy {
+    /// Its provider is asked about what its rules match: about requests alone.
+    fn asks(&self, facts: &Facts<'_>) -> bool {
+        self.has_provider
+            && self.action == AuthorizationAction::Custom
+            && self.refusal.is_empty()
+            && facts.http.is_some()
+    }
+
     /// The first rule that matches.
     fn matching<'p>(&'p self, facts: &Facts<'_>, recorder: &mut impl Recorder<'p>) -> Option<u32> {
         if !self.refusal.is_empty() {

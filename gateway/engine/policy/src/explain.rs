@@ -22,6 +22,8 @@ pub struct AuthorizationExplanation {
     pub dry_run_allowed: Option<bool>,
     /// The AUDIT policy that matched.
     pub audited: Option<String>,
+    /// The CUSTOM policies whose providers would be asked first; the rest is as if all of them said yes.
+    pub asks: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -102,16 +104,26 @@ fn failed(policy: &Policy, rule: usize, unmet: Unmet, facts: &Facts<'_>) -> Fail
 impl PolicySet {
     pub fn explain(&self, facts: &Facts<'_>) -> AuthorizationExplanation {
         let (mut trace, mut trial) = (Trace::new(facts, false), Trace::new(facts, true));
-        let outcome = self.decide_with(facts, &mut trace, &mut trial);
+        let outcome = self.decide_with(facts, true, &mut trace, &mut trial);
+        let asks: Vec<String> = self.asks(facts).into_iter().map(|(policy, _)| policy.to_owned()).collect();
+        let reason = match asks.as_slice() {
+            [] => outcome.decision.in_words(),
+            asks => format!(
+                "external authorization is asked for {}; if it says yes: {}",
+                asks.join(", "),
+                outcome.decision.in_words()
+            ),
+        };
         let policies = trace.policies.into_iter().chain(trial.policies).map(|(_, tried)| tried).collect();
         AuthorizationExplanation {
             allowed: outcome.decision.allowed,
-            reason: outcome.decision.in_words(),
+            reason,
             policy: outcome.decision.policy.map(str::to_owned),
             rule: outcome.decision.rule,
             policies,
             dry_run_allowed: outcome.trial.map(|decision| decision.allowed),
             audited: outcome.audited.map(|(policy, _)| policy.to_owned()),
+            asks,
         }
     }
 }
@@ -127,6 +139,7 @@ impl Decision<'_> {
             Cause::NothingAllows => "there are ALLOW policies, and no rule of them matches".to_owned(),
             Cause::Missing => format!("the policy {policy} is not in the table, so everything is denied"),
             Cause::Refused => format!("the policy {policy} cannot be enforced as it is written, so it fails closed"),
+            Cause::Ask => format!("rule {rule} of {policy} leaves it to external authorization"),
             Cause::NobodyToAsk => {
                 format!("rule {rule} of {policy} wants external authorization, which there is not: it fails closed")
             }

@@ -13,6 +13,8 @@ pub struct Policy {
     pub action: AuthorizationAction,
     /// Why it cannot be enforced as it was written, or empty.
     pub refusal: Box<str>,
+    /// There is somebody to ask, of a CUSTOM policy.
+    pub has_provider: bool,
     pub rules: Box<[Rule]>,
 }
 
@@ -22,6 +24,7 @@ impl Policy {
             key: policy.key.as_str().into(),
             action: policy.action,
             refusal: policy.refusal.as_str().into(),
+            has_provider: policy.provider.is_some(),
             rules: policy.rules.iter().map(Rule::new).collect(),
         }
     }

@@ -84,6 +84,7 @@ fn policies(random: &mut Rng) -> Vec<AuthorizationPolicy> {
             rules: several(random, 3, rule),
             dry_run: random.u8(..5) == 0,
             refusal: if random.u8(..8) == 0 { "not understood".into() } else { String::new() },
+            provider: None,
         })
         .collect()
 }
@@ -146,6 +147,7 @@ fn a_policy_that_denies_never_lets_more_in() {
             rules: several(&mut random, 2, rule),
             dry_run: false,
             refusal: String::new(),
+            provider: None,
         });
         let after = PolicySet::compile(&policies).decide(&facts).decision.allowed;
         assert!(before || !after, "{policies:?}\n{call:?}");
@@ -181,6 +183,7 @@ fn the_first_condition_that_fails_is_named() {
         }],
         dry_run: false,
         refusal: String::new(),
+        provider: None,
     };
     let set = PolicySet::compile([&policy]);
     let call = Call { from: Some("spiffe://td/ns/pay/sa/pay".into()), ..Call::default() };

@@ -19,6 +19,9 @@ struct Case {
     allowed: bool,
     policy: Option<String>,
     rule: Option<u32>,
+    /// Policies whose providers are asked first; what is decided is decided with their yes.
+    #[serde(default)]
+    asks: Vec<String>,
 }
 
 fn cases() -> Vec<Case> {
@@ -40,8 +43,14 @@ fn every_case_is_decided_as_written() {
         };
         let prepared = call.prepare();
         let facts = prepared.facts(is_request);
-        let decision = set.decide(&facts).decision;
+        let first = set.decide(&facts).decision;
+        let asks: Vec<String> = set.asks(&facts).into_iter().map(|(policy, _)| policy.to_owned()).collect();
+        assert_eq!(asks, case.asks, "{}", case.name);
+        // Nothing that somebody is still to be asked about is let in.
+        assert!(asks.is_empty() || !first.allowed, "{}", case.name);
+        let decision = if asks.is_empty() { first } else { set.decide_granted(&facts).decision };
         let explained = set.explain(&facts);
+        assert_eq!(explained.asks, case.asks, "{}", case.name);
         let want = (case.allowed, case.policy.as_deref(), case.rule);
         if (decision.allowed, decision.policy, decision.rule) != want {
             wrong.push(format!("{}: {decision:?}", case.name));

@@ -101,9 +101,13 @@ pub const AUDITED: &str = "audited";
 /// Stands for the policy where no single one is to blame.
 pub const NO_POLICY: &str = "none";
 
-/// Decides. `count` is told the policy and the effect of everything that is worth a count.
+/// Effects of who is asked besides.
+pub const ASKED: &str = "asked";
+pub const FAILED_OPEN: &str = "failed_open";
+
+/// Decides once all that were to be asked have let it in. `count` is told the policy and the effect of everything that is worth a count.
 pub fn decide(set: &PolicySet, facts: &Facts<'_>, mut count: impl FnMut(&str, &'static str)) -> Verdict {
-    let Outcome { decision, trial, audited } = set.decide(facts);
+    let Outcome { decision, trial, audited } = set.decide_granted(facts);
     let refused = (!decision.allowed).then(|| {
         count(decision.policy.unwrap_or(NO_POLICY), DENIED);
         reason(&decision)
@@ -132,7 +136,7 @@ pub fn decide(set: &PolicySet, facts: &Facts<'_>, mut count: impl FnMut(&str, &'
 
 fn reason(decision: &Decision<'_>) -> Reason {
     match decision.cause {
-        Cause::NoAllowPolicies | Cause::Matched | Cause::NothingAllows => Reason::AuthorizationDenied,
+        Cause::NoAllowPolicies | Cause::Matched | Cause::NothingAllows | Cause::Ask => Reason::AuthorizationDenied,
         Cause::Missing | Cause::Refused | Cause::NobodyToAsk => Reason::AuthorizationUnavailable,
     }
 }
@@ -148,7 +152,7 @@ fn place(decision: &Decision<'_>) -> String {
 
 /// The same for people: the decision with its reasons, and why it is denied.
 pub fn explain(set: &PolicySet, facts: &Facts<'_>) -> (AuthorizationExplanation, Option<Reason>) {
-    let refused = set.decide(facts).decision;
+    let refused = set.decide_granted(facts).decision;
     (set.explain(facts), (!refused.allowed).then(|| reason(&refused)))
 }
 

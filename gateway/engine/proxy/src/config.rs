@@ -17,6 +17,7 @@ use sekisho_upstream::BackendSpecs;
 use crate::authentication::{self, Authentications};
 use crate::authorization::{self, Policies};
 use crate::egress::Egress;
+use crate::external::{self, Provider, Providers};
 use crate::plan::{Plans, RoutePlan, plans};
 
 /// Settings of one bound socket, from the Gateway that owns it.
@@ -51,6 +52,8 @@ pub struct Compiled {
     /// By [`SocketId`].
     pub sockets: Arc<Vec<SocketPlan>>,
     policies: Arc<Policies>,
+    /// Of CUSTOM policies.
+    providers: Arc<Providers>,
     authentications: Arc<Authentications>,
     pub egress: Arc<Egress>,
     by_address: Arc<HashMap<SocketAddr, SocketId>>,
@@ -72,6 +75,7 @@ impl Compiled {
             specs,
             sockets: previous.sockets.clone(),
             policies: previous.policies.clone(),
+            providers: previous.providers.clone(),
             authentications: previous.authentications.clone(),
             egress: previous.egress.clone(),
             by_address: previous.by_address.clone(),
@@ -86,6 +90,10 @@ impl Compiled {
         }
         if listening || !touched.authorization_policies.is_empty() {
             compiled.policies = Arc::new(authorization::compile(&compiled.router, table));
+        }
+        let asked = |key: &String| compiled.providers.values().any(|provider| *provider.backend_key == **key);
+        if !touched.authorization_policies.is_empty() || touched.backends.iter().any(asked) {
+            compiled.providers = Arc::new(external::providers(table, &compiled.specs));
         }
         if listening || !touched.request_authentications.is_empty() {
             compiled.authentications = Arc::new(authentication::compile(&compiled.router, table));
@@ -116,6 +124,11 @@ impl Compiled {
     #[inline]
     pub fn policies(&self, listener: ListenerId) -> Option<&PolicySet> {
         self.policies.get(listener.0 as usize)?.as_deref()
+    }
+
+    /// Whom a CUSTOM policy asks.
+    pub fn provider(&self, policy: &str) -> Option<&Provider> {
+        self.providers.get(policy)
     }
 
     /// What looks at the tokens of a listener's requests; `None` where nobody does.

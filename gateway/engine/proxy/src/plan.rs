@@ -10,9 +10,10 @@ use http::StatusCode;
 use sekisho_filter::{FilterPlan, Mirror};
 use sekisho_persistent::Slots;
 use sekisho_router::Router;
-use sekisho_table::{Failure, Retry, Route, RouteKind, WeightedBackend};
+use sekisho_table::{Failure, Filter, Retry, Route, RouteKind, WeightedBackend};
 use sekisho_upstream::BackendSpecs;
 
+use crate::external::Provider;
 use crate::reason::Reason;
 
 /// An answer given in place of a rule or of a backend's share.
@@ -74,6 +75,8 @@ pub struct RoutePlan {
     /// Some filter, of the rule or of a share, looks at the request's `Origin` when the response comes.
     pub needs_origin: bool,
     pub mirrors: Box<[PlannedMirror]>,
+    /// Who is asked about its requests, in order.
+    pub external: Option<Box<[Provider]>>,
     pub request_timeout_ms: u64,
     pub backend_request_timeout_ms: u64,
     pub retry: Option<Box<PlannedRetry>>,
@@ -99,6 +102,7 @@ impl RoutePlan {
             needs_origin: filters.needs_origin() || backends.iter().any(|share| share.filters.needs_origin()),
             mirrors: mirrors(&filters, specs),
             filters,
+            external: external(&route.filters, specs),
             request_timeout_ms: route.timeouts.request_ms,
             backend_request_timeout_ms: route.timeouts.backend_request_ms,
             retry: route.retry.as_ref().map(|retry| Box::new(PlannedRetry::new(retry))),
@@ -133,6 +137,15 @@ fn planned_backend(backend: &WeightedBackend, specs: &BackendSpecs, cumulative_w
 fn mirrors(filters: &FilterPlan, specs: &BackendSpecs) -> Box<[PlannedMirror]> {
     let known = filters.mirrors().iter().filter_map(|mirror| Some((specs.index(&mirror.backend)?, mirror)));
     known.map(|(backend, mirror)| PlannedMirror { backend, mirror: mirror.clone() }).collect()
+}
+
+fn external(filters: &[Filter], specs: &BackendSpecs) -> Option<Box<[Provider]>> {
+    let asked = filters.iter().filter_map(|filter| match filter {
+        Filter::ExternalAuth(it) => Some(Provider::new(&it.provider, specs)),
+        _ => None,
+    });
+    let asked: Box<[Provider]> = asked.collect();
+    (!asked.is_empty()).then_some(asked)
 }
 
 /// By [`RouteId`].

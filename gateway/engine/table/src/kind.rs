@@ -204,19 +204,21 @@ resource!(Listener, Listeners, listeners, |listener, each| {
     }
 });
 resource!(Route, Routes, routes, |route, each| {
-    mirrors(&route.filters, each);
+    backends_of(&route.filters, each);
     for backend in &route.backends {
-        mirrors(&backend.filters, each);
+        backends_of(&backend.filters, each);
         if backend.failure.is_none() {
             each(Kind::Backends, &backend.backend);
         }
     }
 });
 
-fn mirrors<'a>(filters: &'a [Filter], each: &mut dyn FnMut(Kind, &'a str)) {
+fn backends_of<'a>(filters: &'a [Filter], each: &mut dyn FnMut(Kind, &'a str)) {
     for filter in filters {
-        if let Filter::RequestMirror(mirror) = filter {
-            each(Kind::Backends, &mirror.backend);
+        match filter {
+            Filter::RequestMirror(mirror) => each(Kind::Backends, &mirror.backend),
+            Filter::ExternalAuth(it) => each(Kind::Backends, &it.provider.backend),
+            _ => {}
         }
     }
 }

@@ -446,6 +446,30 @@ pub struct AuthorizationRule {
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+pub struct ExternalAuthorization {
+    pub backend: String,
+    #[serde(default)]
+    pub path_prefix: String,
+    #[serde(default = "five_seconds")]
+    pub timeout_ms: u64,
+    #[serde(default)]
+    pub request_headers: Vec<String>,
+    #[serde(default)]
+    pub additional_headers: Vec<Header>,
+    #[serde(default)]
+    pub upstream_headers: Vec<String>,
+    #[serde(default)]
+    pub downstream_headers_on_allow: Vec<String>,
+    #[serde(default)]
+    pub downstream_headers_on_deny: Vec<String>,
+    #[serde(default = "forbidden")]
+    pub status_on_error: u16,
+    #[serde(default)]
+    pub fail_open: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct AuthorizationPolicy {
     pub key: String,
     #[serde(default)]
@@ -456,6 +480,8 @@ pub struct AuthorizationPolicy {
     pub dry_run: bool,
     #[serde(default)]
     pub refusal: String,
+    #[serde(default)]
+    pub provider: Option<ExternalAuthorization>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -589,6 +615,12 @@ pub struct Cors {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalAuth {
+    pub provider: ExternalAuthorization,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(tag = "type")]
 pub enum Filter {
     RequestHeaderModifier(HeaderModifier),
@@ -599,6 +631,7 @@ pub enum Filter {
     RequestMirror(RequestMirror),
     #[serde(rename = "CORS")]
     Cors(Cors),
+    ExternalAuth(ExternalAuth),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -874,6 +907,14 @@ pub struct Applied {
 
 fn yes() -> bool {
     true
+}
+
+fn five_seconds() -> u64 {
+    5_000
+}
+
+fn forbidden() -> u16 {
+    403
 }
 
 fn found() -> u16 {

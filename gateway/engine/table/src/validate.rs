@@ -6,6 +6,7 @@
 mod authentication;
 mod authorization;
 mod egress;
+mod external;
 mod filter;
 mod mesh;
 mod name;

@@ -4,11 +4,12 @@
 //! route, then its filters, then a share of its backends. Nothing here waits or sends.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use http::StatusCode;
 use http::header::{HeaderValue, ORIGIN};
 use sekisho_codec::{ResponseHead, authority};
-use sekisho_filter::{FilterPlan, RequestContext, ResponseContext, Verdict, edge};
+use sekisho_filter::{FilterPlan, LocalResponse, RequestContext, ResponseContext, Verdict, edge};
 use sekisho_policy::{PolicySet, Token};
 use sekisho_router::{Decision, ListenerId, RequestView, RouteId, Router, SocketId};
 use sekisho_table::{Listener, PathMatchType, Route};
@@ -20,6 +21,7 @@ use crate::active_config::ActiveConfig;
 use crate::authentication;
 use crate::authorization::{self, NO_POLICY, Told};
 use crate::connection::ConnectionContext;
+use crate::external::Provider;
 use crate::plan::{PlannedBackend, PlannedFailure, RoutePlan};
 use crate::reason::Reason;
 
@@ -49,20 +51,119 @@ pub fn host_of(authority: &str) -> Option<Cow<'_, str>> {
     authority::split(authority).map(|(host, _)| authority::host_lower(host))
 }
 
+/// Why a request does not go on to a backend, or not yet.
+pub enum Stop<'a> {
+    Reply(Reply),
+    Ask(Box<Question<'a>>),
+}
+
+impl From<Reply> for Stop<'_> {
+    fn from(reply: Reply) -> Self {
+        Self::Reply(reply)
+    }
+}
+
+/// Others are to be asked before it is decided. With their yes, [`resume`] goes on.
+pub struct Question<'a> {
+    found: Found,
+    stage: Stage,
+    /// In this order.
+    pub asked: Vec<Asked<'a>>,
+}
+
+impl Question<'_> {
+    /// The rule that the request would go by.
+    pub fn route(&self) -> Option<RouteId> {
+        self.found.route.map(|(route, _)| route)
+    }
+}
+
+pub struct Asked<'a> {
+    /// `None` where the table does not tell whom to ask.
+    pub provider: Option<&'a Provider>,
+    /// The CUSTOM policy that wants it, and its rule.
+    pub policy: Option<(&'a str, u32)>,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Providers of CUSTOM policies; DENY and ALLOW follow.
+    Policies,
+    /// Those that filters of the rule name; the other filters follow.
+    Filters,
+}
+
+/// Where a request belongs; there may be no rule for it.
+#[derive(Clone)]
+struct Found {
+    listener: ListenerId,
+    route: Option<(RouteId, u32)>,
+    /// Proved.
+    token: Option<Rc<Token>>,
+}
+
 /// Decides, changing the record's head into what the backend is to see.
 pub fn decide<'a>(
     config: &'a ActiveConfig,
     context: &ConnectionContext,
     record: &mut Record,
-) -> Result<Forward<'a>, Reply> {
+) -> Result<Forward<'a>, Stop<'a>> {
     let compiled = &config.compiled;
     let socket = record.socket.ok_or_else(not_found)?;
     if compiled.socket_plan(socket).tls.is_some() != context.tls {
         // The listener changed its protocol since this connection was accepted.
-        return Err(Reply::new(StatusCode::MISDIRECTED_REQUEST, Reason::MisdirectedRequest));
+        return Err(Reply::new(StatusCode::MISDIRECTED_REQUEST, Reason::MisdirectedRequest).into());
     }
     apply_edge_rules(context, record);
-    let (listener, route, rule_match) = find(config, socket, context, record)?;
+    let found = find(config, socket, context, record)?;
+    if let Some(policies) = compiled.policies(found.listener) {
+        let asked = question(config, policies, &found, context, record)?;
+        if !asked.is_empty() {
+            return Err(Stop::Ask(Box::new(Question { found, stage: Stage::Policies, asked })));
+        }
+        authorize(config, policies, &found, context, record)?;
+    }
+    admitted(config, found, record)
+}
+
+/// Goes on where `question` was put, now that all that were asked have said yes.
+pub fn resume<'a>(
+    config: &'a ActiveConfig,
+    context: &ConnectionContext,
+    record: &mut Record,
+    question: &Question<'a>,
+) -> Result<Forward<'a>, Stop<'a>> {
+    let compiled = &config.compiled;
+    let found = question.found.clone();
+    match question.stage {
+        Stage::Policies => {
+            if let Some(policies) = compiled.policies(found.listener) {
+                authorize(config, policies, &found, context, record)?;
+            }
+            admitted(config, found, record)
+        }
+        Stage::Filters => Ok(forward(config, &found, record)?),
+    }
+}
+
+/// Of a request that policies let in.
+fn admitted<'a>(config: &'a ActiveConfig, found: Found, record: &mut Record) -> Result<Forward<'a>, Stop<'a>> {
+    if let Some((route, _)) = found.route {
+        let plan = config.compiled.plan(route);
+        if let (Some(providers), None) = (&plan.external, &plan.failure) {
+            if let Some(response) = plan.filters.preflight(&record.head) {
+                return Err(local(response).into());
+            }
+            let asked = providers.iter().map(|provider| Asked { provider: Some(provider), policy: None }).collect();
+            return Err(Stop::Ask(Box::new(Question { found, stage: Stage::Filters, asked })));
+        }
+    }
+    Ok(forward(config, &found, record)?)
+}
+
+fn forward<'a>(config: &'a ActiveConfig, found: &Found, record: &mut Record) -> Result<Forward<'a>, Reply> {
+    let compiled = &config.compiled;
+    let (route, rule_match) = found.route.ok_or_else(not_found)?;
     let plan = compiled.plan(route);
     if let Some(failure) = &plan.failure {
         return Err(failed(failure));
@@ -72,7 +173,7 @@ pub fn decide<'a>(
     if !plan.filters.is_empty() || share.is_some_and(|share| !share.filters.is_empty()) {
         record.keep_received();
     }
-    let filters = Filters { router: &compiled.router, listener, route, rule_match };
+    let filters = Filters { router: &compiled.router, listener: found.listener, route, rule_match };
     filters.run(&plan.filters, record)?;
     let share = share.ok_or_else(no_backends)?;
     let backend = *share.target.as_ref().map_err(failed)?;
@@ -97,7 +198,7 @@ fn find(
     socket: SocketId,
     context: &ConnectionContext,
     record: &mut Record,
-) -> Result<(ListenerId, RouteId, u32), Reply> {
+) -> Result<Found, Reply> {
     let mut decision = look_up(config, socket, context, record)?;
     let mut token = None;
     if let Decision::Matched { listener, .. } | Decision::NoRoute { listener: Some(listener) } = decision {
@@ -111,15 +212,15 @@ fn find(
                 decision = look_up(config, socket, context, record)?;
             }
         }
-        authorize(config, context, listener, token.as_deref(), record)?;
     }
     match decision {
         Decision::Matched { listener, route, rule_match } => {
             config.hit_route(route);
             record.place.route = Some(route);
-            Ok((listener, route, rule_match))
+            Ok(Found { listener, route: Some((route, rule_match)), token })
         }
-        Decision::NoRoute { .. } => Err(not_found()),
+        // Policies come first: whether a route exists is nothing that everybody may know.
+        Decision::NoRoute { listener } => Ok(Found { listener: listener.ok_or_else(not_found)?, route: None, token }),
         Decision::Misdirected { listener } => {
             record.place.listener = Some(listener);
             Err(Reply::new(StatusCode::MISDIRECTED_REQUEST, Reason::MisdirectedRequest))
@@ -173,36 +274,47 @@ fn authenticate(
     })
 }
 
-/// Before a caller learns anything: whether a route exists is nothing that it may know either.
-#[inline]
-fn authorize(
-    config: &ActiveConfig,
+/// Who is to be asked about a request before policies decide, if anybody. What is denied whatever they say is denied by
+/// the decision itself.
+#[inline(never)]
+fn question<'a>(
+    config: &'a ActiveConfig,
+    policies: &'a PolicySet,
+    found: &Found,
     context: &ConnectionContext,
-    listener: ListenerId,
-    token: Option<&Token>,
-    record: &mut Record,
-) -> Result<(), Reply> {
-    match config.compiled.policies(listener) {
-        None => Ok(()),
-        Some(policies) => ask(policies, config.compiled.router.listener(listener).port, context, token, record),
+    record: &Record,
+) -> Result<Vec<Asked<'a>>, Reply> {
+    if !policies.may_ask() {
+        return Ok(Vec::new());
     }
+    let head = &record.head;
+    let host = head.authority.to_str().ok().and_then(host_of).ok_or_else(malformed)?;
+    let port = config.compiled.router.listener(found.listener).port;
+    let request = authorization::request(head, &host, found.token.as_deref());
+    let asks = policies.asks(&context.caller().facts(port, record.client, Some(request))).into_iter();
+    Ok(asks.map(|policy| Asked { provider: config.compiled.provider(policy.0), policy: Some(policy) }).collect())
 }
 
 /// Apart, so that requests that nobody asks about do not carry its weight.
 #[inline(never)]
-fn ask(
+fn authorize(
+    config: &ActiveConfig,
     policies: &PolicySet,
-    port: u16,
+    found: &Found,
     context: &ConnectionContext,
-    token: Option<&Token>,
     record: &mut Record,
 ) -> Result<(), Reply> {
     let head = &record.head;
     let host = head.authority.to_str().ok().and_then(host_of).ok_or_else(malformed)?;
-    let facts = context.caller().facts(port, record.client, Some(authorization::request(head, &host, token)));
-    let verdict = authorization::decide(policies, &facts, |policy, effect| {
-        context.worker.statistics.borrow_mut().authorized(policy, effect);
-    });
+    let port = config.compiled.router.listener(found.listener).port;
+    let request = authorization::request(head, &host, found.token.as_deref());
+    let verdict = authorization::decide(
+        policies,
+        &context.caller().facts(port, record.client, Some(request)),
+        |policy, effect| {
+            context.worker.statistics.borrow_mut().authorized(policy, effect);
+        },
+    );
     record.authorization = verdict.told;
     match verdict.refused {
         None => Ok(()),
@@ -245,12 +357,15 @@ impl Filters<'_> {
         };
         match plan.on_request(&context, &mut record.head) {
             Verdict::Continue => Ok(()),
-            Verdict::Respond(response) => Err(Reply {
-                status: response.status,
-                reason: Reason::from_code(response.reason).unwrap_or(Reason::Redirect),
-                headers: response.headers,
-            }),
+            Verdict::Respond(response) => Err(local(response)),
         }
+    }
+}
+
+fn local(response: LocalResponse) -> Reply {
+    Reply {
+        headers: response.headers,
+        ..Reply::new(response.status, Reason::from_code(response.reason).unwrap_or(Reason::Redirect))
     }
 }
 

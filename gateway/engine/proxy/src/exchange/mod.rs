@@ -4,6 +4,7 @@
 //! head of an answer, [`retry`] says whether to try again (pure), [`relay`] passes the answer on while
 //! [`pump`] moves the content, and [`record`] is told last.
 
+mod ask;
 mod attempt;
 pub mod decide;
 mod mirror;
@@ -34,7 +35,7 @@ use crate::layer4;
 use crate::reason::Reason;
 use crate::watchdog::{Activity, Watchdog, after, earliest};
 use attempt::{Attempts, Outcome};
-use decide::Forward;
+use decide::{Forward, Stop};
 use mirror::MirrorFeed;
 pub use mirror::MirrorLoad;
 use pump::Upload;
@@ -107,9 +108,17 @@ pub async fn serve(
 ) -> Served {
     let config = context.worker.config();
     let mut exchange = Exchange::begin(context, &config, down, watchdog, incoming);
-    let step = match decide::decide(&config, context, &mut exchange.record) {
-        Ok(forward) => exchange.forward(&config, &forward).await,
-        Err(reply) => exchange.reply(reply).await.into(),
+    let mut decision = decide::decide(&config, context, &mut exchange.record);
+    let step = loop {
+        match decision {
+            Ok(forward) => break exchange.forward(&config, &forward).await,
+            Err(Stop::Reply(reply)) => break exchange.reply(reply).await.into(),
+            // Boxed: who asks nobody does not carry it.
+            Err(Stop::Ask(question)) => match Box::pin(exchange.ask(&config, &question)).await {
+                Ok(()) => decision = decide::resume(&config, context, &mut exchange.record, &question),
+                Err(served) => break served.into(),
+            },
+        }
     };
     match step {
         Step::Served(served) => served,
@@ -156,6 +165,8 @@ pub(crate) struct Exchange<'a> {
     feeds: Vec<MirrorFeed>,
     activity: Activity,
     request_deadline: Option<Instant>,
+    /// What those who were asked have for the client.
+    granted: Option<Box<Headers>>,
 }
 
 impl<'a> Exchange<'a> {
@@ -179,6 +190,7 @@ impl<'a> Exchange<'a> {
             feeds: Vec::new(),
             activity: Activity::new(started),
             request_deadline: None,
+            granted: None,
         }
     }
 }

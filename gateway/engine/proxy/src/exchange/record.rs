@@ -115,6 +115,9 @@ impl Record {
 
     /// To be called before filters see the head: the log has the client's request with what the edge added to it.
     pub fn keep_received(&mut self) {
+        if self.received.is_some() {
+            return;
+        }
         let headers = &self.head.headers;
         self.received = Some(Box::new(Received {
             target: self.head.target.clone(),

@@ -35,6 +35,7 @@ impl Exchange<'_> {
         };
         let ReceivedResponse { head, kind, .. } = answer;
         forward.filter_response(head);
+        self.add_granted(head);
         self.record.answered(head.status, Reason::ViaUpstream);
         self.record.upstream_failure = None;
         if self.record.grpc {
@@ -118,6 +119,7 @@ impl Exchange<'_> {
         };
         let ReceivedResponse { mut head, kind, upgrade } = answer;
         forward.filter_response(&mut head);
+        self.add_granted(&mut head);
         self.record.answered(head.status, Reason::ViaUpstream);
         self.record.upstream_failure = None;
         let Some((up, in_flight)) = opened.into_http1() else {

@@ -17,11 +17,13 @@ pub struct Reply {
     pub status: StatusCode,
     pub reason: Reason,
     pub headers: Headers,
+    /// Content that somebody else made; otherwise it is the reason in words.
+    pub content: Option<Bytes>,
 }
 
 impl Reply {
     pub fn new(status: StatusCode, reason: Reason) -> Self {
-        Self { status, reason, headers: Headers::default() }
+        Self { status, reason, headers: Headers::default(), content: None }
     }
 
     /// The message to send, with its date (RFC 9110, section 6.6.1: here the gateway is the origin). A gRPC client gets
@@ -30,13 +32,20 @@ impl Reply {
         if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
             self.headers.set(DATE, date);
         }
-        if grpc && self.status.as_u16() >= 400 {
+        // A redirection to a page for people is nothing that a gRPC client could follow.
+        if grpc && (self.status.as_u16() >= 400 || self.reason == Reason::ExternalAuthorizationDenied) {
             let code = grpc_code(self.status, self.reason);
             self.headers.set(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             self.headers.set(GRPC_STATUS, HeaderValue::from(code));
             self.headers.set(GRPC_MESSAGE, HeaderValue::from_static(self.reason.summary()));
             let head = ResponseHead { status: StatusCode::OK, headers: self.headers };
             return Message { head, body: Bytes::new(), kind: BodyKind::Empty, grpc_status: Some(code) };
+        }
+        if let Some(content) = self.content {
+            let kind = BodyKind::Length(content.len() as u64);
+            let body = if *method == Method::HEAD { Bytes::new() } else { content };
+            let head = ResponseHead { status: self.status, headers: self.headers };
+            return Message { head, body, kind, grpc_status: None };
         }
         let summary = self.reason.summary();
         if summary.is_empty() || self.status.as_u16() < 400 {
@@ -73,6 +82,8 @@ fn grpc_code(status: StatusCode, reason: Reason) -> u16 {
     const UNAUTHENTICATED: u16 = 16;
     match (reason, status.as_u16()) {
         (Reason::RouteNotFound, _) => UNIMPLEMENTED,
+        // Whatever status the service chose.
+        (Reason::ExternalAuthorizationDenied | Reason::ExternalAuthorizationFailed, _) => PERMISSION_DENIED,
         (_, 401) => UNAUTHENTICATED,
         (_, 403) => PERMISSION_DENIED,
         (_, 504 | 408) => DEADLINE_EXCEEDED,
@@ -110,6 +121,8 @@ mod tests {
             (504, Reason::RequestTimeout, "4"),
             (403, Reason::AuthorizationDenied, "7"),
             (403, Reason::AuthorizationUnavailable, "7"),
+            (302, Reason::ExternalAuthorizationDenied, "7"),
+            (503, Reason::ExternalAuthorizationFailed, "7"),
             (403, Reason::TokenAudience, "7"),
             (401, Reason::TokenExpired, "16"),
         ] {

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use super::Verdict;
+use super::external;
 use super::name::{at, bounded, each, header_name, key, nonzero, problem};
 use crate::model::*;
 
@@ -17,7 +18,14 @@ const MAX_VALUE_BYTES: usize = 1024;
 pub fn policy(policy: &AuthorizationPolicy) -> Verdict {
     at("key", key(&policy.key))?;
     at("rules", bounded(policy.rules.len(), MAX_RULES, "rules"))?;
-    each("rules", &policy.rules, rule)
+    each("rules", &policy.rules, rule)?;
+    match &policy.provider {
+        Some(_) if policy.action != AuthorizationAction::Custom => {
+            at("provider", problem("only a CUSTOM policy asks anybody; leave it out"))
+        }
+        Some(provider) => at("provider", external::authorization(provider)),
+        None => Ok(()),
+    }
 }
 
 fn rule(rule: &AuthorizationRule) -> Verdict {

@@ -1,6 +1,7 @@
 //! Rules on filters, of a rule or of one of its backends.
 
 use super::Verdict;
+use super::external;
 use super::name::{
     at, bounded, each, header_name, header_value, hostname, key, nonzero, path, pattern_hostname, problem, token,
 };
@@ -34,6 +35,16 @@ pub fn filters(filters: &[Filter]) -> Verdict {
         Filter::UrlRewrite(it) => url_rewrite(it),
         Filter::RequestMirror(it) => request_mirror(it),
         Filter::Cors(it) => cors(it),
+        Filter::ExternalAuth(it) => at("provider", external::authorization(&it.provider)),
+    })
+}
+
+/// The same of a share, which is chosen after everybody was asked.
+pub fn share_filters(list: &[Filter]) -> Verdict {
+    filters(list)?;
+    each("filters", list, |filter| match filter {
+        Filter::ExternalAuth(_) => problem("ExternalAuth is for a rule; move it there"),
+        _ => Ok(()),
     })
 }
 

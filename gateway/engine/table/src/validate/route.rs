@@ -162,7 +162,7 @@ fn value(it: &ValueMatch) -> Verdict {
 
 fn weighted_backend(it: &WeightedBackend) -> Verdict {
     at("weight", bounded(it.weight as usize, MAX_WEIGHT as usize, "shares"))?;
-    filter::filters(&it.filters)?;
+    filter::share_filters(&it.filters)?;
     match &it.failure {
         Some(it) => at("failure", failure(it)),
         None => at("backend", key(&it.backend)),

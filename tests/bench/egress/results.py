@@ -66,9 +66,9 @@ def table(samples: Sequence[Sample], machine: dict[str, str], tables: dict[str, 
         "# Forward proxies: tunnels and bytes",
         "",
         f"Medians of {rounds} interleaved rounds on {machine['cpu']} ({machine['kernel']}), {machine['date']}.",
-        "One worker on one core; client and destination on another. The gateway decides, vets addresses and records every",
-        "tunnel; `sekisho-1000` does so among 1,000 policies of ten rules with 50,000 names. The others keep no log. In",
-        "brackets the best of the rounds: what else a machine does only ever adds.",
+        "One worker on one core; client and destination on another. The gateway decides, vets addresses and records",
+        "every tunnel; `sekisho-1000` does so among 1,000 policies of ten rules with 50,000 names. The others keep no",
+        "log. In brackets the best of the rounds: what else a machine does only ever adds.",
         "",
         f"| {' | '.join(COLUMNS)} |",
         f"{'|---' * len(COLUMNS)}|",
@@ -93,6 +93,6 @@ def table(samples: Sequence[Sample], machine: dict[str, str], tables: dict[str, 
         growth = best[MANY.name] / best[SEKISHO.name]
         verdict = "holds" if growth <= FLATNESS else "DOES NOT HOLD"
         lines.append(
-            f"* A tunnel among 50,000 names costs {growth:.2f} of one among few, at most {FLATNESS} is expected: {verdict}"
+            f"* A tunnel among 50,000 names costs {growth:.2f} of one among few, {FLATNESS} at the most: {verdict}."
         )
     return "\n".join(lines) + "\n"

@@ -8,7 +8,17 @@ raises ``RuntimeError``.
 from collections.abc import Sequence
 from typing import Self, final
 
-__all__ = ["Engine", "SnapshotPieces", "explain", "reasons", "regex_problem", "validate"]
+__all__ = [
+    "Engine",
+    "SnapshotPieces",
+    "certificate_request",
+    "chain_ends",
+    "explain",
+    "read_identity",
+    "reasons",
+    "regex_problem",
+    "validate",
+]
 
 @final
 class Engine:
@@ -60,6 +70,19 @@ class SnapshotPieces:
 
     def __iter__(self) -> Self: ...
     def __next__(self) -> bytes: ...
+
+def certificate_request() -> tuple[str, str]:
+    """Make a key (P-256) and a request for its certificate that names nobody: the request and the key, both PEM."""
+
+def chain_ends(chain_pem: str) -> int | None:
+    """Say when the first certificate of a chain stops being valid, in seconds since the epoch."""
+
+def read_identity(chain_pem: str, private_key_pem: str) -> bytes:
+    """Read an identity: ``{"uri", "begins", "ends", "root_key"}``, times in seconds since the epoch.
+
+    ``ValueError`` says why the chain is none (SPIFFE X.509-SVID), or that the key is another certificate's. Whether it
+    is good now is not looked at. ``root_key`` is the key identifier, hexadecimal, of the root that the chain leads to.
+    """
 
 def explain(snapshot: bytes, request: bytes) -> bytes:
     """Say what a gateway with this wire ``Snapshot`` would do with a request."""

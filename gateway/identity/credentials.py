@@ -1,6 +1,7 @@
 """A key, its certificate, and TLS made of them. The key is in this process's memory and nowhere else.
 
-Owns what is taken for an identity (SPIFFE X.509-SVID): exactly one URI, a leaf, good for both sides of TLS, now.
+The engine says what an identity is (SPIFFE X.509-SVID): exactly one URI, a leaf, good for both sides of TLS. This
+module owns that it is good now. A library for certificates would take as much memory as the engine: none is loaded.
 """
 
 from __future__ import annotations
@@ -9,22 +10,23 @@ import datetime
 import os
 import ssl
 from dataclasses import dataclass
-from typing import Final, TypeVar
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.x509.oid import ExtendedKeyUsageOID
+import msgspec
 
-_USAGES: Final = {ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth", ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth"}
-
-Extension = TypeVar("Extension", bound=x509.ExtensionType)
+from gateway.compiled import engine
 
 
 class IdentityError(Exception):
     """This gateway has no identity to show now; the text says why, and it is tried again."""
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """What the engine says of a certificate; times in seconds since the epoch."""
+
+    uri: str
+    begins: int
+    ends: int
+    root_key: str
 
 
 @dataclass(frozen=True)
@@ -44,30 +46,18 @@ class Credentials:
 
     @classmethod
     def of(cls, chain: str, private_key: str) -> Credentials:
-        """What others made: leaf first. Raises :class:`IdentityError` where that is no identity."""
+        """Leaf first, both PEM. Raises :class:`IdentityError` where that is no identity."""
         try:
-            key = serialization.load_pem_private_key(private_key.encode(), password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise IdentityError("the private key is not PEM without a passphrase") from None
-        return cls._checked(chain, private_key, key.public_key(), "the private key does not belong to the certificate")
-
-    @classmethod
-    def _checked(cls, chain: str, private_key: str, key: PublicKeyTypes, not_its: str) -> Credentials:
-        try:
-            certificates = x509.load_pem_x509_certificates(chain.encode())
+            read = msgspec.json.decode(engine.read_identity(chain, private_key), type=_Read)
         except ValueError as error:
-            raise IdentityError("there is no certificate in PEM") from error
-        leaf = certificates[0]
-        uri = _identity(leaf)
-        if leaf.public_key() != key:
-            raise IdentityError(not_its)
+            raise IdentityError(str(error)) from None
         return cls(
             chain=chain,
             private_key=private_key,
-            uri=uri,
-            begins=leaf.not_valid_before_utc,
-            ends=leaf.not_valid_after_utc,
-            root_key=_issuer_key(certificates[-1]),
+            uri=read.uri,
+            begins=datetime.datetime.fromtimestamp(read.begins, datetime.UTC),
+            ends=datetime.datetime.fromtimestamp(read.ends, datetime.UTC),
+            root_key=read.root_key,
         )
 
     def check(self, now: datetime.datetime) -> None:
@@ -109,49 +99,9 @@ class CertificateRequest:
     """A new key, and the request for its certificate. It names nobody: the proof does."""
 
     def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(self._key, hashes.SHA256())
-        self.pem = request.public_bytes(serialization.Encoding.PEM)
+        request, self._private_key = engine.certificate_request()
+        self.pem = request.encode()
 
     def credentials(self, chain: str) -> Credentials:
         """With the chain that was signed for it."""
-        private_key = self._key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        not_its = "the certificate is not for the key it was asked for"
-        return Credentials._checked(chain, private_key.decode(), self._key.public_key(), not_its)  # noqa: SLF001
-
-
-# --- what is an identity --------------------------------------------------------------------------
-
-
-def _identity(leaf: x509.Certificate) -> str:
-    names = _extension(leaf, x509.SubjectAlternativeName)
-    uris = names.get_values_for_type(x509.UniformResourceIdentifier) if names is not None else []
-    if len(uris) != 1:
-        raise IdentityError(f"the certificate has {len(uris)} URIs; an identity is exactly one")
-    uri = uris[0]
-    if not uri.startswith("spiffe://") or not uri.removeprefix("spiffe://").partition("/")[0]:
-        raise IdentityError(f"the certificate is for {uri!r}, which is no SPIFFE identifier")
-    constraints = _extension(leaf, x509.BasicConstraints)
-    if constraints is not None and constraints.ca:
-        raise IdentityError(f"the certificate of {uri} is one that signs others (CA:TRUE), and no identity")
-    usages = _extension(leaf, x509.ExtendedKeyUsage)
-    missing = [name for usage, name in _USAGES.items() if usages is not None and usage not in usages]
-    if missing:
-        raise IdentityError(f"the certificate of {uri} may not be used for both sides of TLS: {missing[0]} is missing")
-    return uri
-
-
-def _issuer_key(certificate: x509.Certificate) -> str:
-    found = _extension(certificate, x509.AuthorityKeyIdentifier)
-    return (found.key_identifier or b"").hex() if found is not None else ""
-
-
-def _extension(certificate: x509.Certificate, kind: type[Extension]) -> Extension | None:
-    try:
-        return certificate.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
-    except ValueError as error:
-        raise IdentityError("the extensions of the certificate cannot be read") from error
+        return Credentials.of(chain, self._private_key)

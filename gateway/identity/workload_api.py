@@ -5,15 +5,14 @@ Owns reading them: fields that are not known are passed over, as protobuf has it
 
 from __future__ import annotations
 
+import base64
+import ssl
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-
-from gateway.identity.credentials import Credentials, IdentityError
+from gateway.identity.credentials import Credentials, IdentityError, client_context
 
 METHOD: Final = "/SpiffeWorkloadAPI/FetchX509SVID"
 METADATA: Final = {"workload.spiffe.io": "true"}
@@ -48,16 +47,16 @@ def decoded(message: bytes) -> WorkloadIdentity:
         raise IdentityError(f"the Workload API says {said!r}, and its certificate {credentials.uri!r}")
     if not bundle:
         raise IdentityError("the Workload API gives no trust bundle")
+    client_context(bundle)
     return WorkloadIdentity(credentials, bundle)
 
 
 def _key(der: bytes) -> str:
-    try:
-        key = serialization.load_der_private_key(der, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise IdentityError("the Workload API gives no private key that can be read") from None
-    form = serialization.PrivateFormat.PKCS8
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+    """PKCS #8, as PEM."""
+    if not der:
+        raise IdentityError("the Workload API gives no private key")
+    text = "\n".join(textwrap.wrap(base64.b64encode(der).decode(), 64))
+    return f"-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n"
 
 
 def _certificates(der: bytes) -> str:
@@ -66,11 +65,7 @@ def _certificates(der: bytes) -> str:
     rest = der
     while rest:
         length = _length_of_der(rest)
-        try:
-            certificate = x509.load_der_x509_certificate(rest[:length])
-        except ValueError as error:
-            raise IdentityError("the Workload API gives something that is no certificate") from error
-        found.append(certificate.public_bytes(serialization.Encoding.PEM).decode())
+        found.append(ssl.DER_cert_to_PEM_cert(rest[:length]))
         rest = rest[length:]
     return "".join(found)
 

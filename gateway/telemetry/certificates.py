@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from cryptography import x509
-
+from gateway.compiled import engine
 from gateway.routing_table.model import Certificate, Resources
 
 
@@ -22,15 +21,4 @@ class CertificateExpiry:
         known = self._known.get(certificate.key)
         if known is not None and known[0] == certificate.chain:
             return known
-        return certificate.chain, _end_of_validity(certificate.chain)
-
-
-def _end_of_validity(chain: str) -> float | None:
-    try:
-        return min(certificate.not_valid_after_utc.timestamp() for certificate in _certificates(chain))
-    except ValueError:
-        return None
-
-
-def _certificates(chain: str) -> list[x509.Certificate]:
-    return x509.load_pem_x509_certificates(chain.encode())
+        return certificate.chain, engine.chain_ends(certificate.chain)

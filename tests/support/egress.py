@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from tests.support.clients.http2 import Http2Client
 from tests.support.manifests import Manifest, gateway, gateway_class, manifest, write
 from tests.support.outside import NAME_SERVER, Outside
 from tests.support.processes import ManagedProcess
 from tests.support.sekisho import sekisho_command
 from tests.support.waiting import eventually
 
+T = TypeVar("T")
 PROXY, TLS, HTTP = 3128, 443, 80
 
 
@@ -68,8 +71,8 @@ class EgressGateway:
             return False
         return True
 
-    def connect(self, port: int = PROXY) -> socket.socket:
-        return self.outside.inside.connect("127.0.0.1", port)
+    def connect(self, port: int = PROXY, source: str = "") -> socket.socket:
+        return self.outside.inside.connect("127.0.0.1", port, source)
 
     def ask(self, request: bytes, port: int = PROXY) -> bytes:
         """Send bytes and read the head and what comes with it, or what there is until the end."""
@@ -82,16 +85,20 @@ class EgressGateway:
         client.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{headers}\r\n".encode("latin-1"))
         return client, read_answer(client)
 
+    def http2(self, port: int = PROXY) -> Http2Client:
+        """A client of HTTP/2 by prior knowledge."""
+        return Http2Client(over=self.connect(port))
+
     def records(self) -> list[dict[str, Any]]:
         """Decision records so far."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [line for line in map(json.loads, lines) if line.get("record", "").startswith("egress_")]
 
-    def decision(self, **wanted: Any) -> dict[str, Any]:
-        """Wait for a decision with these fields."""
+    def decision(self, *, after: int = 0, **wanted: Any) -> dict[str, Any]:
+        """Wait for a decision with these fields, behind so many records."""
 
         def found() -> list[dict[str, Any]]:
-            kept = [record for record in self.records() if record["record"] == "egress_decision"]
+            kept = [record for record in self.records()[after:] if record["record"] == "egress_decision"]
             return [record for record in kept if all(record[name] == value for name, value in wanted.items())]
 
         return eventually(found, within=10, what=f"a decision with {wanted}")[-1]
@@ -110,6 +117,44 @@ def read_answer(client: socket.socket) -> bytes:
 def status_of(answer: bytes) -> int:
     """0 where the connection was closed without an answer."""
     return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else 0
+
+
+def over_tls_in_stream(client: Http2Client, stream: int, name: str, authority: Path) -> bytes:
+    """A request over TLS through a tunnel of HTTP/2; empty where the tunnel ended before the answer."""
+    context = ssl.create_default_context(cafile=str(authority))
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    inner = context.wrap_bio(incoming, outgoing, server_hostname=name)
+    response = client.responses[stream]
+
+    taken = 0
+
+    def received() -> bool:
+        return len(response.body) > taken or response.done or client.closed
+
+    def until_done(step: Callable[[], T]) -> T | None:
+        nonlocal taken
+        while True:
+            try:
+                done = step()
+            except ssl.SSLWantReadError:
+                done = None
+            client.send(stream, outgoing.read())
+            if done is not None:
+                return done
+            client.pump(received)
+            if len(response.body) == taken:
+                return None
+            incoming.write(response.body[taken:])
+            taken = len(response.body)
+
+    def shaken() -> bool:
+        inner.do_handshake()
+        return True
+
+    if until_done(shaken) is None:
+        return b""
+    inner.write(f"GET / HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
+    return until_done(lambda: inner.read(65536)) or b""
 
 
 def over_tls(client: socket.socket, name: str, authority: Path) -> bytes:

@@ -56,8 +56,33 @@ REQUESTS = [
     (b"CONNECT ok.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n", "CONNECT with another Host"),
     (b"CONNECT ok.example:443 HTTP/1.1\r\nHost: ok.example:443\r\nContent-Length: 5\r\n\r\nhello", "CONNECT, content"),
     (b"CONNECT ok.example:443 HTTP/1.1\r\nHost: ok.example\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "chunked"),
-    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/2"),
+    (b"PRI * HTTP/2.0\r\n\r\nGET / HTTP/1.1\r\nHost: ok.example\r\n\r\n", "half of a preface of HTTP/2"),
     (b"GET http://metadata.special.example/ HTTP/1.1\r\nHost: metadata.special.example\r\n\r\n", "name of metadata"),
+]
+
+
+GET, CONNECT, HTTP_SCHEME, ROOT = (":method", "GET"), (":method", "CONNECT"), (":scheme", "http"), (":path", "/")
+STREAMS = [
+    ("another Host", [GET, HTTP_SCHEME, (":authority", "ok.example"), ROOT, ("host", "evil.example")]),
+    ("two Hosts", [GET, HTTP_SCHEME, ROOT, ("host", "ok.example"), ("host", "evil.example")]),
+    ("two authorities", [GET, HTTP_SCHEME, (":authority", "ok.example"), (":authority", "evil.example"), ROOT]),
+    ("no authority", [GET, HTTP_SCHEME, ROOT]),
+    ("user information", [GET, HTTP_SCHEME, (":authority", "user@ok.example"), ROOT]),
+    ("https in the clear", [GET, (":scheme", "https"), (":authority", "ok.example"), ROOT]),
+    ("another scheme", [GET, (":scheme", "ftp"), (":authority", "ok.example"), ROOT]),
+    ("an absolute path", [GET, HTTP_SCHEME, (":authority", "ok.example"), (":path", "http://evil.example/")]),
+    ("metadata", [GET, HTTP_SCHEME, (":authority", METADATA), ROOT]),
+    ("metadata in decimal", [GET, HTTP_SCHEME, (":authority", "2852039166"), ROOT]),
+    ("a name of metadata", [GET, HTTP_SCHEME, (":authority", "metadata.special.example"), ROOT]),
+    ("a line end in the path", [GET, HTTP_SCHEME, (":authority", "ok.example"), (":path", "/\r\nhost: evil.example")]),
+    ("a line end in a value", [GET, HTTP_SCHEME, (":authority", "ok.example"), ROOT, ("a", "1\r\nhost: evil.example")]),
+    ("chunked", [GET, HTTP_SCHEME, (":authority", "ok.example"), ROOT, ("transfer-encoding", "chunked")]),
+    ("CONNECT with another Host", [CONNECT, (":authority", "ok.example:443"), ("host", "evil.example:443")]),
+    ("CONNECT with a path", [CONNECT, (":authority", "ok.example:443"), ROOT]),
+    ("CONNECT with a scheme and a path", [CONNECT, (":scheme", "https"), (":authority", "ok.example:443"), ROOT]),
+    ("CONNECT with a length", [CONNECT, (":authority", "ok.example:443"), ("content-length", "5")]),
+    ("CONNECT without an authority", [CONNECT, ("host", "ok.example:443")]),
+    ("extended CONNECT", [CONNECT, (":protocol", "websocket"), HTTP_SCHEME, (":authority", "ok.example:443"), ROOT]),
 ]
 
 
@@ -83,6 +108,28 @@ def test_connect_is_not_answered_with_a_tunnel(gateway: EgressGateway, outside: 
     client, answer = gateway.tunnel(target)
     client.close()
     assert status_of(answer) not in range(200, 400), answer
+    assert len(outside.reached) == before
+
+
+@pytest.mark.parametrize("target", SPELLINGS + TARGETS + RESOLVED)
+def test_a_stream_is_not_answered_with_a_tunnel(gateway: EgressGateway, outside: Outside, target: str) -> None:
+    before = len(outside.reached)
+    with gateway.http2() as client:
+        # Others of the connection may be let out.
+        assert client.head_of(client.connect("ok.example:443")).status == 200
+        answer = client.finished(client.connect(target))
+    assert answer.status not in range(200, 400), answer
+    assert len(outside.reached) == before
+
+
+@pytest.mark.parametrize(("what", "fields"), STREAMS, ids=[one[0] for one in STREAMS])
+def test_a_request_of_a_stream_is_refused(
+    gateway: EgressGateway, outside: Outside, what: str, fields: list[tuple[str, str]]
+) -> None:
+    before = len(outside.reached)
+    with gateway.http2() as client:
+        answer = client.finished(client.open_with(fields))
+    assert answer.status not in range(200, 400), what
     assert len(outside.reached) == before
 
 
@@ -150,6 +197,20 @@ def test_a_tunnel_that_turns_out_otherwise_carries_nothing(
     gateway.decision(host="ok.example", decision="deny", reason=reason)
 
 
+@pytest.mark.parametrize(("what", "flight", "reason"), FLIGHTS, ids=[one[0] for one in FLIGHTS])
+def test_a_stream_that_turns_out_otherwise_carries_nothing(
+    gateway: EgressGateway, outside: Outside, what: str, flight: bytes, reason: str
+) -> None:
+    before, records = len(outside.reached), len(gateway.records())
+    with gateway.http2() as client:
+        stream = client.connect("ok.example:443")
+        assert client.head_of(stream).status == 200
+        client.send(stream, flight)
+        client.finished(stream)
+    assert len(outside.reached) == before, what
+    gateway.decision(after=records, host="ok.example", decision="deny", reason=reason)
+
+
 REDIRECTED = [one for one in FLIGHTS if one[2] != "egress_name_mismatch"] + [
     ("a name that is not allowed", hello("evil.example"), "egress_denied"),
     ("a name of a private address", hello("private-10.special.example"), "egress_address_prohibited"),
@@ -199,7 +260,8 @@ def test_a_name_that_turns_between_addresses_never_leads_to_the_private_one(
 def test_nobody_reached_the_metadata_service_and_the_cases_are_counted(
     outside: Outside, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cases = len(SPELLINGS) + len(TARGETS) + len(RESOLVED) + len(REQUESTS) + len(FLIGHTS) + len(REDIRECTED) + 2
+    cases = 2 * len(SPELLINGS + TARGETS + RESOLVED) + len(REQUESTS) + len(STREAMS)
+    cases += 2 * len(FLIGHTS) + len(REDIRECTED) + 2
     bypasses = [one for one in outside.reached if one[0] not in ALLOWED]
     record_property("attacks", cases)
     with capsys.disabled():

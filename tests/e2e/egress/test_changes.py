@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.egress import EgressGateway, egress_policy, over_tls, status_of, ways_out
+from tests.support.egress import EgressGateway, egress_policy, over_tls, over_tls_in_stream, status_of, ways_out
 from tests.support.manifests import Manifest
 from tests.support.outside import PUBLIC, Outside
 from tests.support.waiting import eventually
@@ -12,6 +12,16 @@ from tests.support.waiting import eventually
 
 def changed(outside: Outside, directory: Path, *policies: Manifest) -> EgressGateway:
     return EgressGateway(outside, directory, ways_out(*policies))
+
+
+def ended_because(gateway: EgressGateway, host: str) -> object:
+    """Wait for the record of a tunnel's end, and say why it ended."""
+
+    def ends() -> list[dict[str, object]]:
+        found = [record for record in gateway.records() if record["record"] == "egress_end"]
+        return [record for record in found if record["host"] == host]
+
+    return eventually(ends, within=10, what=f"the end of a tunnel to {host}")[-1]["reason"]
 
 
 def test_open_tunnels_follow_the_policies(outside: Outside, tmp_path: Path, authority_file: Path) -> None:
@@ -25,12 +35,23 @@ def test_open_tunnels_follow_the_policies(outside: Outside, tmp_path: Path, auth
         assert cut.recv(1) == b""
         cut.close()
         assert f"outside {PUBLIC}".encode() in over_tls(kept, "ok.example", authority_file)
+        assert ended_because(gateway, "other.example") == "egress_revoked"
 
-        def ends() -> list[dict[str, object]]:
-            found = [record for record in gateway.records() if record["record"] == "egress_end"]
-            return [record for record in found if record["host"] == "other.example"]
 
-        assert eventually(ends, within=10)[-1]["reason"] == "egress_revoked"
+def test_a_change_of_policies_ends_the_stream_and_not_the_connection(
+    outside: Outside, tmp_path: Path, authority_file: Path
+) -> None:
+    rules = [{"name": name, "to": [{"names": [f"{name}.example"], "protocols": ["TCP"]}]} for name in ("ok", "other")]
+    with (
+        EgressGateway(outside, tmp_path, ways_out(egress_policy("base", *rules))) as gateway,
+        gateway.http2() as client,
+    ):
+        kept, cut = client.connect("ok.example:443"), client.connect("other.example:443")
+        assert [client.head_of(stream).status for stream in (kept, cut)] == [200, 200]
+        gateway.write(ways_out(egress_policy("base", rules[0])))
+        client.finished(cut)
+        assert f"outside {PUBLIC}".encode() in over_tls_in_stream(client, kept, "ok.example", authority_file)
+        assert ended_because(gateway, "other.example") == "egress_revoked"
 
 
 def test_report_mode_lets_through_what_it_would_deny_and_no_address(outside: Outside, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import Authority, Issued
+from tests.support.clients.http2 import Http2Client
 from tests.support.egress import EgressGateway, egress_policy, read_answer, status_of
 from tests.support.manifests import authority_config_map, gateway_class, manifest, tls_secret
 from tests.support.outside import NAME_SERVER, Outside
@@ -82,6 +83,24 @@ def test_an_identity_reaches_what_its_rule_allows(gateway: EgressGateway, tmp_pa
     assert connect(gateway, "ok.example:443", tmp_path, authority, stranger) in (403, 407)
     record = gateway.decision(host="other.example", identity=CART)
     assert (record["decision"], record["proved_by"]) == ("deny", "certificate")
+
+
+def test_an_identity_holds_for_every_stream_of_its_connection(
+    gateway: EgressGateway, tmp_path: Path, authority: Authority
+) -> None:
+    context = ssl.create_default_context(cadata=authority.pem)
+    context.load_cert_chain(*authority.issue(uris=[CART]).write(tmp_path, "client"))
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    proxy = context.wrap_socket(gateway.connect(3129), server_hostname="proxy.example")
+    assert proxy.selected_alpn_protocol() == "h2"
+    with Http2Client(over=proxy) as client:
+        assert client.head_of(client.connect("ok.example:443")).status == 200
+        assert client.finished(client.connect("other.example:443")).status in (403, 407)
+        credentials = base64.b64encode(b"ci:a-long-random-password").decode()
+        shown = client.connect("nowhere.ok.example:443", ("proxy-authorization", f"Basic {credentials}"))
+        assert client.finished(shown).status == 502
+        # What one stream showed says nothing of another.
+        assert client.finished(client.connect("nowhere.ok.example:443")).status == 407
 
 
 def test_names_of_a_certificate_tell_who_asks(gateway: EgressGateway, tmp_path: Path, authority: Authority) -> None:

@@ -35,7 +35,7 @@ def test_credentials_are_the_chain_for_the_key_that_was_asked_for() -> None:
     context = credentials.context(authority.bundle_pem)
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED
-    with pytest.raises(IdentityError, match="not for the key"):
+    with pytest.raises(IdentityError, match="the private key does not belong to the certificate"):
         request.credentials(authority.sign(CertificateRequest().pem, EDGE))
     with pytest.raises(IdentityError, match="no certificate"):
         request.credentials("hello")

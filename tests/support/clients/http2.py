@@ -48,12 +48,16 @@ class Http2Response(WithHeaders):
 
 
 class Http2Client:
-    """Responses are kept by stream; ``goaway`` holds the server's error code once it has said so."""
+    """Responses are kept by stream; ``goaway`` holds the server's error code once it has said so.
+
+    ``over``: a connection that is open already, instead of one to ``port``.
+    """
 
     def __init__(
         self,
-        port: int,
+        port: int = 0,
         *,
+        over: socket.socket | None = None,
         address: str = "127.0.0.1",
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
@@ -69,7 +73,7 @@ class Http2Client:
         self._unread = b""
         self.pings_answered = 0
         self._automatic_credit = automatic_credit
-        connection = socket.create_connection((address, port), timeout=timeout)
+        connection = over or socket.create_connection((address, port), timeout=timeout)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
             tls.set_alpn_protocols(["h2"])
@@ -126,11 +130,19 @@ class Http2Client:
         scheme: str | None = None,
     ) -> int:
         """Send a request's head, and return its stream."""
-        stream = self.connection.get_next_available_stream_id()
         scheme = scheme or ("https" if isinstance(self.socket, ssl.SSLSocket) else "http")
         pseudo = [(":method", method), (":scheme", scheme), (":authority", host), (":path", path)]
+        return self.open_with([*pseudo, *headers], end=end)
+
+    def connect(self, authority: str, *more: tuple[str, str]) -> int:
+        """Ask for a tunnel (RFC 9113, 8.5), and return its stream."""
+        return self.open_with([(":method", "CONNECT"), (":authority", authority), *more], end=False)
+
+    def open_with(self, fields: Sequence[tuple[str, str]], *, end: bool = True) -> int:
+        """Send a head of these fields alone, and return its stream."""
+        stream = self.connection.get_next_available_stream_id()
         self.responses[stream] = Http2Response()
-        self.connection.send_headers(stream, [*pseudo, *headers], end_stream=end)
+        self.connection.send_headers(stream, list(fields), end_stream=end)
         self.flush()
         return stream
 

@@ -5,6 +5,7 @@
 
 mod border;
 mod engine;
+mod identity;
 mod offline;
 
 use pyo3::pymodule;
@@ -18,6 +19,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod _engine {
     #[pymodule_export]
     use super::engine::{Engine, SnapshotPieces};
+    #[pymodule_export]
+    use super::identity::{certificate_request, chain_ends, read_identity};
     #[pymodule_export]
     use super::offline::{explain, reasons, regex_problem, validate};
 }

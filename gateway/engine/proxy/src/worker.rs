@@ -6,12 +6,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::{SocketAddr, TcpListener as StdListener, UdpSocket as StdUdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use sekisho_router::SocketId;
@@ -172,9 +173,10 @@ impl Worker {
         self.draining.get()
     }
 
-    /// Registers a connection's task, so that a drain can wake it. Drop the guard to leave.
-    pub fn register(self: &Rc<Self>, waker: Waker) -> Registration {
-        let place = self.connections.borrow_mut().insert(waker);
+    /// Registers the task that awaits this, so that a drain or a change can wake it. Drop the guard to leave.
+    pub async fn registered(self: &Rc<Self>) -> Registration {
+        let register = |waker: &Waker| self.connections.borrow_mut().insert(waker.clone());
+        let place = poll_fn(|task| Poll::Ready(register(task.waker()))).await;
         Registration { worker: self.clone(), place }
     }
 

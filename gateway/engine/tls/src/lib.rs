@@ -25,7 +25,7 @@ pub use checks::{CertificateChecks, expiry, expiry_warning};
 pub use client::{Alpn, AlpnOffer, ClientTls};
 pub use error::{TlsError, TlsErrorKind};
 pub use identity::PeerIdentity;
-pub use mesh::{Arrival, Credentials, MeshIdentity, Serves};
+pub use mesh::{Arrival, CertificateRequest, Credentials, MeshIdentity, Serves, Svid, chain_ends};
 pub use server::{Accepted, ServerTls};
 pub use transport::{Carried, Transport};
 

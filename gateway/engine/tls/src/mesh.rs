@@ -8,8 +8,10 @@ mod accept;
 mod connect;
 mod credentials;
 mod peer;
+mod svid;
 
 pub(crate) use peer::WrongIdentity;
 
 pub use accept::{Arrival, Serves};
 pub use credentials::{Credentials, MeshIdentity};
+pub use svid::{CertificateRequest, Svid, chain_ends};

@@ -224,9 +224,7 @@ fn server_config(
         },
     };
     let mut config = builder.with_cert_resolver(Arc::new(CertificateChoice { candidates }));
-    if listener.egress.is_some() {
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    } else if listener.protocol == ListenerProtocol::Https {
+    if listener.protocol == ListenerProtocol::Https {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     }
     config.session_storage = Arc::new(NoServerSessionStorage {});

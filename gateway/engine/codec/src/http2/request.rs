@@ -18,7 +18,7 @@ const USUAL_FIELDS: usize = 16;
 #[derive(Debug)]
 pub(super) struct RequestFields {
     method: Option<Method>,
-    scheme: bool,
+    scheme: Option<Bytes>,
     authority: Option<HeaderValue>,
     path: Option<Bytes>,
     host: Option<HeaderValue>,
@@ -47,11 +47,20 @@ pub(super) enum Refusal {
     Answered(HeadError),
 }
 
+/// What a server wants to be asked besides ordinary requests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asks {
+    /// Requests may ask for a tunnel.
+    pub takes_connect: bool,
+    /// Requests keep the scheme that they name.
+    pub keeps_scheme: bool,
+}
+
 impl RequestFields {
     pub fn new(limit: usize) -> Self {
         Self {
             method: None,
-            scheme: false,
+            scheme: None,
             authority: None,
             path: None,
             host: None,
@@ -102,16 +111,16 @@ impl RequestFields {
             Field::Status(_) => return Err("a status in a request"),
             _ if self.regular => return Err("a pseudo-header field after the others"),
             Field::Method(method) => self.method.replace(method).is_some(),
-            Field::Scheme(_) => std::mem::replace(&mut self.scheme, true),
+            Field::Scheme(scheme) => self.scheme.replace(scheme).is_some(),
             Field::Authority(authority) => self.authority.replace(authority).is_some(),
             Field::Path(path) => self.path.replace(path).is_some(),
         };
         if again { Err("a pseudo-header field twice") } else { Ok(()) }
     }
 
-    /// `scheme` is the connection's: what the client claims is not evidence. `ended`: no content follows.
-    /// `takes_connect`: the request may ask for a tunnel.
-    pub fn finish(mut self, scheme: Scheme, ended: bool, takes_connect: bool) -> Result<Request, Refusal> {
+    /// `scheme` is the connection's: what the client claims is not evidence, but where it is asked for. `ended`: no content
+    /// follows.
+    pub fn finish(mut self, scheme: Scheme, ended: bool, asks: Asks) -> Result<Request, Refusal> {
         if let Some(text) = self.malformed {
             return Err(Refusal::Malformed(text));
         }
@@ -120,13 +129,16 @@ impl RequestFields {
         }
         let method = self.method.take().ok_or(Refusal::Malformed("a request without a method"))?;
         if method == Method::CONNECT {
-            if !takes_connect {
+            if !asks.takes_connect {
                 return Err(Refusal::Answered(HeadError::Unsupported("CONNECT is not supported")));
             }
             return self.finish_connect(scheme, ended);
         }
-        let path = self.path.take().filter(|path| !path.is_empty() && self.scheme);
-        let path = path.ok_or(Refusal::Malformed("a request without a scheme or a path"))?;
+        let path = self.path.take().filter(|path| !path.is_empty());
+        let (Some(path), Some(named)) = (path, self.scheme.take()) else {
+            return Err(Refusal::Malformed("a request without a scheme or a path"));
+        };
+        let scheme = if asks.keeps_scheme { named_scheme(&named).map_err(Refusal::Answered)? } else { scheme };
         let kind = match self.length {
             Some(length) if ended && length > 0 => return Err(Refusal::Malformed("a length, and no content")),
             _ if ended => BodyKind::Empty,
@@ -145,7 +157,7 @@ impl RequestFields {
 
     /// A tunnel has an authority, and neither scheme nor path (RFC 9113, 8.5). Its target is empty.
     fn finish_connect(mut self, scheme: Scheme, ended: bool) -> Result<Request, Refusal> {
-        if self.scheme || self.path.is_some() {
+        if self.scheme.is_some() || self.path.is_some() {
             return Err(Refusal::Malformed("a CONNECT request with a scheme or a path"));
         }
         if self.authority.is_none() || self.length.is_some() {
@@ -182,6 +194,13 @@ pub(super) fn note_length(known: &mut Option<u64>, value: &HeaderValue) -> Resul
         Some(other) if other != length => Err("several lengths that differ"),
         _ => Ok(()),
     }
+}
+
+fn named_scheme(name: &[u8]) -> Result<Scheme, HeadError> {
+    [Scheme::Http, Scheme::Https]
+        .into_iter()
+        .find(|scheme| name.eq_ignore_ascii_case(scheme.as_str().as_bytes()))
+        .ok_or(HeadError::Malformed("a scheme other than http and https"))
 }
 
 fn target(path: Bytes, method: &Method) -> Result<Bytes, HeadError> {

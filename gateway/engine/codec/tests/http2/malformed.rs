@@ -1,5 +1,7 @@
 //! What the rules forbid: a mistake on a stream costs the stream, one on the connection the connection.
 
+use http::StatusCode;
+use sekisho_codec::Scheme;
 use sekisho_codec::http2::Limits;
 
 use crate::support::*;
@@ -146,6 +148,22 @@ fn random_frames_never_break_the_reader() {
         }
         assert!(side.connection.outgoing().len() < 4096);
     }
+}
+
+/// Where the scheme is a part of where a request is to go, it is what the client says, and one of two.
+#[test]
+fn a_forward_proxy_is_told_the_scheme() {
+    let limits = Limits { keeps_scheme: true, ..LIMITS };
+    let block = |scheme: &[u8]| [b"\x82\x84\x41\x01a\x46", &[scheme.len() as u8][..], scheme].concat();
+    for (text, scheme) in [(&b"http"[..], Scheme::Http), (b"https", Scheme::Https), (b"HTTP", Scheme::Http)] {
+        let mut side = server_with(limits);
+        assert!(side.answers(&headers(1, END_STREAM, &block(text))).is_empty());
+        assert_eq!(side.accepts().head.scheme, scheme);
+    }
+    let mut side = server_with(limits);
+    side.answers(&headers(1, END_STREAM, &block(b"ftp")));
+    assert!(side.connection.pop_accepted().is_none());
+    assert_eq!(side.connection.pop_refused(), Some(StatusCode::BAD_REQUEST));
 }
 
 /// RFC 9113, 8.5.

@@ -15,6 +15,7 @@ pub const LIMITS: Limits = Limits {
     max_send_buffer: 64 * 1024,
     max_resets: 20,
     takes_connect: false,
+    keeps_scheme: false,
     clock: Instant::now,
 };
 

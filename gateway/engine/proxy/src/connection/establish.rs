@@ -93,7 +93,9 @@ pub async fn establish(entrance: Entrance, carrier: Carrier) -> Option<Establish
             let listener = reception.config.compiled.router.listener(reception.outlet()?).clone();
             let place = reception.place();
             drop(reception);
-            Box::pin(egress::serve(place, listener, Transport::Tcp(stream), None)).await;
+            let transport = Transport::Tcp(stream);
+            let arrival = egress::Arrival { place, listener, transport, certificate: None, protocol: None };
+            Box::pin(egress::serve(arrival)).await;
             return None;
         }
         (Carrier::Socket(stream), None) => (reception, Spoken::plain(Transport::Tcp(stream), BytesMut::new())),
@@ -114,7 +116,9 @@ async fn with_tls(reception: Reception, stream: TcpStream, server: &ServerTls) -
     if listener.egress.is_some() {
         let place = reception.place();
         drop(reception);
-        Box::pin(egress::serve(place, listener, accepted.transport, accepted.peer)).await;
+        let protocol = Some(if accepted.alpn_h2 { Preface::Http2 } else { Preface::Http1 });
+        let (transport, certificate) = (accepted.transport, accepted.peer);
+        Box::pin(egress::serve(egress::Arrival { place, listener, transport, certificate, protocol })).await;
         return None;
     }
     let spoken = Spoken {

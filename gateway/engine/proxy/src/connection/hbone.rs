@@ -3,12 +3,8 @@
 //! A tunnel leads where a captured listener takes it, and nowhere else: to the workload itself, or to an address that a
 //! listener names. Whoever is verified may therefore not use the gateway as a way to somewhere else.
 
-use std::cell::Cell;
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::BytesMut;
 use http::{Method, StatusCode};
@@ -21,7 +17,7 @@ use super::entrance::{CapturedPlace, Entrance};
 use super::establish::Reception;
 use super::{bounded, mesh, serve_tunnelled};
 use crate::reason::Reason;
-use crate::watchdog::{Watchdog, after};
+use crate::stream_tasks::{Bounds, Event, Open, StreamTasks};
 use crate::worker::ConnectionCount;
 
 /// `inner`: the address of the captured listeners that take what tunnels carry.
@@ -38,18 +34,18 @@ pub async fn serve(reception: Reception, stream: TcpStream, inner: SocketAddr) {
     };
     let options = options(&reception);
     let connection = Http2Server::with_buffered(transport, BytesMut::new(), Scheme::Https, &options);
-    let mut tunnels = Tunnels {
-        connection,
-        client,
-        inner,
-        open: Rc::default(),
-        watchdog: Watchdog::default(),
-        idle_since: Instant::now(),
-        leave_by: None,
-        left: false,
-        reception,
-    };
-    poll_fn(|task| tunnels.poll(task)).await;
+    let idle = reception.limits.connection_idle_timeout_ms;
+    let bounds = Bounds { first_ms: idle, idle_ms: idle, drain_ms: reception.limits.drain_timeout_ms };
+    let tunnels = Tunnels { client, inner, reception };
+    StreamTasks::new(connection, bounds)
+        .run(
+            || tunnels.reception.is_over(),
+            |event| match event {
+                Event::Asked(head, _, exchange, open) => tunnels.answer(&head, exchange, open),
+                Event::Refused(_) => {}
+            },
+        )
+        .await;
 }
 
 fn options(reception: &Reception) -> Http2Options {
@@ -68,77 +64,17 @@ fn options(reception: &Reception) -> Http2Options {
 /// One connection of a peer. Each tunnel is served in a task of its own.
 struct Tunnels {
     reception: Reception,
-    connection: Http2Server<Transport>,
     client: Rc<PeerIdentity>,
     inner: SocketAddr,
-    open: Rc<Cell<u32>>,
-    watchdog: Watchdog,
-    idle_since: Instant,
-    leave_by: Option<Instant>,
-    left: bool,
-}
-
-/// Counts a tunnel for as long as it is open.
-struct Open(Rc<Cell<u32>>);
-
-impl Open {
-    fn new(count: &Rc<Cell<u32>>) -> Self {
-        count.set(count.get() + 1);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
-    }
 }
 
 impl Tunnels {
-    fn poll(&mut self, task: &mut Context<'_>) -> Poll<()> {
-        self.connection.begin_turn();
-        loop {
-            if self.reception.is_over() {
-                self.leave();
-            }
-            match self.connection.poll_accept(task) {
-                Poll::Ready(Some(Ok((head, _, exchange)))) => {
-                    self.idle_since = Instant::now();
-                    self.answer(&head, exchange);
-                    continue;
-                }
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => {}
-            }
-            if self.open.get() > 0 {
-                self.idle_since = Instant::now();
-            }
-            let idle = after(self.idle_since, self.reception.limits.connection_idle_timeout_ms);
-            if self.watchdog.poll_expired(task, if self.left { self.leave_by } else { idle }).is_pending() {
-                return Poll::Pending;
-            }
-            if self.left {
-                return Poll::Ready(());
-            }
-            if self.open.get() == 0 {
-                self.leave();
-            }
-        }
-    }
-
-    fn leave(&mut self) {
-        if !std::mem::replace(&mut self.left, true) {
-            self.connection.graceful_shutdown();
-            self.leave_by = after(Instant::now(), self.reception.limits.drain_timeout_ms);
-        }
-    }
-
-    fn answer(&self, head: &RequestHead, exchange: Http2Exchange) {
+    fn answer(&self, head: &RequestHead, exchange: Http2Exchange, open: Open) {
         match self.admit(head) {
             Ok((entrance, count)) => {
                 // A peer that has left in the meantime needs no answer.
                 let Ok(tunnel) = exchange.into_tunnel(Headers::default()) else { return };
-                let (open, client) = (Open::new(&self.open), self.client.clone());
+                let client = self.client.clone();
                 tokio::task::spawn_local(async move {
                     serve_tunnelled(entrance, Transport::Carried(Box::new(tunnel)), client).await;
                     drop((count, open));

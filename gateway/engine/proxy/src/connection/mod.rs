@@ -9,10 +9,8 @@ mod mesh;
 mod tunnel;
 
 use std::cell::Cell;
-use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use sekisho_filter::edge::forwarded::Forwarding;
@@ -27,7 +25,7 @@ use crate::active_config::ActiveConfig;
 use crate::authorization::Caller;
 use crate::parties::Standing;
 use crate::watchdog::after;
-use crate::worker::{ListeningSocket, Registration, Worker};
+use crate::worker::{ListeningSocket, Worker};
 pub use entrance::CapturedPlace;
 use entrance::{Carrier, Entrance};
 
@@ -102,7 +100,7 @@ impl ConnectionContext {
 
 /// Serves a connection to its end.
 pub async fn serve(worker: Rc<Worker>, socket: Rc<ListeningSocket>, stream: TcpStream, remote: SocketAddr) {
-    let _registration = register(&worker).await;
+    let _registration = worker.registered().await;
     if let Some(entrance) = Entrance::of_socket(worker, socket, &stream, remote) {
         speak(entrance, Carrier::Socket(stream)).await;
     }
@@ -110,7 +108,7 @@ pub async fn serve(worker: Rc<Worker>, socket: Rc<ListeningSocket>, stream: TcpS
 
 /// Serves what came through a tunnel to its end.
 async fn serve_tunnelled(entrance: Entrance, transport: Transport, client: Rc<PeerIdentity>) {
-    let _registration = register(&entrance.worker).await;
+    let _registration = entrance.worker.registered().await;
     speak(entrance, Carrier::Tunnel(transport, client)).await;
 }
 
@@ -124,10 +122,6 @@ async fn speak(entrance: Entrance, carrier: Carrier) {
         // Boxed: most connections are HTTP/1, and idle ones should be small.
         Preface::Http2 => Box::pin(http2::serve(context, connection)).await,
     }
-}
-
-async fn register(worker: &Rc<Worker>) -> Registration {
-    poll_fn(|task| Poll::Ready(worker.register(task.waker().clone()))).await
 }
 
 async fn bounded<T>(milliseconds: u64, future: impl Future<Output = T>) -> Option<T> {

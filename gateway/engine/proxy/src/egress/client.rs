@@ -14,7 +14,7 @@ use sekisho_tls::PeerIdentity;
 use super::compiled::{Egress, Outlet};
 use crate::layer4::Place;
 use crate::watchdog::after;
-use crate::worker::{ListeningSocket, Worker};
+use crate::worker::{ConnectionCount, ListeningSocket, Worker};
 
 pub struct Client {
     pub worker: Rc<Worker>,
@@ -41,6 +41,12 @@ impl Client {
 
     pub fn caller(&self, credential: Option<Credential>) -> Caller {
         Caller { credential, ..self.caller.clone() }
+    }
+
+    /// Counts one connection more of the listener; `None` when a bound is reached.
+    pub fn admit(&self) -> Option<ConnectionCount> {
+        let (per_socket, total) = (self.limits.max_connections_per_listener, self.limits.max_connections);
+        ConnectionCount::admit(&self.worker, &self.socket, per_socket, total)
     }
 
     /// What is in force now.

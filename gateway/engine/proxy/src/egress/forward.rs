@@ -1,17 +1,18 @@
 //! A request in the clear and its answer. Each is decided by itself, also on a connection that carried others before.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{PROXY_AUTHORIZATION, UPGRADE};
 use http::{Method, StatusCode, Version};
-use sekisho_codec::Piece;
-use sekisho_codec::http1::ForwardRequest;
+use sekisho_codec::{Headers, Piece, RequestHead};
 use sekisho_egress::Host;
-use sekisho_stream::{BodyKind, Http1, ResponseOptions};
+use sekisho_stream::{BodyKind, Downstream, Http1, ResponseOptions};
 use sekisho_table::EgressLimits;
 use sekisho_tls::Transport;
 
@@ -22,26 +23,47 @@ use crate::exchange::UPSTREAM_HEAD;
 use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after, earliest};
 
-/// The connection to where the last request went.
-pub struct Upstream {
+/// Connections that are kept for the next request to where one went before.
+const MOST_KEPT: usize = 16;
+
+/// Connections to destinations, of one client: what one was let out for is nobody else's.
+#[derive(Default)]
+pub struct Pool(RefCell<VecDeque<Upstream>>);
+
+struct Upstream {
     host: Host,
     port: u16,
     address: IpAddr,
     connection: Http1<Transport>,
 }
 
-/// `Ok(true)`: answered, and the client may go on. `Ok(false)`: the connection must end.
+impl Pool {
+    fn take(&self, asked: &Asked) -> Option<Upstream> {
+        let mut kept = self.0.borrow_mut();
+        kept.retain(|kept| kept.connection.is_reusable());
+        let place = kept.iter().position(|kept| kept.host == asked.host && kept.port == asked.port)?;
+        kept.remove(place)
+    }
+
+    fn keep(&self, upstream: Upstream) {
+        let mut kept = self.0.borrow_mut();
+        if kept.len() >= MOST_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(upstream);
+    }
+}
+
+/// `Ok(true)`: answered, and the client may go on. `Ok(false)`: the exchange broke, and with it a connection of HTTP/1.
 pub async fn exchange(
     client: &Client,
-    down: &mut Http1<Transport>,
-    forward: ForwardRequest,
+    down: &mut Downstream<Transport>,
+    (mut head, content): (RequestHead, BodyKind),
     asked: &Asked,
-    kept: &mut Option<Upstream>,
+    pool: &Pool,
     record: &mut Record,
 ) -> Result<bool, Refused> {
-    let reusable =
-        kept.take().filter(|kept| kept.host == asked.host && kept.port == asked.port && kept.connection.is_reusable());
-    let (permit, mut up) = match reusable {
+    let (permit, mut up) = match pool.take(asked) {
         Some(known) => {
             let (permit, _) = open::permit(client, asked, Some(known.address), record).await?;
             record.dialled = Some(SocketAddr::new(known.address, asked.port));
@@ -55,42 +77,60 @@ pub async fn exchange(
         }
     };
     record.allowed();
-    let mut head = forward.request.head;
-    let method = head.method.clone();
-    let version = head.version;
+    let (method, version) = (head.method.clone(), head.version);
     head.headers.remove(&PROXY_AUTHORIZATION);
     head.headers.remove(&UPGRADE);
-    if up.connection.start_request(&head, BodyKind::from(forward.request.framing), None).is_err() {
+    if up.connection.start_request(&head, content, None).is_err() {
         record.end = Reason::UpstreamReset;
         return Ok(false);
     }
     let limits = permit.grant.rule.as_ref().map(|rule| *rule.limits()).unwrap_or_default();
-    let relay = Relay { client, down, up: &mut up.connection, method, version, answered: false };
+    let moved = (size(&head.headers) + head.target.len() as u64, 0);
+    let relay = Relay { client, down, up: &mut up.connection, method, version, answered: false, moved };
     let outcome = relay.run(permit, asked, limits, record).await;
     record.end = outcome;
     if outcome != Reason::ViaUpstream {
         return Ok(false);
     }
     if up.connection.is_reusable() {
-        *kept = Some(up);
+        pool.keep(up);
     }
     Ok(true)
 }
 
+/// As HTTP/1 writes them.
+fn size(headers: &Headers) -> u64 {
+    headers.iter().map(|(name, value)| (name.as_str().len() + value.len() + 4) as u64).sum()
+}
+
+pub async fn flush(client: &Client, down: &mut Downstream<Transport>) -> Option<()> {
+    let bound = Duration::from_millis(client.limits.stream_idle_timeout_ms.max(1));
+    let flushed = poll_fn(|task| down.poll_flush(task));
+    tokio::time::timeout(bound, flushed).await.ok()?.ok()
+}
+
+fn piece_size(piece: &Piece) -> u64 {
+    match piece {
+        Piece::Data(data) => data.len() as u64,
+        Piece::Trailers(trailers) => size(trailers),
+    }
+}
+
 struct Relay<'a> {
     client: &'a Client,
-    down: &'a mut Http1<Transport>,
+    down: &'a mut Downstream<Transport>,
     up: &'a mut Http1<Transport>,
     method: Method,
     version: Version,
     answered: bool,
+    /// Bytes of heads and content, from the client and to it.
+    moved: (u64, u64),
 }
 
 impl Relay<'_> {
     async fn run(mut self, mut permit: Permit, asked: &Asked, limits: EgressLimits, record: &mut Record) -> Reason {
         let mut watchdog = Watchdog::default();
         let until = after(Instant::now(), limits.duration_ms);
-        let start = (self.down.bytes_received(), self.down.bytes_sent());
         let mut moved = (0, 0);
         let mut activity = Instant::now();
         let client = self.client;
@@ -99,9 +139,8 @@ impl Relay<'_> {
                 return Poll::Ready(reason);
             }
             let step = self.step(task);
-            let now = (self.down.bytes_received() - start.0, self.down.bytes_sent() - start.1);
-            if now != moved {
-                moved = now;
+            if self.moved != moved {
+                moved = self.moved;
                 activity = Instant::now();
                 record.moved(moved.0, moved.1);
             }
@@ -158,6 +197,7 @@ impl Relay<'_> {
                 Poll::Ready(None) => self.up.finish(),
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Reason::DownstreamDisconnected)),
                 Poll::Ready(Some(Ok(piece))) => {
+                    self.moved.0 += piece_size(&piece);
                     if self.up.send(piece).is_err() {
                         return Poll::Ready(Ok(()));
                     }
@@ -188,6 +228,7 @@ impl Relay<'_> {
                 return Poll::Ready(Err(Reason::DownstreamDisconnected));
             }
             self.answered = true;
+            self.moved.1 += size(&parsed.head.headers);
         }
         while !self.down.send_done() {
             match self.down.poll_send_ready(task) {
@@ -200,6 +241,7 @@ impl Relay<'_> {
                 Poll::Ready(None) => self.down.finish(),
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Reason::UpstreamReset)),
                 Poll::Ready(Some(Ok(piece))) => {
+                    self.moved.1 += piece_size(&piece);
                     if self.down.send(piece).is_err() {
                         return Poll::Ready(Err(Reason::DownstreamDisconnected));
                     }
@@ -218,7 +260,7 @@ impl Relay<'_> {
             && self.down.send(Piece::Data(body)).is_ok()
         {
             self.down.finish();
-            super::proxy::flush(self.client, self.down).await;
+            flush(self.client, self.down).await;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Ways out: clients name a destination, and egress policies decide whether they reach it.
 //!
-//! accept → who asks ([`client`]) → what is asked for ([`proxy`], [`redirected`]) → [`open`]: decide, resolve, vet, dial
+//! accept → who asks ([`client`]) → what is asked for ([`http1`] and [`http2`] by [`request`], [`redirected`]) → [`open`]: decide, resolve, vet, dial
 //! → bytes ([`tunnel`], [`forward`]) → [`record`], last. Everything that is not allowed is denied; the address that was
 //! vetted is the one that is dialled.
 
@@ -9,20 +9,25 @@ mod compiled;
 mod credentials;
 mod explain;
 mod forward;
+mod http1;
+mod http2;
 mod name_server;
 mod open;
 mod own_addresses;
-mod proxy;
 mod record;
 mod redirected;
 mod reply;
+mod request;
 mod resolve;
 mod tunnel;
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
 
 use sekisho_policy::Peer;
-use sekisho_stream::Http1;
+use sekisho_stream::{Http1, Preface};
 use sekisho_table::{EgressWay, Listener};
 use sekisho_tls::{PeerIdentity, Transport};
 
@@ -32,10 +37,22 @@ pub use resolve::Resolvers;
 
 use crate::authorization::{self, Caller};
 use crate::layer4::Place;
+use crate::watchdog::{Watchdog, after};
 use client::Client;
 
-/// Serves a connection of a way out to its end.
-pub async fn serve(place: Place, listener: Arc<Listener>, transport: Transport, certificate: Option<PeerIdentity>) {
+/// A connection of a way out.
+pub struct Arrival {
+    pub place: Place,
+    pub listener: Arc<Listener>,
+    pub transport: Transport,
+    pub certificate: Option<PeerIdentity>,
+    /// `None` where the first bytes tell.
+    pub protocol: Option<Preface>,
+}
+
+/// Serves a connection to its end.
+pub async fn serve(arrival: Arrival) {
+    let Arrival { place, listener, transport, certificate, protocol } = arrival;
     let Some(egress) = &listener.egress else { return };
     let way = egress.way;
     if is_refused(&place, &listener, certificate.as_ref()) {
@@ -43,9 +60,35 @@ pub async fn serve(place: Place, listener: Arc<Listener>, transport: Transport, 
     }
     let client = Client::new(place, listener, certificate);
     match way {
-        EgressWay::Proxy | EgressWay::Http => proxy::serve(&client, Http1::new(transport)).await,
+        EgressWay::Proxy | EgressWay::Http => {
+            let mut connection = Http1::new(transport);
+            let told = match protocol {
+                Some(protocol) => Some(protocol),
+                None => preface(&client, &mut connection).await,
+            };
+            match told {
+                None => {}
+                Some(Preface::Http1) => http1::serve(&client, connection).await,
+                Some(Preface::Http2) => {
+                    let (transport, unread) = connection.into_parts();
+                    http2::serve(client, transport, unread).await;
+                }
+            }
+        }
         EgressWay::Tls => redirected::serve(&client, transport).await,
     }
+}
+
+/// Looking takes in what has arrived; HTTP/1 finds it in the same buffer. `None`: nothing came, or not in time.
+async fn preface(client: &Client, connection: &mut Http1<Transport>) -> Option<Preface> {
+    let mut watchdog = Watchdog::default();
+    let deadline = after(Instant::now(), client.limits.request_head_timeout_ms);
+    poll_fn(|task| match connection.poll_preface(task) {
+        Poll::Ready(preface) => Poll::Ready(preface.ok()),
+        Poll::Pending if client.leaving() => Poll::Ready(None),
+        Poll::Pending => watchdog.poll_expired(task, deadline).map(|()| None),
+    })
+    .await
 }
 
 /// Authorization policies judge the connection, as they do where none of its requests is seen.

@@ -4,9 +4,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE};
 use http::{Method, StatusCode, Version};
 use sekisho_codec::{Headers, Piece, ResponseHead};
-use sekisho_stream::{BodyKind, Http1, ResponseOptions, StreamError};
+use sekisho_stream::{BodyKind, Downstream, Http1, ResponseOptions, StreamError};
 use sekisho_tls::Transport;
 
+use super::open::Refused;
+use super::record::Record;
 use crate::reason::Reason;
 
 pub fn status(reason: Reason) -> StatusCode {
@@ -16,6 +18,7 @@ pub fn status(reason: Reason) -> StatusCode {
         Reason::EgressNameMismatch => StatusCode::MISDIRECTED_REQUEST,
         Reason::EgressNameUnresolved | Reason::UpstreamConnectFailed => StatusCode::BAD_GATEWAY,
         Reason::EgressLimit => StatusCode::TOO_MANY_REQUESTS,
+        Reason::Overload => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
     }
 }
@@ -26,7 +29,7 @@ fn proxy_error(reason: Reason) -> &'static str {
         Reason::EgressNameUnresolved => "dns_error",
         Reason::UpstreamConnectFailed => "connection_refused",
         Reason::EgressAddressProhibited => "destination_ip_prohibited",
-        Reason::EgressLimit => "connection_limit_reached",
+        Reason::EgressLimit | Reason::Overload => "connection_limit_reached",
         Reason::EgressNameInvalid | Reason::RequestMalformed => "http_request_error",
         _ => "http_request_denied",
     }
@@ -40,7 +43,14 @@ pub struct Told<'a> {
     pub contact: &'a str,
 }
 
-impl Told<'_> {
+impl<'a> Told<'a> {
+    /// Records a denial, and tells of it.
+    pub fn of(record: &'a mut Record, refused: &'a Refused) -> Self {
+        record.denied(refused.reason);
+        let destination = record.host.as_deref().map(|host| format!("{host}:{}", record.port)).unwrap_or_default();
+        Told { reason: refused.reason, destination, policy: record.policy(), contact: &refused.contact }
+    }
+
     fn text(&self) -> String {
         let mut text = format!("{}: {}", self.reason.code(), self.reason.summary());
         if !self.destination.is_empty() {
@@ -59,7 +69,7 @@ impl Told<'_> {
 
 /// Queues the answer.
 pub fn write(
-    connection: &mut Http1<Transport>,
+    down: &mut Downstream<Transport>,
     method: &Method,
     version: Version,
     keep_alive: bool,
@@ -67,31 +77,32 @@ pub fn write(
 ) -> Result<(), StreamError> {
     // An answer to CONNECT that is no success has content like any other.
     let method = if *method == Method::CONNECT { &Method::GET } else { method };
-    queue(connection, status(told.reason), &ResponseOptions { method, version, keep_alive, upgrade: None }, told)
+    let options = ResponseOptions { method, version, keep_alive, upgrade: None };
+    let (head, body) = answer(status(told.reason), told);
+    down.start_response(&head, BodyKind::Length(body.len() as u64), &options)?;
+    if !down.send_done() {
+        down.send(Piece::Data(body))?;
+        down.finish();
+    }
+    Ok(())
 }
 
 /// The answer to what could not be read as a request.
-pub fn write_with_status(
+pub fn write_unreadable(
     connection: &mut Http1<Transport>,
     status: StatusCode,
-    version: Version,
     told: &Told<'_>,
 ) -> Result<(), StreamError> {
-    queue(
-        connection,
-        status,
-        &ResponseOptions { method: &Method::GET, version, keep_alive: false, upgrade: None },
-        told,
-    )
+    let version = Version::HTTP_11;
+    let options = ResponseOptions { method: &Method::GET, version, keep_alive: false, upgrade: None };
+    let (head, body) = answer(status, told);
+    connection.start_response(&head, BodyKind::Length(body.len() as u64), &options)?;
+    connection.send(Piece::Data(body))?;
+    connection.finish();
+    Ok(())
 }
 
-fn queue(
-    connection: &mut Http1<Transport>,
-    status: StatusCode,
-    options: &ResponseOptions<'_>,
-    told: &Told<'_>,
-) -> Result<(), StreamError> {
-    let body = Bytes::from(told.text());
+fn answer(status: StatusCode, told: &Told<'_>) -> (ResponseHead, Bytes) {
     let mut headers = Headers::default();
     headers.set(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     let proxy_status = format!("sekisho; error={}; details=\"{}\"", proxy_error(told.reason), told.reason.code());
@@ -101,9 +112,5 @@ fn queue(
     if told.reason == Reason::EgressCredentialsRequired {
         headers.set(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"sekisho\", charset=\"UTF-8\""));
     }
-    let head = ResponseHead { status, headers };
-    connection.start_response(&head, BodyKind::Length(body.len() as u64), options)?;
-    connection.send(Piece::Data(body))?;
-    connection.finish();
-    Ok(())
+    (ResponseHead { status, headers }, Bytes::from(told.text()))
 }

@@ -17,14 +17,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client::Client;
-use super::open::{self, Asked, Permit, Refused};
+use super::open::{Asked, Permit};
 use super::record::Record;
 use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after, earliest};
 
 /// What moved is brought to the counters this often.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
-const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 /// A fatal `unrecognized_name` alert in a record of its own (RFC 8446, 5.1 and 6).
 pub const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
 const MAX_HELLO: usize = 80 * 1024;
@@ -37,20 +36,8 @@ pub struct Through {
     pub record: Record,
 }
 
-/// Everything that comes before the answer to CONNECT.
-pub async fn connect(client: &Client, asked: &Asked, record: &mut Record) -> Result<(Permit, TcpStream), Refused> {
-    open::open(client, asked, record).await
-}
-
-/// Answers CONNECT, looks at what the client begins with, and carries the rest.
+/// Once CONNECT was answered: looks at what the client begins with, and carries the rest.
 pub async fn serve(client: &Client, (mut transport, mut unread): (Transport, BytesMut), mut through: Through) {
-    let answered = async {
-        transport.write_all(ESTABLISHED).await?;
-        transport.flush().await
-    };
-    if answered.await.is_err() {
-        return;
-    }
     let mut verified = false;
     if !through.permit.grant.opaque {
         let greeting = read_hello(client, &mut transport, &mut unread).await;

@@ -40,6 +40,8 @@ pub struct Http2Options {
     /// As a server: a CONNECT request is an exchange like others, which [`Http2Exchange::into_tunnel`] turns into bytes
     /// both ways. Otherwise it is answered with 501.
     pub takes_connect: bool,
+    /// As a server: requests keep the scheme that they name; for a forward proxy.
+    pub keeps_scheme: bool,
 }
 
 impl Default for Http2Options {
@@ -52,6 +54,7 @@ impl Default for Http2Options {
             max_send_buffer: 64 * 1024,
             max_resets_per_connection: 200,
             takes_connect: false,
+            keeps_scheme: false,
         }
     }
 }
@@ -66,6 +69,7 @@ impl Http2Options {
             max_send_buffer: self.max_send_buffer,
             max_resets: self.max_resets_per_connection,
             takes_connect: self.takes_connect,
+            keeps_scheme: self.keeps_scheme,
             clock: Instant::now,
         }
     }

@@ -25,23 +25,26 @@ const SCHEME: &str = "spiffe://";
 /// The one URI of a certificate, or why there is none to go by. Every URI counts, also one that cannot be read.
 pub(super) fn sole_uri(leaf: &CertificateDer<'_>) -> Result<String, String> {
     let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| "it cannot be read".to_owned())?;
-    let names = parsed.subject_alternative_name().map_err(|_| "its names cannot be read".to_owned())?;
-    let names = names.map_or(&[][..], |extension| &extension.value.general_names);
-    let uris: Vec<&str> = names
-        .iter()
-        .filter_map(|name| match name {
-            GeneralName::URI(uri) => Some(*uri),
-            // A name that cannot be read may be another URI.
-            GeneralName::Invalid(..) => Some(""),
-            _ => None,
-        })
-        .collect();
+    let uris = uris(&parsed)?;
     match uris.as_slice() {
         [uri] if trust_domain_of(uri).is_some() => Ok((*uri).to_owned()),
         [uri] => Err(format!("its URI {uri:?} is no SPIFFE identity")),
         [] => Err("it holds no URI".to_owned()),
         several => Err(format!("it holds {} URIs, and an identity has exactly one", several.len())),
     }
+}
+
+/// Every URI of a certificate. One that cannot be read is there as an empty text.
+pub(super) fn uris<'a>(certificate: &'a X509Certificate<'_>) -> Result<Vec<&'a str>, String> {
+    let names = certificate.subject_alternative_name().map_err(|_| "its names cannot be read".to_owned())?;
+    let names = names.map_or(&[][..], |extension| &extension.value.general_names);
+    let found = names.iter().filter_map(|name| match name {
+        GeneralName::URI(uri) => Some(*uri),
+        // A name that cannot be read may be another URI.
+        GeneralName::Invalid(..) => Some(""),
+        _ => None,
+    });
+    Ok(found.collect())
 }
 
 pub(super) fn trust_domain_of(uri: &str) -> Option<&str> {

@@ -4,7 +4,7 @@ use super::{Accepted, Connection, Role, USEFUL};
 use crate::http1::HeadError;
 use crate::http2::frame::{FrameHead, MAX_PAYLOAD, flag, without_padding, write_reset};
 use crate::http2::hpack::{Decoder, Field, HpackError};
-use crate::http2::request::{Refusal, RequestFields};
+use crate::http2::request::{Asks, Refusal, RequestFields};
 use crate::http2::response::{ResponseFields, TrailerFields};
 use crate::http2::settings::DEFAULT_WINDOW;
 use crate::http2::stream::{Receiving, Stream, StreamKey};
@@ -135,7 +135,8 @@ impl Connection {
         if self.active >= room || self.streams.len() >= 2 * room as usize + 16 {
             return Err(Fault::Stream(id, Reason::REFUSED_STREAM, "more streams than allowed"));
         }
-        let request = match fields.finish(scheme, start.end_stream, self.limits.takes_connect) {
+        let asks = Asks { takes_connect: self.limits.takes_connect, keeps_scheme: self.limits.keeps_scheme };
+        let request = match fields.finish(scheme, start.end_stream, asks) {
             Ok(request) => request,
             Err(Refusal::Malformed(text)) => return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR, text)),
             Err(Refusal::Answered(error)) => return Ok(self.answer_refused(start, error)?),

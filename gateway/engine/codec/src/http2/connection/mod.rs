@@ -52,12 +52,14 @@ pub struct Limits {
     pub max_resets: u32,
     /// A client may ask for tunnels (RFC 9113, 8.5); otherwise a CONNECT request is answered with 501.
     pub takes_connect: bool,
+    /// Requests keep the scheme that they name: for a forward proxy it is a part of where they are to go.
+    pub keeps_scheme: bool,
     pub clock: fn() -> Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Requests get this scheme, whatever they claim.
+    /// Requests get this scheme, whatever they claim, unless [`Limits::keeps_scheme`].
     Server(Scheme),
     Client,
 }

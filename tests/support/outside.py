@@ -62,8 +62,8 @@ class Namespace:
         """Do something in the namespace; for what makes sockets."""
         return self._thread.submit(work).result(timeout=within)
 
-    def connect(self, address: str, port: int) -> socket.socket:
-        return self.run(lambda: socket.create_connection((address, port), timeout=10))
+    def connect(self, address: str, port: int, source: str = "") -> socket.socket:
+        return self.run(lambda: socket.create_connection((address, port), timeout=10, source_address=(source, 0)))
 
 
 def _ip(*arguments: str) -> None:

@@ -26,7 +26,7 @@ from controller.translate.egress_standing import EGRESS_STANDING, EgressStanding
 from controller.translate.graph import NOTHING, Published, Reads, Stage
 from controller.translate.stages import Rank
 from controller.translate.statuses import PolicyAncestorStatus, PolicyStatus
-from controller.translate.ways_out import WAYS
+from controller.translate.ways_out import ROUTED, WAYS
 
 _MAX_NAMED = 4
 
@@ -105,16 +105,16 @@ def _problem(reads: Reads, key: Key, parsed: ParsedEgress, gateway: Key, standin
                 ConditionReason.TARGET_NOT_FOUND, f"{target.kind} {target.name} cannot be targeted: only a Gateway can"
             )
         if target.section_name and target.section_name not in outlets:
-            message = f"{gateway} has no listener {target.section_name} that is a way out: {_remedy()}"
+            message = f"{gateway} has no listener {target.section_name} by which anything goes out: {_remedy()}"
             return Problem(ConditionReason.TARGET_NOT_FOUND, message)
     if not outlets:
-        message = f"{gateway} has no listener that is a way out: {_remedy()}"
+        message = f"{gateway} has no listener by which anything goes out: {_remedy()}"
         return Problem(ConditionReason.TARGET_NOT_FOUND, message)
     return None
 
 
 def _remedy() -> str:
-    return f"give one a protocol of {', '.join(WAYS)}"
+    return f"give one a protocol of {', '.join(WAYS)}, or of {' or '.join(ROUTED)} for routes that lead outside"
 
 
 def _conflict(parsed: ParsedEgress, standing: EgressStanding, generation: int) -> Condition:

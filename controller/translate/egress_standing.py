@@ -13,7 +13,7 @@ from controller.store import Key
 from controller.translate.gateway import GATEWAY, ServedGateway
 from controller.translate.graph import Reads, Stage
 from controller.translate.stages import Rank
-from controller.translate.ways_out import WAYS
+from controller.translate.ways_out import ROUTED, WAYS
 
 
 class Denial(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class Denial(msgspec.Struct, frozen=True):
 
 
 class EgressStanding(msgspec.Struct, frozen=True):
-    """``outlets``: names of the listeners that are ways out. ``denials``: by name or pattern, in order of policies."""
+    """``outlets``: names of the listeners by which something may go out. ``denials``: by name or pattern, in order of policies."""
 
     outlets: tuple[str, ...]
     denials: Mapping[str, tuple[Denial, ...]]
@@ -49,7 +49,7 @@ def _outlets(served: ServedGateway) -> tuple[str, ...]:
     return tuple(
         listener.parsed.name
         for listener in served.every_listener()
-        if listener.parsed.protocol in WAYS and listener.problem is None
+        if listener.parsed.protocol in (*WAYS, *ROUTED) and listener.problem is None
     )
 
 

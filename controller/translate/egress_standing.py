@@ -24,10 +24,12 @@ class Denial(msgspec.Struct, frozen=True):
 
 
 class EgressStanding(msgspec.Struct, frozen=True):
-    """``outlets``: names of the listeners by which something may go out. ``denials``: by name or pattern, in order of policies."""
+    """What all policies of a Gateway are held against."""
 
     outlets: tuple[str, ...]
+    """Names of the listeners by which something may go out."""
     denials: Mapping[str, tuple[Denial, ...]]
+    """By name or pattern, in the order of the policies."""
 
     def denier(self, pattern: str, own: str) -> str | None:
         """Another policy that denies this pattern to callers of the policy ``own``; the last, if there are several."""

@@ -10,7 +10,7 @@ import asyncio
 import shutil
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,7 +167,14 @@ class MeshNetwork:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip().splitlines()[-1]
 
-    def start_sidecar(self, name: str, *arguments: str, identity: str = "", wait: bool = True) -> ManagedProcess:
+    def start_sidecar(
+        self,
+        name: str,
+        *arguments: str,
+        identity: str = "",
+        wait: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> ManagedProcess:
         """A sidecar that joins by a token, as the group that is not captured."""
         workload = self.workloads[name]
         own = self.directory / name
@@ -182,7 +189,8 @@ class MeshNetwork:
             "--access-log", own / "access.log", *arguments,
         )  # fmt: skip
         as_group = [shutil.which("setpriv") or "setpriv", "--regid", str(SIDECAR_GROUP), "--clear-groups", "--"]
-        process = ManagedProcess(workload.inside.command(*as_group, *command), own / "sidecar.log")
+        inside = workload.inside.command(*as_group, *command)
+        process = ManagedProcess(inside, own / "sidecar.log", environment=environment)
         self.stack.enter_context(process)
         self.sidecars[name] = process
         if wait:

@@ -71,8 +71,8 @@ class EgressGateway:
             return False
         return True
 
-    def connect(self, port: int = PROXY) -> socket.socket:
-        return self.outside.inside.connect("127.0.0.1", port)
+    def connect(self, port: int = PROXY, source: str = "") -> socket.socket:
+        return self.outside.inside.connect("127.0.0.1", port, source)
 
     def ask(self, request: bytes, port: int = PROXY) -> bytes:
         """Send bytes and read the head and what comes with it, or what there is until the end."""

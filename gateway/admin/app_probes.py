@@ -1,8 +1,8 @@
 """Probes of a sidecar's workload, asked on behalf of the kubelet.
 
 Where plaintext is refused, the kubelet's requests are too. Injection leads its probes here
-(``controller/inject/probes.py``), and the sidecar, whose connections to it are not captured, asks the workload. Only what
-was written down at injection is asked for, and of the answer only its status is told.
+(``controller/inject/probes.py``), and the sidecar, whose connections to the workload are not captured, asks it. Only
+what was written down at injection is asked for, and of the answer only its status is told.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from controller.translate.service_port import Carried, carried, workload_port
 from controller.translate.stages import Rank
 from controller.translate.workload import CANONICAL_NAMES, CANONICAL_REVISIONS, Sidecar
 from controller.translate.workload_policies import Selecting, selecting_authentications, selecting_policies
-from gateway.capture.settings import OWN_WORKLOAD_DSCP
 from gateway.routing_table import model
+from gateway.routing_table.marks import OWN_WORKLOAD_DSCP
 
 INBOUND_PORT: Final = 15006
 OUTBOUND_PORT: Final = 15001

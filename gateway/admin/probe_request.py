@@ -1,7 +1,7 @@
 """A probe of the workload on the wire: a connection, and if asked for a GET of which the status alone is read.
 
 Connections to the workload itself carry the sidecar's mark from their first packet on
-(:data:`~gateway.capture.settings.OWN_WORKLOAD_DSCP`), which HTTP clients set too late: without it they are led back to
+(:data:`~gateway.routing_table.marks.OWN_WORKLOAD_DSCP`), which HTTP clients set too late: without it they are led back to
 the sidecar, as the workload's calls to itself are.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote
 
-from gateway.capture.settings import OWN_WORKLOAD_DSCP
+from gateway.routing_table.marks import OWN_WORKLOAD_DSCP
 
 _IN_PATHS: Final = "!$%&'()*+,-./:;=?@[]_~"
 _FIRST_FINAL: Final = 200

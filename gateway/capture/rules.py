@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from gateway.capture.settings import LOOPBACK, OWN_WORKLOAD_DSCP, CaptureSettings
+from gateway.capture.settings import LOOPBACK, CaptureSettings
+from gateway.routing_table.marks import OWN_WORKLOAD_DSCP
 
 TABLE: Final = "sekisho_capture"
 OUTBOUND: Final = "SEKISHO_OUTBOUND"

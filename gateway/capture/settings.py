@@ -15,9 +15,6 @@ OWN_PORTS: Final = (15008, 15020, 15021, 15090)
 """Of the sidecar itself: tunnels, health and metrics are taken as they come."""
 PROXY_ID: Final = 1337
 LOOPBACK: Final = {4: "127.0.0.0/8", 6: "::1/128"}
-OWN_WORKLOAD_DSCP: Final = 43
-"""The code point (one of those for local use, RFC 2474, section 6) of connections that a sidecar makes to its own
-workload for others: they go there, and not back to the sidecar."""
 _HIGHEST_PORT: Final = 65_535
 _HIGHEST_ID: Final = 2**32 - 2
 _RANGE: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")

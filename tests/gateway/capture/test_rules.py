@@ -13,7 +13,8 @@ import pytest
 
 from gateway.capture.install import Tool, shown
 from gateway.capture.rules import nft_script
-from gateway.capture.settings import OWN_WORKLOAD_DSCP, CaptureSettings
+from gateway.capture.settings import CaptureSettings
+from gateway.routing_table.marks import OWN_WORKLOAD_DSCP
 from tests.support.namespaces import NetworkNamespace, namespace, needs_namespaces, network
 from tests.support.sekisho import sekisho_command
 

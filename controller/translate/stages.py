@@ -19,6 +19,8 @@ class Rank(IntEnum):
     """An Ingress by itself: its class, hosts, paths and certificates."""
     LISTENER_SET = auto()
     """A ListenerSet by itself."""
+    DENIED_IDENTITIES = auto()
+    """Whom the mesh's authority denies."""
     WORKLOAD = auto()
     """A Pod or WorkloadEntry by itself."""
     AUTHORIZATION = auto()

@@ -34,6 +34,7 @@ from controller.translate.backend_tls_policy import TLS_POLICY, TLS_POLICY_STATU
 from controller.translate.backend_view import PLACEMENTS
 from controller.translate.backends import BACKEND, PLACEMENT
 from controller.translate.certificates import CERTIFICATE, TRUST_BUNDLE
+from controller.translate.denied_identities import DENIED
 from controller.translate.destinations import DESTINATIONS, OUTBOUND
 from controller.translate.east_west import EAST_WEST
 from controller.translate.egress_policy import EGRESS_POLICY
@@ -79,6 +80,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     INGRESS_CLASS,
     PARSED_INGRESS,
     LISTENER_SET,
+    DENIED,
     WORKLOAD,
     AUTHORIZATION,
     AUTHENTICATION,

@@ -1,8 +1,8 @@
 """A probe of the workload on the wire: a connection, and if asked for a GET of which the status alone is read.
 
 Connections to the workload itself carry the sidecar's mark from their first packet on
-(:data:`~gateway.routing_table.marks.OWN_WORKLOAD_DSCP`), which HTTP clients set too late: without it they are led back to
-the sidecar, as the workload's calls to itself are.
+(:data:`~gateway.routing_table.marks.OWN_WORKLOAD_DSCP`), which HTTP clients set too late: without it they are led back
+to the sidecar, as the workload's calls to itself are.
 """
 
 from __future__ import annotations

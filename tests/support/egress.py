@@ -80,8 +80,8 @@ class EgressGateway:
             client.sendall(request)
             return read_answer(client)
 
-    def tunnel(self, target: str, headers: str = "") -> tuple[socket.socket, bytes]:
-        client = self.connect()
+    def tunnel(self, target: str, headers: str = "", source: str = "") -> tuple[socket.socket, bytes]:
+        client = self.connect(source=source)
         client.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{headers}\r\n".encode("latin-1"))
         return client, read_answer(client)
 

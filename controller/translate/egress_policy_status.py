@@ -27,7 +27,7 @@ from controller.translate.gateway import GATEWAY, ServedGateway
 from controller.translate.graph import NOTHING, Published, Reads, Stage
 from controller.translate.stages import Rank
 from controller.translate.statuses import PolicyAncestorStatus, PolicyStatus
-from controller.translate.ways_out import WAYS
+from controller.translate.ways_out import ROUTED, WAYS
 from gateway.routing_table import model
 
 _MAX_NAMED = 4
@@ -108,22 +108,22 @@ def _problem(reads: Reads, key: Key, parsed: ParsedEgress, gateway: Key, served:
                 ConditionReason.TARGET_NOT_FOUND, f"{target.kind} {target.name} cannot be targeted: only a Gateway can"
             )
         if target.section_name and target.section_name not in outlets:
-            message = f"{gateway} has no listener {target.section_name} that is a way out: {_remedy()}"
+            message = f"{gateway} has no listener {target.section_name} by which anything goes out: {_remedy()}"
             return Problem(ConditionReason.TARGET_NOT_FOUND, message)
     if not outlets:
-        message = f"{gateway} has no listener that is a way out: {_remedy()}"
+        message = f"{gateway} has no listener by which anything goes out: {_remedy()}"
         return Problem(ConditionReason.TARGET_NOT_FOUND, message)
     return None
 
 
 def _remedy() -> str:
-    return f"give one a protocol of {', '.join(WAYS)}"
+    return f"give one a protocol of {', '.join(WAYS)}, or of {' or '.join(ROUTED)} for routes that lead outside"
 
 
 def _outlets(served: ServedGateway) -> Iterator[tuple[str, tuple[AttachedEgress, ...]]]:
-    """Names of the ways out, with the policies that decide there."""
+    """Names of the listeners by which something may go out, with the policies that decide there."""
     for listener in served.every_listener():
-        if listener.parsed.protocol in WAYS and listener.problem is None:
+        if listener.parsed.protocol in (*WAYS, *ROUTED) and listener.problem is None:
             name = listener.parsed.name
             yield name, tuple(one for one in served.parsed.egress if one.applies_to(name))
 

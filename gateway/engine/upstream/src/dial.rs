@@ -53,7 +53,8 @@ pub(crate) async fn dial(
         return tunnel::open(endpoint.shared(), &way).await;
     }
     let addresses = addresses(endpoint).await?;
-    let stream = connect_any(&addresses, spec.backend.dscp).await.map_err(|error| Failure::Connect(explain(&error).into()))?;
+    let stream =
+        connect_any(&addresses, spec.backend.dscp).await.map_err(|error| Failure::Connect(explain(&error).into()))?;
     // Only a socket that is already gone refuses this, and the first write will say so.
     stream.set_nodelay(true).ok();
     let connected = match (tls, peer) {

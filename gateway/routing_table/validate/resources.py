@@ -24,7 +24,7 @@ from gateway.routing_table.model import (
 )
 from gateway.routing_table.validate.authentication import request_authentication
 from gateway.routing_table.validate.authorization import authorization_policy
-from gateway.routing_table.validate.egress import egress_listener, egress_policy
+from gateway.routing_table.validate.egress import egress_listener, egress_policy, routed_egress
 from gateway.routing_table.validate.mesh import mesh_listener, peer, workload
 from gateway.routing_table.validate.names import (
     Problems,
@@ -46,6 +46,7 @@ from gateway.routing_table.validate.routes import failure, route
 _MAX_PEM_BYTES: Final = 4 << 20
 _MAX_ENDPOINTS: Final = 65_536
 _MAX_REFERENCES: Final = 256
+_LAST_DSCP: Final = 63
 _MAX_TRUSTED_HOPS: Final = 64
 _MAX_WINDOW_BYTES: Final = 2**31 - 1
 """RFC 9113, 6.5.2: a larger window is a flow-control error."""
@@ -128,6 +129,8 @@ def _backend(backend: Backend) -> Problems:
         yield from at("mesh_server_name", hostname(backend.mesh_server_name))
     if backend.original_destination and backend.tls is not None:
         yield "tls: what goes on to its original destination goes as it came; leave it out"
+    if not 0 <= backend.dscp <= _LAST_DSCP:
+        yield f"dscp: {backend.dscp} is no code point; write 0 to {_LAST_DSCP}"
 
 
 def _backend_tls(tls: BackendTLS) -> Problems:
@@ -179,6 +182,8 @@ def _listener(listener: Listener) -> Problems:
     yield from at("authentication", bounded(len(listener.authentication), _MAX_REFERENCES, "policies"))
     if listener.egress is not None:
         yield from at("egress", egress_listener(listener.egress, listener))
+    if listener.routed_egress is not None:
+        yield from at("routed_egress", routed_egress(listener.routed_egress, listener))
     if listener.client_validation is not None:
         yield from at("client_validation", _client_validation(listener.client_validation, terminates))
     yield from mesh_listener(listener)

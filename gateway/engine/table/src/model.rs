@@ -157,6 +157,8 @@ pub struct Listener {
     #[serde(default)]
     pub egress: Option<Egress>,
     #[serde(default)]
+    pub routed_egress: Option<RoutedEgress>,
+    #[serde(default)]
     pub captured: Option<Captured>,
     #[serde(default)]
     pub mesh: Option<MeshServer>,
@@ -259,6 +261,15 @@ impl EgressWay {
 #[serde(deny_unknown_fields)]
 pub struct Egress {
     pub way: EgressWay,
+    #[serde(default)]
+    pub policies: Vec<String>,
+    #[serde(default)]
+    pub nameservers: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoutedEgress {
     #[serde(default)]
     pub policies: Vec<String>,
     #[serde(default)]
@@ -795,6 +806,9 @@ pub struct Backend {
     pub mesh_server_name: String,
     #[serde(default)]
     pub original_destination: bool,
+    /// The code point (RFC 2474) in the packets of connections to it.
+    #[serde(default)]
+    pub dscp: u8,
 }
 
 impl Backend {
@@ -808,6 +822,7 @@ impl Backend {
             failure: None,
             mesh_server_name: String::new(),
             original_destination: false,
+            dscp: 0,
         }
     }
 }

@@ -44,6 +44,9 @@ CLAIMS = "claims"
 AUTHORIZED = "authorized"
 """Collection, by key of an authorization policy: the Gateways that it applies to."""
 
+GOVERNING = "governing"
+"""Collection, by Gateway (``namespace/name``) or name of a sidecar's table: keys of the policies for all of it."""
+
 TOKENS_LOOKED_AT = "tokens-looked-at"
 """Collection, by key of a request authentication: the Gateways and workloads that it applies to."""
 
@@ -107,6 +110,8 @@ class Governed(NamedTuple):
     """Names of listeners that carry connections."""
     without_identity: tuple[str, ...]
     """Names of listeners that know nobody's certificate."""
+    place: str = ""
+    """Key of :data:`GOVERNING`: policies there count wherever this one does. Empty where that is not known."""
 
 
 class ServedListener(msgspec.Struct, frozen=True):
@@ -305,6 +310,7 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
             ((TABLES, ""), served.table),
             *(((PLACEMENTS, ""), (served.table, backend)) for backend in (served.parsed.asked if resources else ())),
             *(((AUTHORIZED, policy.key), governed) for policy in policies),
+            *(((GOVERNING, object_name(key)), policy.key) for policy in policies),
             *(((TOKENS_LOOKED_AT, it.key), object_name(key)) for it in served.parsed.authentication),
             *(((CROSSINGS, ""), (served.table, table_key)) for table_key in _crossings(served)),
         ),
@@ -326,6 +332,7 @@ def _governed(key: Key, served: ServedGateway) -> Governed:
         without_identity=tuple(
             one.name for one in served_ones if one.client_validation is None and one.protocol != "HBONE"
         ),
+        place=object_name(key),
     )
 
 

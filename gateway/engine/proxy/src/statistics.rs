@@ -116,13 +116,13 @@ impl Slot {
 
 #[derive(Clone, Debug)]
 struct DestinationSeries {
-    destination: Destination,
+    destination: Arc<Destination>,
     series: Vec<(SeriesKey, Counters)>,
     connections: ConnectionSeries,
 }
 
 impl DestinationSeries {
-    fn new(destination: Destination) -> Self {
+    fn new(destination: Arc<Destination>) -> Self {
         Self { destination, series: Vec::new(), connections: ConnectionSeries::default() }
     }
 }
@@ -131,7 +131,7 @@ impl DestinationSeries {
 #[derive(Clone, Debug)]
 pub struct Statistics {
     destinations: Vec<DestinationSeries>,
-    slots: HashMap<Destination, u32>,
+    slots: HashMap<Arc<Destination>, u32>,
     gateways: Vec<Arc<str>>,
     parties: Parties,
     pub listeners: BTreeMap<String, u64>,
@@ -149,10 +149,10 @@ pub struct Statistics {
 
 impl Default for Statistics {
     fn default() -> Self {
-        let nowhere = DestinationSeries::new(Destination::default());
+        let nowhere = Arc::<Destination>::default();
         Self {
-            destinations: vec![nowhere],
-            slots: HashMap::from([(Destination::default(), 0)]),
+            destinations: vec![DestinationSeries::new(nowhere.clone())],
+            slots: HashMap::from([(nowhere, 0)]),
             gateways: Vec::new(),
             parties: Parties::default(),
             listeners: BTreeMap::new(),
@@ -190,8 +190,9 @@ impl Statistics {
             return Slot(*slot);
         }
         let slot = self.destinations.len() as u32;
+        let destination = Arc::new(destination.clone());
         self.destinations.push(DestinationSeries::new(destination.clone()));
-        self.slots.insert(destination.clone(), slot);
+        self.slots.insert(destination, slot);
         Slot(slot)
     }
 
@@ -224,6 +225,10 @@ impl Statistics {
             found = series.iter().position(|(key, _)| *key == sample.key);
         }
         let index = found.unwrap_or_else(|| {
+            if series.is_empty() {
+                // Most of many destinations answer in one way.
+                series.reserve_exact(1);
+            }
             series.push((sample.key, Counters::default()));
             series.len() - 1
         });

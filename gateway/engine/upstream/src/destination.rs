@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Parts};
 use crate::endpoint::EndpointState;
 use crate::spec::EndpointSpec;
 
@@ -21,7 +21,8 @@ pub(crate) struct Destinations {
 impl Backend {
     /// The same backend with this endpoint alone. Only for one whose traffic goes on to its original destination.
     pub fn towards(self: &Rc<Self>, destination: SocketAddr) -> Rc<Backend> {
-        let mut known = self.destinations.by_address.borrow_mut();
+        let counters = &self.parts().counters;
+        let mut known = self.parts().destinations.get_or_init(Box::default).by_address.borrow_mut();
         if let Some(backend) = known.get(&destination) {
             return backend.clone();
         }
@@ -29,15 +30,19 @@ impl Backend {
             known.retain(|_, backend| !is_unused(backend));
         }
         let endpoint = EndpointSpec::of_address(destination);
-        let state = EndpointState::new(&endpoint, self.shared_counters(), self.shared().clone());
-        let backend =
-            Backend::new(self.spec().clone(), Box::new([state]), self.shared_counters(), self.shared().clone());
+        let state = EndpointState::new(&endpoint, counters.clone(), self.shared().clone());
+        let parts = Parts::new(Box::new([state]), counters.clone());
+        let backend = Backend::with_parts(self.spec().clone(), self.shared().clone(), parts);
         known.entry(destination).or_insert(Rc::new(backend)).clone()
     }
 
+}
+
+impl Parts {
     /// Lets go of the destinations' connections, as an endpoint that leaves the table does.
     pub(crate) fn retire_destinations(&self) {
-        for backend in self.destinations.by_address.borrow_mut().drain().map(|(_, backend)| backend) {
+        let Some(destinations) = self.destinations.get() else { return };
+        for backend in destinations.by_address.borrow_mut().drain().map(|(_, backend)| backend) {
             backend.endpoints().iter().for_each(|endpoint| endpoint.retire());
         }
     }

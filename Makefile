@@ -32,7 +32,7 @@ require = command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(ENGINE) ## Quickstart: a gateway with sample backends, and curl lines to try
@@ -99,6 +99,12 @@ bench-control: $(ENGINE) $(HELM_INSTALLED) ## The control plane beside Envoy Gat
 .PHONY: soak
 soak: $(ENGINE) ## 300 changes under load: counts failed requests and dropped streams
 	$(BIN)/python -m tests.e2e.soak_changes
+
+.PHONY: soak-identities
+soak-identities: $(ENGINE) ## 20 renewals of 30 s certificates and a change of roots under load. Needs root; 7 minutes
+	@$(call require,ip,Debian: apt-get install iproute2)
+	@$(call require,nft,Debian: apt-get install nftables)
+	$(BIN)/python -m tests.e2e.soak_identities
 
 .PHONY: conformance
 conformance: $(ENGINE) $(HELM_INSTALLED) ## The upstream conformance suite on a one-machine cluster; writes the report. Needs root

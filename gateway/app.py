@@ -26,6 +26,7 @@ from gateway.config import GatewaySettings
 from gateway.limits import raise_file_limit
 from gateway.telemetry.certificates import CertificateExpiry
 from gateway.telemetry.collector import GatewayCollector
+from gateway.telemetry.identity import IdentityCollector
 from gateway.telemetry.statistics import Statistics, decode_statistics
 
 _DRAIN_POLL_SECONDS = 0.05
@@ -58,6 +59,7 @@ class GatewayApp:
         self.notice = self.agent.restore()
         """What a person should know about the start, or empty."""
         self._certificates = CertificateExpiry()
+        self._identity = IdentityCollector()
 
     def _close_addresses(self) -> None:
         for server in (self._admin, self._health):
@@ -80,6 +82,7 @@ class GatewayApp:
             self._engine.set_identity(chain, private_key, bundle, trust_domain)
         except ValueError as error:
             return f"the data plane cannot use this gateway's identity: {error}"
+        self._identity.took(chain)
         return ""
 
     def statistics(self) -> Statistics:
@@ -98,7 +101,7 @@ class GatewayApp:
 
     def _sources(self, status: Callable[[], StatusReport], collectors: Iterable[Collector]) -> AdminSources:
         registry = CollectorRegistry()
-        for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, *collectors):
+        for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, self._identity, *collectors):
             registry.register(collector)
         registry.register(GatewayCollector(self.statistics, lambda: self.agent.state, self._certificate_ends))
         return AdminSources(

@@ -59,7 +59,7 @@ class Edge:
             asyncio.get_running_loop().add_signal_handler(number, self._signalled)
         background: list[asyncio.Task[None]] = []
         try:
-            self._gateway.start(self._report, (DiscoveryCollector(lambda: self._discovery.state, self._identity_ends),))
+            self._gateway.start(self._report, (DiscoveryCollector(lambda: self._discovery.state),))
             self._announce()
             background = [
                 asyncio.create_task(_for_ever(self._identity.keep), name="identity"),
@@ -91,10 +91,6 @@ class Edge:
             logger.error("%s", self._unusable)
 
     # --- what is told ---------------------------------------------------------------------------
-
-    def _identity_ends(self) -> float | None:
-        credentials = self._identity.credentials
-        return credentials.ends.timestamp() if credentials is not None else None
 
     def _report(self) -> StatusReport:
         table, stream = self._gateway.agent.state, self._discovery.state

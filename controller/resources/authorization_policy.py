@@ -1,8 +1,7 @@
 """AuthorizationPolicy (Istio: ``security/v1beta1/authorization_policy.proto``): who may do what.
 
-Owns its shape, and that it never fails open. Elsewhere a field that is unknown has no effect and an object with an
-error is not made at all; here both would let in whom the policy was to keep out. So a spec that is not wholly
-understood becomes a policy with a ``refusal`` in place of its rules.
+Owns its shape, and that it never fails open: a spec that is not wholly understood becomes a policy with a ``refusal``
+in place of its rules.
 """
 
 from __future__ import annotations
@@ -12,9 +11,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from controller.resources.diagnose import Finding, diagnose
 from controller.resources.metadata import Resource
-from controller.resources.rules import rule_findings
+from controller.resources.refusal import readable_selection, understood_or_refused
 from controller.resources.schema import NamespaceName, ObjectName, Struct, Violation
 
 SECURITY_GROUP = "security.istio.io"
@@ -144,28 +142,7 @@ class AuthorizationPolicy(Resource, frozen=True, kw_only=True):
     @classmethod
     def prepare(cls, document: dict[str, Any]) -> dict[str, Any]:
         """The spec as it is where all of it is understood; otherwise what is left of it, with a refusal."""
-        spec = document.get("spec")
-        refusal, understood = _understood({} if spec is None else spec)
-        return {**document, "spec": understood, "refusal": refusal}
-
-
-def _understood(spec: object) -> tuple[str, object]:
-    diagnosis = diagnose(spec, AuthorizationPolicySpec, reveal=True)
-    findings = list(diagnosis.findings)
-    if not findings:
-        findings += rule_findings(msgspec.convert(diagnosis.pruned, AuthorizationPolicySpec))
-    texts = [_in_words(finding) for finding in findings]
-    texts += _empty_lists(spec)
-    if not texts:
-        return "", diagnosis.pruned
-    more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
-    return texts[0] + more, _remains(spec)
-
-
-def _in_words(finding: Finding) -> str:
-    # Of an unknown field: here it does have an effect.
-    message = finding.message.removesuffix(" and has no effect")
-    return f"spec.{finding.path}: {message}" if finding.path else message
+        return understood_or_refused(document, AuthorizationPolicySpec, _remains, _empty_lists)
 
 
 def _empty_lists(spec: object) -> Iterator[str]:
@@ -192,12 +169,4 @@ def _remains(spec: object) -> dict[str, Any]:
     action = fields.get("action")
     if action is None or action in ACTIONS:
         remains["action"] = action or "ALLOW"
-    return {**remains, **readable_selection(fields, AuthorizationPolicySpec)}
-
-
-def readable_selection(fields: Mapping[str, Any], spec: type[Struct]) -> dict[str, Any]:
-    """The field by which a policy says what it applies to, where it can be read; otherwise nothing, which is all."""
-    selections = [name for name in ("selector", "targetRef", "targetRefs") if fields.get(name) is not None]
-    if len(selections) == 1 and not diagnose({selections[0]: fields[selections[0]]}, spec, reveal=True).findings:
-        return {selections[0]: fields[selections[0]]}
-    return {}
+    return {**remains, **readable_selection(spec, AuthorizationPolicySpec)}

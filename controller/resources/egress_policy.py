@@ -12,11 +12,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from controller.resources.diagnose import diagnose
 from controller.resources.gateway_parameters import SEKISHO_GROUP
 from controller.resources.metadata import Resource
 from controller.resources.references import GATEWAY_GROUP
-from controller.resources.rules import rule_findings
+from controller.resources.refusal import readable_selection, understood_or_refused
 from controller.resources.schema import (
     Duration,
     Group,
@@ -150,27 +149,12 @@ class EgressPolicy(Resource, frozen=True, kw_only=True):
     @classmethod
     def prepare(cls, document: dict[str, Any]) -> dict[str, Any]:
         """The spec as it is where all of it is understood; otherwise what it applies to, with a refusal."""
-        spec = document.get("spec")
-        diagnosis = diagnose({} if spec is None else spec, EgressPolicySpec, reveal=True)
-        texts = [
-            f"spec.{finding.path}: {finding.message.removesuffix(' and has no effect')}"
-            for finding in diagnosis.findings
-        ]
-        if not texts:
-            found = rule_findings(msgspec.convert(diagnosis.pruned, EgressPolicySpec))
-            texts = [f"spec.{finding.path}: {finding.message}; {finding.remedy}" for finding in found]
-        if not texts:
-            return {**document, "spec": diagnosis.pruned, "refusal": ""}
-        more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
-        return {**document, "spec": {"targetRefs": _targets(spec)}, "refusal": texts[0] + more}
+        return understood_or_refused(document, EgressPolicySpec, _targets)
 
 
 UNREADABLE_TARGET = "*"
 """Stands for every Gateway of the namespace, where it cannot be read which one is meant."""
 
 
-def _targets(spec: object) -> object:
-    targets = spec.get("targetRefs") if isinstance(spec, dict) else None
-    if targets and not diagnose({"targetRefs": targets}, EgressPolicySpec, reveal=True).findings:
-        return targets
-    return [{"name": UNREADABLE_TARGET}]
+def _targets(spec: object) -> dict[str, Any]:
+    return readable_selection(spec, EgressPolicySpec) or {"targetRefs": [{"name": UNREADABLE_TARGET}]}

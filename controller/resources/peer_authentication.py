@@ -12,9 +12,8 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from controller.resources.authorization_policy import SECURITY_GROUP, WorkloadSelector
-from controller.resources.diagnose import diagnose
 from controller.resources.metadata import Resource
-from controller.resources.rules import rule_findings
+from controller.resources.refusal import readable_selection, understood_or_refused
 from controller.resources.schema import Struct, Violation
 
 MODES: Final = ("UNSET", "DISABLE", "PERMISSIVE", "STRICT")
@@ -62,27 +61,9 @@ class PeerAuthentication(Resource, frozen=True, kw_only=True):
     @classmethod
     def prepare(cls, document: dict[str, Any]) -> dict[str, Any]:
         """The spec as it is where all of it is understood; otherwise STRICT for whom it selects, with a refusal."""
-        spec = document.get("spec")
-        refusal, understood = _understood({} if spec is None else spec)
-        return {**document, "spec": understood, "refusal": refusal}
-
-
-def _understood(spec: object) -> tuple[str, object]:
-    diagnosis = diagnose(spec, PeerAuthenticationSpec, reveal=True)
-    findings = list(diagnosis.findings)
-    if not findings:
-        findings += rule_findings(msgspec.convert(diagnosis.pruned, PeerAuthenticationSpec))
-    if not findings:
-        return "", diagnosis.pruned
-    first = findings[0]
-    where = f"spec.{first.path}: " if first.path else ""
-    return where + first.message.removesuffix(" and has no effect"), _strict(spec)
+        return understood_or_refused(document, PeerAuthenticationSpec, _strict)
 
 
 def _strict(spec: object) -> dict[str, Any]:
     """A selection that cannot be read is everything that could have been selected."""
-    strict: dict[str, Any] = {"mtls": {"mode": "STRICT"}}
-    selector = spec.get("selector") if isinstance(spec, dict) else None
-    if selector is not None and not diagnose({"selector": selector}, PeerAuthenticationSpec, reveal=True).findings:
-        strict["selector"] = selector
-    return strict
+    return {"mtls": {"mode": "STRICT"}, **readable_selection(spec, PeerAuthenticationSpec)}

@@ -10,17 +10,13 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-import msgspec
-
 from controller.resources.authorization_policy import (
     SECURITY_GROUP,
     PolicyTargetReference,
     WorkloadSelector,
-    readable_selection,
 )
-from controller.resources.diagnose import diagnose
 from controller.resources.metadata import Resource
-from controller.resources.rules import rule_findings
+from controller.resources.refusal import readable_selection, understood_or_refused
 from controller.resources.schema import Duration, Struct, Violation
 
 
@@ -109,21 +105,8 @@ class RequestAuthentication(Resource, frozen=True, kw_only=True):
     @classmethod
     def prepare(cls, document: dict[str, Any]) -> dict[str, Any]:
         """The spec as it is where all of it is understood; otherwise what it applies to, with a refusal."""
-        spec = document.get("spec")
-        refusal, understood = _understood({} if spec is None else spec)
-        return {**document, "spec": understood, "refusal": refusal}
+        return understood_or_refused(document, RequestAuthenticationSpec, _selection)
 
 
-def _understood(spec: object) -> tuple[str, object]:
-    diagnosis = diagnose(spec, RequestAuthenticationSpec, reveal=True)
-    findings = list(diagnosis.findings)
-    if not findings:
-        findings += rule_findings(msgspec.convert(diagnosis.pruned, RequestAuthenticationSpec))
-    if not findings:
-        return "", diagnosis.pruned
-    first = findings[0]
-    where = f"spec.{first.path}: " if first.path else ""
-    fields = spec if isinstance(spec, dict) else {}
-    return where + first.message.removesuffix(" and has no effect"), readable_selection(
-        fields, RequestAuthenticationSpec
-    )
+def _selection(spec: object) -> dict[str, Any]:
+    return readable_selection(spec, RequestAuthenticationSpec)

@@ -3,7 +3,8 @@
 Owns the version of the table this gateway holds; the table itself is the engine's, and there is no copy of it.
 It does not know where updates come from, and it never decides about a resource: the engine's answer is the
 answer. After updates the table is written to the state directory in the background, so that a burst costs one
-write and an acknowledgement never waits for a disk.
+write and an acknowledgement does not wait for a disk; that of a policy does: what was taken away from somebody must
+not come back with a restart.
 """
 
 from __future__ import annotations
@@ -85,10 +86,22 @@ class Agent:
         async with self._one_at_a_time:
             outline = wire.outline(update)
             answer = await asyncio.to_thread(self._engine.apply, update)
+            guarded = self._guards()
             applied = self._take(outline, wire.decode_applied(answer), restored=False)
-        if not applied.error:
-            self._unsaved.set()
+        if applied.error:
+            return applied
+        self._unsaved.set()
+        named = outline.named if outline is not None else None
+        touched = (
+            any(kind in wire.POLICY_KINDS for kind, _ in named) if named is not None else guarded or self._guards()
+        )
+        if touched and self._table_file is not None and self._saver is not None:
+            await self._save(self._table_file)
         return applied
+
+    def _guards(self) -> bool:
+        """Whether the table has policies."""
+        return any(self._state.counts.get(kind) for kind in wire.POLICY_KINDS)
 
     async def refresh(self) -> None:
         """Has the engine look at its listeners again: a port that was taken may be free by now."""

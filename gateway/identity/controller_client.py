@@ -90,6 +90,9 @@ def why(error: Exception) -> str:
         return f"{text}: maybe the mounted trust bundle is not the controller's"
     if isinstance(error, httpcore.RemoteProtocolError) and "ConnectionTerminated" in text:
         return "it ended the connection"
+    if isinstance(error, httpcore.ReadError | httpcore.WriteError) and not str(error):
+        # TLS 1.3: a client hears only after its handshake that its certificate was refused.
+        return "it ended the connection: maybe its root did not sign this gateway's certificate"
     if isinstance(error, httpcore.ConnectTimeout):
         return "no connection in time: maybe a NetworkPolicy blocks the controller's port"
     return text

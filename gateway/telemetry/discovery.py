@@ -31,10 +31,8 @@ class StreamState(Protocol):
 class DiscoveryCollector(Collector):
     """Reads, never writes."""
 
-    def __init__(self, state: Callable[[], StreamState], certificate_ends: Callable[[], float | None]) -> None:
-        """``certificate_ends``: when this gateway's identity ends, in seconds since the epoch."""
+    def __init__(self, state: Callable[[], StreamState]) -> None:
         self._state = state
-        self._certificate_ends = certificate_ends
 
     def collect(self) -> Iterator[Metric]:
         """Called on a scrape."""
@@ -48,10 +46,3 @@ class DiscoveryCollector(Collector):
             state.since,
         )
         yield CounterMetricFamily("sekisho_discovery_connections", "Subscriptions since the start.", state.connections)
-        ends = self._certificate_ends()
-        if ends is not None:
-            yield GaugeMetricFamily(
-                "sekisho_identity_expiry_seconds",
-                "When this gateway's own certificate ends, in seconds since the epoch.",
-                ends,
-            )

@@ -32,6 +32,7 @@ from tests.support.load import (
     NewTlsLoad,
     WebSocketLoad,
     added_up,
+    describe,
 )
 from tests.support.manifests import (
     Manifest,
@@ -221,13 +222,8 @@ def report(clients: list[LoadClient], taken: list[float], done: Counter[str], se
     milliseconds = sorted(value * 1000 for value in taken)
     print(f"{len(taken)} changes in {seconds:.0f} s: {kinds}")
     print(f"in force after {statistics.median(milliseconds):.0f} ms (median), {milliseconds[-1]:.0f} ms (most)")
-    for tally in tallies:
-        print(
-            f"  {tally.name:18} {tally.requests:6} requests, {tally.failed} failed"
-            + (f"; {tally.streams} streams, {tally.dropped} dropped" if tally.streams else "")
-        )
-        for error in tally.errors:
-            print(f"    {error}")
+    for line in describe(tallies):
+        print(line)
     print(f"{requests} requests, {failed} failed; {streams} streams, {dropped} dropped")
     unused = [tally.name for tally in tallies if not tally.requests]
     if unused:

@@ -36,7 +36,16 @@ def translated(directory: Path, manifests: Iterable[Manifest], table: str) -> Re
 class ClusterGateway:
     """One gateway process. Entering starts it and does not wait."""
 
-    def __init__(self, directory: Path, controller: ControllerHalf, *, drain_delay: float = 0.0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        controller: ControllerHalf,
+        *,
+        drain_delay: float = 0.0,
+        access_log: str | Path = "none",
+        network: str = "",
+    ) -> None:
+        """``network``: a network namespace to run in."""
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.token = directory / "token"
@@ -46,10 +55,12 @@ class ClusterGateway:
         self.health_port, self.admin_port = free_port(), free_port()
         options: list[str | Path] = ["--controller", controller.url, "--trust-bundle", bundle, "--token", self.token]
         options += ["--state-dir", directory / "state", "--health", f"127.0.0.1:{self.health_port}"]
-        options += ["--admin", f"127.0.0.1:{self.admin_port}", "--workers", "1", "--access-log", "none"]
+        options += ["--admin", f"127.0.0.1:{self.admin_port}", "--workers", "1", "--access-log", access_log]
         options += ["--drain-delay", str(drain_delay), "--drain-timeout", "2"]
         environment = {**os.environ, "POD_NAME": "edge-sekisho-1"}
         command = sekisho_command("gateway", "--role", "edge", *options)
+        if network:
+            command = ["ip", "netns", "exec", network, *command]
         self.process = ManagedProcess(command, directory / "output.log", environment=environment)
 
     async def __aenter__(self) -> Self:

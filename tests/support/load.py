@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from tests.support.backends.grpc_echo import BIDIRECTIONAL, UNARY, decode, encod
 from tests.support.clients.http2 import Http2Client
 from tests.support.clients.raw import RawClient
 
+LOOPBACK = "127.0.0.1"
 KEPT_ERRORS = 20
 
 
@@ -99,14 +100,15 @@ class Http1Load(LoadClient):
 
     kind = "HTTP/1.1"
 
-    def __init__(self, port: int, host: str, pause: float) -> None:
+    def __init__(self, port: int, host: str, pause: float, address: str = LOOPBACK) -> None:
         super().__init__(pause)
+        self._address = address
         self._port = port
         self._host = host
         self._client: RawClient | None = None
 
     def open(self) -> None:
-        self._client = RawClient(self._port)
+        self._client = RawClient(self._port, host=self._address)
 
     def once(self, number: int) -> None:
         assert self._client is not None
@@ -154,15 +156,19 @@ class Http2Load(LoadClient):
     kind = "HTTP/2"
     batch = 5
 
-    def __init__(self, port: int, host: str, pause: float, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, port: int, host: str, pause: float, tls: ssl.SSLContext | None = None, address: str = LOOPBACK
+    ) -> None:
         super().__init__(pause)
+        self._address = address
         self._port = port
         self._host = host
         self._tls = tls
         self._client: Http2Client | None = None
 
     def open(self) -> None:
-        self._client = Http2Client(self._port, tls=self._tls, server_name=self._host if self._tls else None)
+        name = self._host if self._tls else None
+        self._client = Http2Client(self._port, address=self._address, tls=self._tls, server_name=name)
 
     def once(self, number: int) -> None:
         assert self._client is not None
@@ -186,8 +192,9 @@ class GrpcLoad(LoadClient):
 
     kind = "gRPC unary"
 
-    def __init__(self, port: int, host: str, pause: float) -> None:
+    def __init__(self, port: int, host: str, pause: float, address: str = LOOPBACK) -> None:
         super().__init__(pause)
+        self._address = address
         self._options = [
             ("grpc.default_authority", host),
             ("grpc.use_local_subchannel_pool", 1),
@@ -198,7 +205,7 @@ class GrpcLoad(LoadClient):
         self._call: Any = None
 
     def open(self) -> None:
-        self._channel = grpc.insecure_channel(f"127.0.0.1:{self._port}", options=self._options)
+        self._channel = grpc.insecure_channel(f"{self._address}:{self._port}", options=self._options)
         self._call = self._channel.unary_unary(UNARY, encode, decode)
 
     def once(self, number: int) -> None:
@@ -257,13 +264,14 @@ class WebSocketLoad(LoadClient):
     kind = "WebSocket"
     holds_stream = True
 
-    def __init__(self, port: int, host: str, pause: float) -> None:
+    def __init__(self, port: int, host: str, pause: float, address: str = LOOPBACK) -> None:
         super().__init__(pause)
+        self._address = address
         self._port = port
         self._host = host
 
     def open(self) -> None:
-        plain = RawClient(self._port).socket
+        plain = RawClient(self._port, host=self._address).socket
         self._connecting = connect(f"ws://{self._host}/", sock=plain, proxy=None, ping_interval=None, close_timeout=2)
         self._websocket = self._connecting.__enter__()
 
@@ -277,14 +285,27 @@ class WebSocketLoad(LoadClient):
         self._connecting.__exit__(None, None, None)
 
 
-def added_up(clients: list[LoadClient]) -> list[Tally]:
+def added_up(clients: Iterable[LoadClient]) -> list[Tally]:
     """One tally for each kind of client."""
+    return summed(client.tally for client in clients)
+
+
+def summed(tallies: Iterable[Tally]) -> list[Tally]:
+    """One tally for each name."""
     sums: dict[str, Tally] = {}
-    for client in clients:
-        tally = sums.setdefault(client.kind, Tally(client.kind))
-        tally.requests += client.tally.requests
-        tally.failed += client.tally.failed
-        tally.streams += client.tally.streams
-        tally.dropped += client.tally.dropped
-        tally.errors += client.tally.errors
+    for one in tallies:
+        tally = sums.setdefault(one.name, Tally(one.name))
+        tally.requests += one.requests
+        tally.failed += one.failed
+        tally.streams += one.streams
+        tally.dropped += one.dropped
+        tally.errors += one.errors
     return list(sums.values())
+
+
+def describe(tallies: Iterable[Tally]) -> Iterator[str]:
+    """A line for each, with its errors below."""
+    for tally in tallies:
+        held = f"; {tally.streams} streams, {tally.dropped} dropped" if tally.streams else ""
+        yield f"  {tally.name:18} {tally.requests:6} requests, {tally.failed} failed{held}"
+        yield from (f"    {error}" for error in tally.errors)

@@ -19,13 +19,14 @@ _NETWORK = 0x4000_0000  # CLONE_NEWNET
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def _missing() -> str:
+def missing() -> str:
+    """What keeps namespaces from being made here, or empty."""
     if os.geteuid() != 0:
         return "network namespaces need root"
     return "the program ip is not installed" if shutil.which("ip") is None else ""
 
 
-needs_namespaces = pytest.mark.skipif(bool(_missing()), reason=_missing())
+needs_namespaces = pytest.mark.skipif(bool(missing()), reason=missing())
 
 
 def run(*command: str | Path, text: str = "") -> str:

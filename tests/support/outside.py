@@ -15,6 +15,7 @@ import ssl
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,9 +23,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PUBLIC, OTHER_PUBLIC = "93.184.216.10", "93.184.216.20"
+PUBLIC, OTHER_PUBLIC, THIRD_PUBLIC = "93.184.216.10", "93.184.216.20", "93.184.216.30"
 PRIVATE, METADATA, SHARED = "10.9.9.9", "169.254.169.254", "100.64.0.9"
-ADDRESSES = (PUBLIC, OTHER_PUBLIC, PRIVATE, METADATA, SHARED)
+ADDRESSES = (PUBLIC, OTHER_PUBLIC, THIRD_PUBLIC, PRIVATE, METADATA, SHARED)
 GATEWAY, BEYOND = "172.30.77.1", "172.30.77.2"
 NAME_SERVER = f"{BEYOND}:53"
 
@@ -57,9 +58,9 @@ class Namespace:
             if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _NEW_NETWORK) != 0:
                 raise OSError(ctypes.get_errno(), f"setns to {self.name}")
 
-    def run(self, work: Callable[[], T]) -> T:
+    def run(self, work: Callable[[], T], within: float = 30) -> T:
         """Do something in the namespace; for what makes sockets."""
-        return self._thread.submit(work).result(timeout=30)
+        return self._thread.submit(work).result(timeout=within)
 
     def connect(self, address: str, port: int) -> socket.socket:
         return self.run(lambda: socket.create_connection((address, port), timeout=10))
@@ -78,6 +79,8 @@ class Outside:
         self.zone = dict(zone)
         self.reached: list[tuple[str, int]] = []
         """Address and port of each connection that brought a byte."""
+        self.heard: list[tuple[float, str]] = []
+        """When (monotonic) bytes came, and at which address."""
         self.questions: list[str] = []
         self._context = context
         self._open: list[socket.socket] = []
@@ -134,6 +137,7 @@ class Outside:
             self.reached.append((address, port))
             stream = connection if port == 80 else self._context.wrap_socket(connection, server_side=True)
             while stream.recv(65536):
+                self.heard.append((time.monotonic(), address))
                 body = f"outside {address}".encode()
                 stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 

@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 from gateway.agent.agent import Agent
-from gateway.agent.persistence import TableFile
+from gateway.agent.persistence import FILE_NAME, TableFile
 from gateway.routing_table import wire
-from gateway.routing_table.model import Delta, Removed, Resources, Snapshot
+from gateway.routing_table.model import Delta, EgressPolicy, Removed, Resources, Snapshot
 from tests.support import small_tables as tables
 from tests.support.fake_engine import FakeEngine
 
@@ -142,6 +142,26 @@ async def test_a_burst_of_updates_is_on_the_disk_after_close(tmp_path: Path) -> 
     assert isinstance(saved, Snapshot)
     assert saved.version == "10"
     assert len(saved.resources.routes) == 11
+
+
+async def test_a_policy_is_on_the_disk_when_it_is_acknowledged(tmp_path: Path) -> None:
+    agent = agent_with(FakeEngine(), tmp_path)
+    agent.start_saving()
+
+    def on_the_disk() -> str:
+        _, body = (tmp_path / FILE_NAME).read_bytes().split(b"\n", 1)
+        return wire.decode_update(body)[0].version
+
+    policy = EgressPolicy(key="default/base")
+    await agent.apply(Snapshot(version="1", resources=tables.resources()))
+    await agent.apply(Delta(base="1", version="2", upsert=Resources(egress_policies=(policy,))))
+    after_it_came = on_the_disk()
+    await agent.apply(Delta(base="2", version="3", remove=Removed(egress_policies=(policy.key,))))
+    after_it_went = on_the_disk()
+    await agent.apply(Delta(base="3", version="4", upsert=Resources(egress_policies=(policy,))))
+    await agent.apply(Snapshot(version="5", resources=tables.resources()))
+    assert (after_it_came, after_it_went, on_the_disk()) == ("2", "3", "5")
+    await agent.close()
 
 
 async def test_a_refused_table_is_never_saved(tmp_path: Path) -> None:

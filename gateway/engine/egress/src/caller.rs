@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use sekisho_policy::{AddressSet, Peer};
 use sekisho_table::EgressSource;
-use std::collections::HashSet;
 
 /// What a client of the forward proxy showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,13 +31,34 @@ impl Caller {
     }
 }
 
+/// Texts in order: few mostly, and then looked through faster than hashed.
+#[derive(Debug)]
+struct Texts(Box<[Box<str>]>);
+
+impl Texts {
+    fn new(values: &[String]) -> Self {
+        let mut texts: Vec<Box<str>> = values.iter().map(|value| value.as_str().into()).collect();
+        texts.sort_unstable();
+        Self(texts.into())
+    }
+
+    fn contains(&self, text: &str) -> bool {
+        self.0.binary_search_by(|known| (**known).cmp(text)).is_ok()
+    }
+
+    /// Whether nothing is asked for, or this is.
+    fn hold(&self, text: Option<&str>) -> bool {
+        self.0.is_empty() || text.is_some_and(|text| self.contains(text))
+    }
+}
+
 /// One source, prepared: every field that is given must hold.
 #[derive(Debug)]
 pub(crate) struct Source {
-    principals: HashSet<Box<str>>,
-    namespaces: HashSet<Box<str>>,
-    service_accounts: HashSet<Box<str>>,
-    subject_alt_names: HashSet<Box<str>>,
+    principals: Texts,
+    namespaces: Texts,
+    service_accounts: Texts,
+    subject_alt_names: Texts,
     credentials: Vec<(Box<str>, [u8; 32])>,
     has_credentials: bool,
     addresses: Option<AddressSet>,
@@ -46,12 +66,11 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn new(source: &EgressSource) -> Self {
-        let set = |values: &[String]| values.iter().map(|value| value.as_str().into()).collect();
         Self {
-            principals: set(&source.principals),
-            namespaces: set(&source.namespaces),
-            service_accounts: set(&source.service_accounts),
-            subject_alt_names: set(&source.subject_alt_names),
+            principals: Texts::new(&source.principals),
+            namespaces: Texts::new(&source.namespaces),
+            service_accounts: Texts::new(&source.service_accounts),
+            subject_alt_names: Texts::new(&source.subject_alt_names),
             credentials: source
                 .credentials
                 .iter()
@@ -65,21 +84,18 @@ impl Source {
 
     /// The first field that does not hold; `None` when all do.
     pub(crate) fn unmet(&self, caller: &Caller) -> Option<&'static str> {
-        let holds = |set: &HashSet<Box<str>>, value: Option<&str>| {
-            set.is_empty() || value.is_some_and(|value| set.contains(value))
-        };
         let peer = caller.peer.as_deref();
-        if !holds(&self.principals, peer.map(Peer::principal)) {
+        if !self.principals.hold(peer.map(Peer::principal)) {
             return Some("principals");
         }
-        if !holds(&self.namespaces, peer.and_then(Peer::namespace)) {
+        if !self.namespaces.hold(peer.and_then(Peer::namespace)) {
             return Some("namespaces");
         }
-        if !holds(&self.service_accounts, peer.and_then(Peer::service_account)) {
+        if !self.service_accounts.hold(peer.and_then(Peer::service_account)) {
             return Some("service_accounts");
         }
         let names = &self.subject_alt_names;
-        if !names.is_empty() && !caller.subject_alt_names.iter().any(|name| names.contains(name)) {
+        if !names.0.is_empty() && !caller.subject_alt_names.iter().any(|name| names.contains(name)) {
             return Some("subject_alt_names");
         }
         if self.has_credentials && !caller.credential.as_ref().is_some_and(|shown| self.knows(shown)) {

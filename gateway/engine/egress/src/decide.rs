@@ -99,7 +99,8 @@ impl PolicySet {
             return denied(Denial::PolicyMissing, missing, None, "");
         }
         let caller = request.caller;
-        let refused = self.policies.iter().find(|policy| !policy.refusal.is_empty() && policy.concerns(caller));
+        let mut refused = self.refused.iter().map(|position| &self.policies[*position as usize]);
+        let refused = refused.find(|policy| policy.concerns(caller));
         if let Some(policy) = refused {
             return denied(Denial::PolicyRefused, &policy.key, None, &policy.contact);
         }
@@ -145,12 +146,11 @@ impl PolicySet {
     }
 
     fn nothing_allows(&self, caller: &Caller) -> Decision {
-        let reporting = self.policies.iter().find(|policy| policy.mode == EgressMode::Report && policy.names(caller));
-        if let Some(policy) = reporting {
+        if let Some(policy) = self.first_over(caller, true) {
             return reported(&policy.key, None, Vec::new(), Grant { rule: None, opaque: true });
         }
         // Named are policies that the caller is under, and no others: what else there is, is not for it to know.
-        match self.policies.iter().find(|policy| policy.names(caller)) {
+        match self.first_over(caller, false) {
             Some(policy) => denied(Denial::NothingAllows, &policy.key, None, &policy.contact),
             None => denied(Denial::NothingAllows, "", None, ""),
         }
@@ -158,35 +158,25 @@ impl PolicySet {
 
     /// Destinations that speak of a host, policy by policy and rule by rule.
     fn candidates(&self, host: &Host) -> Vec<Place> {
-        let mut found: Vec<u32> = match host {
+        let mut found: Vec<Place> = match host {
             Host::Name(name) => self.names.covering(name).collect(),
-            Host::Address(address) => self.naming(*address).collect(),
+            Host::Address(address) => {
+                self.literals.covering(*address).map(|number| self.places[number as usize]).collect()
+            }
         };
         found.sort_unstable();
         found.dedup();
-        found.into_iter().map(|place| self.places[place as usize]).collect()
-    }
-
-    fn naming(&self, address: IpAddr) -> impl Iterator<Item = u32> + '_ {
-        let names = move |place: &u32| {
-            let place = self.places[*place as usize];
-            let target = &self.at(place).1.destinations[place.destination as usize];
-            target.addresses.as_ref().is_some_and(|addresses| addresses.contains(address))
-        };
-        self.literals.iter().copied().filter(names)
+        found
     }
 
     /// The Deny rule whose addresses hold one of those that a name resolved to.
     pub(crate) fn denies_address(&self, request: &Request<'_>, addresses: &[IpAddr]) -> Option<RuleRef> {
+        let covering = addresses.iter().flat_map(|address| self.denied_literals.covering(*address));
         let denies = |place: &Place| {
             let (policy, rule) = self.at(*place);
-            let target = &rule.destinations[place.destination as usize];
-            rule.action == EgressAction::Deny
-                && policy.mode == EgressMode::Enforce
-                && target.addresses.as_ref().is_some_and(|held| addresses.iter().any(|it| held.contains(*it)))
-                && unmet(policy, rule, target, request).is_none()
+            unmet(policy, rule, &rule.destinations[place.destination as usize], request).is_none()
         };
-        let place = self.literals.iter().map(|place| self.places[*place as usize]).find(denies)?;
+        let place = covering.map(|number| self.places[number as usize]).filter(denies).min()?;
         Some(self.rule(place))
     }
 

@@ -17,6 +17,7 @@ pub mod hello;
 mod host;
 mod names;
 mod policy;
+mod under;
 
 pub use caller::{Caller, Credential};
 pub use class::{Class, classify};

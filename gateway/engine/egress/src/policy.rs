@@ -1,17 +1,18 @@
 //! Policies, prepared: each once for a table, and by listener an index of what they speak of.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sekisho_policy::AddressSet;
+use sekisho_policy::{AddressIndex, AddressSet};
 use sekisho_table::{
     EgressAction, EgressDestination, EgressLimits, EgressMode, EgressPolicy, EgressProtocol, EgressRule,
 };
 
 use crate::caller::{Caller, Source};
 use crate::names::NameIndex;
+use crate::under::CallerIndex;
 
 #[derive(Debug)]
 pub(crate) struct Policy {
@@ -29,7 +30,8 @@ pub(crate) struct Policy {
 pub(crate) struct Rule {
     pub name: Box<str>,
     pub action: EgressAction,
-    sources: Box<[Source]>,
+    /// Rules of a policy mostly have the same ones, and then share them.
+    sources: Arc<[Source]>,
     pub destinations: Box<[Target]>,
     /// Addresses that are not public and may be dialled nevertheless.
     pub permitted: AddressSet,
@@ -41,10 +43,9 @@ pub(crate) struct Rule {
     load: Arc<AtomicU32>,
 }
 
-/// One destination of a rule, without the names: the index has them.
+/// One destination of a rule, without names and addresses: the indexes have them.
 #[derive(Debug)]
 pub(crate) struct Target {
-    pub addresses: Option<AddressSet>,
     pub ports: Box<[u16]>,
     pub protocols: Box<[EgressProtocol]>,
     pub methods: Box<[Box<str>]>,
@@ -57,13 +58,22 @@ impl Policy {
             let known = previous.and_then(|policy| policy.rules.iter().find(|known| *known.name == *rule.name));
             known.map_or_else(Arc::default, |known| known.load.clone())
         };
+        let mut rules: Vec<Rule> = Vec::with_capacity(source.rules.len());
+        for (position, rule) in source.rules.iter().enumerate() {
+            let same = source.rules[..position].iter().position(|other| other.sources == rule.sources);
+            let sources = match same {
+                Some(same) => rules[same].sources.clone(),
+                None => rule.sources.iter().map(Source::new).collect(),
+            };
+            rules.push(Rule::new(rule, sources, load(rule)));
+        }
         Self {
             key: source.key.as_str().into(),
             mode: source.mode,
             confined_to: source.confined_to.as_str().into(),
             contact: source.contact.as_str().into(),
             refusal: source.refusal.as_str().into(),
-            rules: source.rules.iter().map(|rule| Rule::new(rule, load(rule))).collect(),
+            rules: rules.into(),
             source: source.clone(),
         }
     }
@@ -81,7 +91,7 @@ impl Policy {
 }
 
 impl Rule {
-    fn new(rule: &EgressRule, load: Arc<AtomicU32>) -> Self {
+    fn new(rule: &EgressRule, sources: Arc<[Source]>, load: Arc<AtomicU32>) -> Self {
         let alone = rule.address_blocks.iter().filter_map(|text| {
             let (address, length) = text.split_once('/').unwrap_or((text, ""));
             let address: IpAddr = address.parse().ok()?;
@@ -91,7 +101,7 @@ impl Rule {
         Self {
             name: rule.name.as_str().into(),
             action: rule.action,
-            sources: rule.sources.iter().map(Source::new).collect(),
+            sources,
             destinations: rule.destinations.iter().map(Target::new).collect(),
             permitted: AddressSet::new(rule.address_blocks.iter().map(String::as_str)),
             permitted_alone: alone.collect(),
@@ -104,7 +114,7 @@ impl Rule {
     /// The field of its sources that does not hold; `None` where one source does, or none is given.
     pub(crate) fn unmet_source(&self, caller: &Caller) -> Option<&'static str> {
         let mut first = None;
-        for source in &self.sources {
+        for source in &*self.sources {
             let unmet = source.unmet(caller)?;
             first.get_or_insert(unmet);
         }
@@ -116,8 +126,6 @@ impl Target {
     fn new(destination: &EgressDestination) -> Self {
         let texts = |values: &[String]| values.iter().map(|value| value.as_str().into()).collect();
         Self {
-            addresses: (!destination.ip_blocks.is_empty())
-                .then(|| AddressSet::new(destination.ip_blocks.iter().map(String::as_str))),
             ports: destination.ports.clone().into(),
             protocols: destination.protocols.clone().into(),
             methods: texts(&destination.methods),
@@ -212,10 +220,17 @@ pub struct PolicySet {
     pub(crate) policies: Vec<Arc<Policy>>,
     /// Policies that the listener names and the table does not hold: everything is denied.
     pub(crate) missing: Vec<Box<str>>,
-    pub(crate) places: Vec<Place>,
     pub(crate) names: NameIndex,
     /// Places of destinations that name addresses.
-    pub(crate) literals: Vec<u32>,
+    pub(crate) places: Vec<Place>,
+    /// Positions among these.
+    pub(crate) literals: AddressIndex,
+    /// Those of them that deny.
+    pub(crate) denied_literals: AddressIndex,
+    /// Positions of policies that cannot be enforced as they were written.
+    pub(crate) refused: Vec<u32>,
+    under: CallerIndex,
+    under_report: CallerIndex,
     wants_credentials: bool,
 }
 
@@ -233,17 +248,41 @@ impl PolicySet {
         set
     }
 
+    /// Whether [`PolicySet::of`] would make the same again.
+    pub fn is_of(&self, keys: &[String], policies: &Policies) -> bool {
+        let wanted: BTreeSet<&str> = keys.iter().map(String::as_str).collect();
+        let known = |policy: &Arc<Policy>| policies.by_key.get(&policy.key).is_some_and(|now| Arc::ptr_eq(now, policy));
+        wanted.len() == self.policies.len() + self.missing.len()
+            && self.policies.iter().all(|policy| wanted.contains(&*policy.key) && known(policy))
+            && self.missing.iter().all(|key| wanted.contains(&**key) && !policies.by_key.contains_key(key))
+    }
+
     fn add(&mut self, policy: &Arc<Policy>) {
         let position = self.policies.len() as u32;
+        if !policy.refusal.is_empty() {
+            self.refused.push(position);
+        }
+        self.under.insert(position, &policy.confined_to, &policy.source.rules);
+        if policy.mode == EgressMode::Report {
+            self.under_report.insert(position, &policy.confined_to, &policy.source.rules);
+        }
         for (rule, written) in policy.source.rules.iter().enumerate() {
             let prepared = &policy.rules[rule];
             self.wants_credentials |= prepared.sources.iter().any(Source::wants_credentials);
             for (destination, written) in written.destinations.iter().enumerate() {
-                let place = self.places.len() as u32;
-                self.places.push(Place { policy: position, rule: rule as u32, destination: destination as u32 });
+                let place = Place { policy: position, rule: rule as u32, destination: destination as u32 };
                 written.names.iter().for_each(|name| self.names.insert(name, place));
-                if prepared.destinations[destination].addresses.is_some() {
-                    self.literals.push(place);
+                if written.ip_blocks.is_empty() {
+                    continue;
+                }
+                let number = self.places.len() as u32;
+                self.places.push(place);
+                let denies = prepared.action == EgressAction::Deny && policy.mode == EgressMode::Enforce;
+                for block in &written.ip_blocks {
+                    self.literals.insert(block, number);
+                    if denies {
+                        self.denied_literals.insert(block, number);
+                    }
                 }
             }
         }
@@ -253,6 +292,13 @@ impl PolicySet {
     /// Whether a client that shows no credentials should be asked for them.
     pub fn wants_credentials(&self) -> bool {
         self.wants_credentials
+    }
+
+    /// The first policy that a caller is under; `reporting`: of those in Report mode.
+    pub(crate) fn first_over(&self, caller: &Caller, reporting: bool) -> Option<&Policy> {
+        let index = if reporting { &self.under_report } else { &self.under };
+        let position = index.first(caller, |position| self.policies[position as usize].names(caller))?;
+        Some(&self.policies[position as usize])
     }
 
     pub(crate) fn rule(&self, place: Place) -> RuleRef {

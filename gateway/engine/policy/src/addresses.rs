@@ -1,6 +1,6 @@
 //! Sets of address blocks: looked up by length, so that thousands cost little more than one.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 /// An address as a number, with its family. IPv4 inside IPv6 is IPv4.
@@ -42,6 +42,30 @@ impl AddressSet {
     }
 }
 
+/// What stands for address blocks, found by an address: by length as well, whatever their number.
+#[derive(Debug, Default)]
+pub struct AddressIndex {
+    blocks: BTreeMap<(bool, u8), HashMap<u128, Vec<u32>>>,
+}
+
+impl AddressIndex {
+    /// A text that is no block stands for no address; the table refuses it before.
+    pub fn insert(&mut self, text: &str, value: u32) {
+        let Some((key, network)) = parse(text) else { return };
+        let values = self.blocks.entry(key).or_default().entry(network).or_default();
+        if values.last() != Some(&value) {
+            values.push(value);
+        }
+    }
+
+    /// Values of the blocks that hold the address. One may come twice.
+    pub fn covering(&self, address: IpAddr) -> impl Iterator<Item = u32> + '_ {
+        let (is_v4, address) = number(address);
+        let of_family = self.blocks.iter().filter(move |((family, _), _)| *family == is_v4);
+        of_family.filter_map(move |((_, length), networks)| networks.get(&(address & mask(*length)))).flatten().copied()
+    }
+}
+
 fn parse(text: &str) -> Option<((bool, u8), u128)> {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length.parse::<u8>().ok()?)),
@@ -65,6 +89,23 @@ mod tests {
 
     fn contains(blocks: &[&str], address: &str) -> bool {
         AddressSet::new(blocks.iter().copied()).contains(address.parse().expect("an address"))
+    }
+
+    #[test]
+    fn an_index_finds_every_block_that_holds_an_address() {
+        let mut index = AddressIndex::default();
+        for (value, block) in ["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "::/0", "10.1.0.0/16"].iter().enumerate() {
+            index.insert(block, value as u32);
+        }
+        let covering = |address: &str| {
+            let mut found: Vec<u32> = index.covering(address.parse().expect("an address")).collect();
+            found.sort_unstable();
+            found
+        };
+        assert_eq!(covering("10.1.2.3"), [0, 1, 2, 4]);
+        assert_eq!(covering("::ffff:10.9.9.9"), [0, 2]);
+        assert_eq!(covering("192.0.2.1"), [2]);
+        assert_eq!(covering("2001:db8::1"), [3]);
     }
 
     #[test]

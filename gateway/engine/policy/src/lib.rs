@@ -17,7 +17,7 @@ mod rule;
 mod template;
 mod text;
 
-pub use addresses::AddressSet;
+pub use addresses::{AddressIndex, AddressSet};
 pub use decide::{Cause, Decision, Outcome};
 pub use explain::{AuthorizationExplanation, FailedCondition, TriedPolicy, TriedRule};
 pub use facts::{Facts, Http, Token};

@@ -12,7 +12,7 @@ use super::own_addresses;
 /// One listener that is a way out.
 #[derive(Debug)]
 pub struct Outlet {
-    pub policies: PolicySet,
+    pub policies: Arc<PolicySet>,
     pub nameservers: Arc<[SocketAddr]>,
 }
 
@@ -31,13 +31,18 @@ impl Egress {
             return Self::default();
         }
         let policies = Policies::compile(&table.egress_policies, &previous.policies);
-        // Listeners of one Gateway mostly have the same policies; what each adds is its index.
-        let outlets = ways().map(|(listener, egress)| {
+        // Listeners of one Gateway mostly have the same policies, and most changes are of something else.
+        let mut sets: HashMap<&[String], Arc<PolicySet>> = HashMap::new();
+        let mut outlets = HashMap::new();
+        for (listener, egress) in ways() {
+            let set = sets.entry(&egress.policies).or_insert_with(|| {
+                let known = previous.outlet(&listener.key).map(|known| &known.policies);
+                let unchanged = known.filter(|known| known.is_of(&egress.policies, &policies));
+                unchanged.cloned().unwrap_or_else(|| Arc::new(PolicySet::of(&egress.policies, &policies)))
+            });
             let nameservers = egress.nameservers.iter().filter_map(|text| text.parse().ok()).collect();
-            let outlet = Outlet { policies: PolicySet::of(&egress.policies, &policies), nameservers };
-            (listener.key.as_str().into(), Arc::new(outlet))
-        });
-        let outlets = outlets.collect();
+            outlets.insert(listener.key.as_str().into(), Arc::new(Outlet { policies: set.clone(), nameservers }));
+        }
         let bound = table.listeners.values().map(|listener| listener.address);
         let own = bound.chain(own_addresses::of_this_machine()).collect();
         Self { policies, outlets, own }

@@ -98,6 +98,11 @@ impl Backend {
         self.retired.set(true);
     }
 
+    /// Whether a request went there on this worker.
+    pub fn is_used(&self) -> bool {
+        self.parts.get().is_some()
+    }
+
     /// What there is, where something was asked of it.
     pub(crate) fn used(&self) -> Option<&Parts> {
         self.parts.get()

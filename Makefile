@@ -79,13 +79,16 @@ definitions: $(PACKAGES) ## Write the chart's definitions of our own kinds anew,
 	$(BIN)/python -m controller.definitions helm/sekisho
 
 .PHONY: bench
-bench: $(ENGINE) ## The gateway beside nginx, HAProxy and Envoy, and sidecars: CPU per request, latency, memory
+bench: $(ENGINE) ## The gateway beside nginx, HAProxy and Envoy, sidecars, ways out: CPU, latency, memory
 	@$(call require,wrk,Debian: apt-get install wrk)
 	@$(call require,h2load,Debian: apt-get install nghttp2-client)
 	@$(call require,nginx,Debian: apt-get install nginx)
 	@$(call require,haproxy,Debian: apt-get install haproxy)
 	@$(call require,taskset,Debian: apt-get install util-linux)
+	@$(call require,squid,Debian: apt-get install squid)
 	$(BIN)/python -m tests.bench $(BENCH_ARGUMENTS)
+	@# What asks for a workload or a peer asks for that alone.
+	$(if $(filter-out --smoke,$(BENCH_ARGUMENTS)),,$(BIN)/python -m tests.bench.egress $(BENCH_ARGUMENTS))
 
 .PHONY: bench-idle
 bench-idle: $(ENGINE) ## Memory with 10,000 idle connections and a table of 5,000 routes

@@ -26,6 +26,7 @@ from controller.pipeline import Pipeline
 from controller.publish.batches import batches
 from controller.publish.publisher import Published, Publisher
 from controller.sources import Change, ManifestSource
+from controller.sources.denied import follow_denied
 from controller.standalone_authority import StandaloneAuthority
 from controller.store import Key
 from controller.terminal.announce import Changed, Started, announce, announce_change
@@ -109,6 +110,8 @@ class Standalone:
 
     async def _first_table(self) -> None:
         change = await asyncio.to_thread(self._source.load)
+        if self._mesh_authority is not None:
+            follow_denied(self._mesh_authority.authority, self._queue.put_nowait)
         self._pipeline.take([change], self._source.places())
         await self._first_keys()
         kept = self._keeps_last_table(change)

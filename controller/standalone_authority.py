@@ -79,6 +79,11 @@ class StandaloneAuthority:
             ) from error
 
     @property
+    def authority(self) -> Authority:
+        """What signs; it follows its directory while :meth:`run` does."""
+        return self._authority
+
+    @property
     def port(self) -> int:
         """Where it answers; 0 before it is bound."""
         return self._server.port if self._server is not None else 0

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "tests/README.md")]
+EGRESS = ROOT / "examples/egress/README.md"
 
 
 def test_every_target_that_is_named_exists() -> None:
@@ -16,6 +17,14 @@ def test_every_target_that_is_named_exists() -> None:
     for document in DOCUMENTS:
         named = set(re.findall(r"`make ([a-z0-9-]+)", document.read_text()))
         assert named <= targets, f"{document.name} names {named - targets}"
+
+
+def test_every_test_that_a_promise_of_egress_names_exists() -> None:
+    named = re.findall(r"`((?:[a-z_0-9]+/)*test_[a-z_0-9]+\.py)::([A-Za-z_0-9]+)`", EGRESS.read_text())
+    assert len(named) > 25
+    for file, name in named:
+        path = ROOT / file if "/" in file else ROOT / "tests/e2e/egress" / file
+        assert f"def {name}(" in path.read_text(), f"{file} has no {name}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -56,6 +56,7 @@ from controller.publish.places import table_of
 from controller.publish.subscriptions import Subscriptions
 from controller.resources import RequestAuthentication
 from controller.sources import Change
+from controller.sources.denied import follow_denied
 from controller.sources.kubernetes import KubernetesSource
 from controller.store import Key
 from controller.translate.request_authentication import key_locations
@@ -240,6 +241,7 @@ class ClusterController:
         self._discovery_port = server.port
         await self._source.synced.wait()
         await self._changes.take([Arrived(self._source.load(), time.monotonic())])
+        follow_denied(authority, self._arrive)
         await self._first_keys()
         self._readiness.translated = True
         self.read.set()

@@ -26,6 +26,7 @@ from controller.resources.backend_tls_policy import (
     SubjectAltName,
 )
 from controller.resources.config_map import ConfigMap
+from controller.resources.denied_identities import DENIED_IDENTITIES, DeniedIdentities
 from controller.resources.duration import duration_ms
 from controller.resources.egress_policy import (
     EgressFrom,
@@ -191,6 +192,7 @@ from controller.resources.xbackend import (
 __all__ = [
     "BY_KIND",
     "DEFAULT_NAMESPACE",
+    "DENIED_IDENTITIES",
     "DISCOVERY",
     "EXPERIMENTAL_GROUP",
     "GATEWAY_GROUP",
@@ -225,6 +227,7 @@ __all__ = [
     "ConfigMap",
     "ContainerPort",
     "CookieConfig",
+    "DeniedIdentities",
     "DeploymentParameters",
     "EgressFrom",
     "EgressParameters",

@@ -6,7 +6,7 @@ what the Gateway's sets wins. An absent field keeps the routing table's default.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -46,10 +46,13 @@ class GatewayLimits(Struct, frozen=True, kw_only=True):
 
 
 class EgressParameters(Struct, frozen=True, kw_only=True):
-    """Of listeners that are ways out."""
+    """Of listeners that are ways out, and of routes that lead outside."""
 
     nameservers: Annotated[tuple[str, ...], Meta(max_length=3)] = ()
     """Servers that resolve names, ``address:port``, in order; none means the system's resolver."""
+    routes: Literal["ByPolicy"] | None = None
+    """``ByPolicy``: routes lead outside only where an EgressPolicy allows it, and so nowhere while none speaks for the
+    listener. Left out, that holds for the listeners that an EgressPolicy speaks for."""
 
 
 class GatewayParametersSpec(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from controller.resources.authorization_policy import AuthorizationPolicy
 from controller.resources.backend_tls_policy import BackendTLSPolicy
 from controller.resources.config_map import ConfigMap
+from controller.resources.denied_identities import DeniedIdentities
 from controller.resources.egress_policy import EgressPolicy
 from controller.resources.endpoint_slice import EndpointSlice
 from controller.resources.external_authorization_provider import ExternalAuthorizationProvider
@@ -74,5 +75,7 @@ REGISTRY: Mapping[tuple[str, str], type[Resource]] = MappingProxyType(
 
 BY_KIND: Mapping[str, type[Resource]] = MappingProxyType({type_.kind: type_ for type_ in (*KINDS, *MESH_KINDS)})
 
-STORED: Mapping[str, type[Resource]] = MappingProxyType({**BY_KIND, KeySet.kind: KeySet})
+STORED: Mapping[str, type[Resource]] = MappingProxyType(
+    {**BY_KIND, KeySet.kind: KeySet, DeniedIdentities.kind: DeniedIdentities}
+)
 """The same, and what nobody writes."""

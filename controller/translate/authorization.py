@@ -25,6 +25,7 @@ from controller.resources import (
 )
 from controller.store import Key
 from controller.translate.backend_view import BackendId
+from controller.translate.denied_identities import denied_identities
 from controller.translate.external_authorization import FoundProvider, find_provider
 from controller.translate.graph import Reads, Stage
 from controller.translate.indexes import AUTHORIZATIONS
@@ -128,8 +129,11 @@ def _service_accounts(namespace: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def policies_of(reads: Reads, key: Key, gateway: Gateway) -> tuple[ParsedAuthorization, ...]:
-    """The policies that apply to a Gateway, by key."""
+    """The policies that apply to a Gateway, by key; whoever the authority denies is denied by one of them."""
     found: list[ParsedAuthorization] = []
+    denied = denied_identities(reads).authorization
+    if denied is not None:
+        found.append(ParsedAuthorization(denied, (), {}))
     for namespace in dict.fromkeys((key.namespace, reads.options.root_namespace)):
         for policy_key in reads.referring(AUTHORIZATIONS, namespace):
             parsed = reads.result(AUTHORIZATION, policy_key)

@@ -27,6 +27,7 @@ from controller.resources import (
 from controller.resources.egress_policy import UNREADABLE_TARGET
 from controller.store import Key
 from controller.translate.conditions import ConditionReason, Problem
+from controller.translate.denied_identities import denied_identities
 from controller.translate.graph import Reads, Stage
 from controller.translate.indexes import EGRESS_POLICIES
 from controller.translate.names import object_name
@@ -174,8 +175,11 @@ def _destination(to: EgressTo) -> model.EgressDestination:
 
 
 def egress_policies_of(reads: Reads, key: Key) -> tuple[AttachedEgress, ...]:
-    """The policies that decide for a Gateway, by key."""
+    """The policies that decide for a Gateway, by key; whoever the authority denies is denied by one of them."""
     found: dict[str, AttachedEgress] = {}
+    denied = denied_identities(reads).egress
+    if denied is not None:
+        found[denied.key] = AttachedEgress(denied, ())
     for index in ((key.namespace, key.name), (key.namespace, UNREADABLE_TARGET)):
         for policy in reads.referring(EGRESS_POLICIES, index):
             parsed = reads.result(EGRESS_POLICY, policy)

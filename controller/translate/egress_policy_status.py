@@ -6,7 +6,7 @@ Owns the conditions of the kind: ``Accepted``, ``sekisho.dev/Enforced`` with the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 
@@ -17,18 +17,16 @@ from controller.translate.backend_tls_policy import MAX_ANCESTORS, gateway_refer
 from controller.translate.conditions import Condition, ConditionReason, ConditionType, Problem, fails, holds
 from controller.translate.egress_policy import (
     EGRESS_POLICY,
-    AttachedEgress,
     ParsedEgress,
     grant_problem,
     names_gateway,
     target_gateway,
 )
-from controller.translate.gateway import GATEWAY, ServedGateway
+from controller.translate.egress_standing import EGRESS_STANDING, EgressStanding
 from controller.translate.graph import NOTHING, Published, Reads, Stage
 from controller.translate.stages import Rank
 from controller.translate.statuses import PolicyAncestorStatus, PolicyStatus
-from controller.translate.ways_out import WAYS
-from gateway.routing_table import model
+from controller.translate.ways_out import ROUTED, WAYS
 
 _MAX_NAMED = 4
 
@@ -47,11 +45,11 @@ def _status(key: Key, reads: Reads) -> _Verdict:
     ancestors: dict[Key, PolicyAncestorStatus] = {}
     for target in parsed.targets:
         gateway = target_gateway(key, target)
-        served = reads.result(GATEWAY, gateway)
-        if served is None:
+        standing = reads.result(EGRESS_STANDING, gateway)
+        if standing is None:
             notices.append(_unserved(parsed, target))
         elif gateway not in ancestors:
-            conditions = _conditions(reads, key, parsed, gateway, served, resource.metadata.generation)
+            conditions = _conditions(reads, key, parsed, gateway, standing, resource.metadata.generation)
             ancestors[gateway] = PolicyAncestorStatus(
                 ancestor_ref=gateway_reference(gateway),
                 controller_name=reads.options.controller_name,
@@ -69,16 +67,15 @@ def _unserved(parsed: ParsedEgress, target: EgressTargetReference) -> str:
 
 
 def _conditions(
-    reads: Reads, key: Key, parsed: ParsedEgress, gateway: Key, served: ServedGateway, generation: int
+    reads: Reads, key: Key, parsed: ParsedEgress, gateway: Key, standing: EgressStanding, generation: int
 ) -> Iterator[Condition]:
-    problem = _problem(reads, key, parsed, gateway, served)
+    problem = _problem(reads, key, parsed, gateway, standing)
     if problem is not None:
         yield fails(ConditionType.ACCEPTED, problem.reason, problem.message, generation)
         return
     yield holds(ConditionType.ACCEPTED, ConditionReason.ACCEPTED, "the policy is accepted", generation)
-    listeners = [
-        name for name, attached in _outlets(served) if any(it.policy.key == parsed.policy.key for it in attached)
-    ]
+    sections = {target.section_name for target in parsed.targets if names_gateway(key, target, gateway)}
+    listeners = [name for name in standing.outlets if None in sections or name in sections]
     by = f"listener{'s' if len(listeners) > 1 else ''} {', '.join(listeners)}"
     if parsed.policy.mode == "Report":
         message = f"it is in mode Report on {by}: for the sources it names, nothing is denied, and all is recorded"
@@ -86,20 +83,20 @@ def _conditions(
     else:
         message = f"it decides on {by}"
         yield holds(ConditionType.ENFORCED, ConditionReason.ENFORCED, message, generation)
-    yield _conflict(parsed, served, generation)
+    yield _conflict(parsed, standing, generation)
     if parsed.allows_every_name:
         message = "a rule allows every name, which was acknowledged: only the guard on addresses is left"
         yield holds(ConditionType.ALLOWS_EVERY_NAME, ConditionReason.ACKNOWLEDGED, message, generation)
 
 
-def _problem(reads: Reads, key: Key, parsed: ParsedEgress, gateway: Key, served: ServedGateway) -> Problem | None:
+def _problem(reads: Reads, key: Key, parsed: ParsedEgress, gateway: Key, standing: EgressStanding) -> Problem | None:
     denied = grant_problem(reads, key, gateway)
     if denied is not None:
         return denied
     if parsed.problem:
         message = f"it cannot be enforced as it is written, so all that it could speak of is denied: {parsed.problem}"
         return Problem(ConditionReason.INVALID, message)
-    outlets = {name for name, _ in _outlets(served)}
+    outlets = standing.outlets
     for target in parsed.targets:
         if not names_gateway(key, target, gateway):
             continue
@@ -108,37 +105,28 @@ def _problem(reads: Reads, key: Key, parsed: ParsedEgress, gateway: Key, served:
                 ConditionReason.TARGET_NOT_FOUND, f"{target.kind} {target.name} cannot be targeted: only a Gateway can"
             )
         if target.section_name and target.section_name not in outlets:
-            message = f"{gateway} has no listener {target.section_name} that is a way out: {_remedy()}"
+            message = f"{gateway} has no listener {target.section_name} by which anything goes out: {_remedy()}"
             return Problem(ConditionReason.TARGET_NOT_FOUND, message)
     if not outlets:
-        message = f"{gateway} has no listener that is a way out: {_remedy()}"
+        message = f"{gateway} has no listener by which anything goes out: {_remedy()}"
         return Problem(ConditionReason.TARGET_NOT_FOUND, message)
     return None
 
 
 def _remedy() -> str:
-    return f"give one a protocol of {', '.join(WAYS)}"
+    return f"give one a protocol of {', '.join(WAYS)}, or of {' or '.join(ROUTED)} for routes that lead outside"
 
 
-def _outlets(served: ServedGateway) -> Iterator[tuple[str, tuple[AttachedEgress, ...]]]:
-    """Names of the ways out, with the policies that decide there."""
-    for listener in served.every_listener():
-        if listener.parsed.protocol in WAYS and listener.problem is None:
-            name = listener.parsed.name
-            yield name, tuple(one for one in served.parsed.egress if one.applies_to(name))
-
-
-def _conflict(parsed: ParsedEgress, served: ServedGateway, generation: int) -> Condition:
+def _conflict(parsed: ParsedEgress, standing: EgressStanding, generation: int) -> Condition:
     """A name that this policy allows and another one denies, whoever asks."""
-    denials = _denials(served, parsed.policy.key)
     found = [
-        f"{name}: rule {rule.name} allows it, and {denials[covering]} denies {covering}"
+        f"{name}: rule {rule.name} allows it, and {denier} denies {covering}"
         for rule in parsed.policy.rules
         if rule.action == "Allow"
         for destination in rule.destinations
         for name in destination.names
         for covering in _covering(name)
-        if covering in denials
+        if (denier := standing.denier(covering, parsed.policy.key)) is not None
     ]
     if not found:
         message = "no other policy of the Gateway denies what it allows"
@@ -146,24 +134,6 @@ def _conflict(parsed: ParsedEgress, served: ServedGateway, generation: int) -> C
     more = f" (and {len(found) - _MAX_NAMED} more)" if len(found) > _MAX_NAMED else ""
     message = f"{'; '.join(found[:_MAX_NAMED])}{more}: where both speak of the same caller and port, it is denied"
     return holds(ConditionType.CONFLICTED, ConditionReason.CONFLICTED, message, generation)
-
-
-def _denials(served: ServedGateway, own: str) -> Mapping[str, str]:
-    """Names that Deny rules of other policies give, with the policy. What only speaks of other callers is left out."""
-    found: dict[str, str] = {}
-    for attached in served.parsed.egress:
-        policy = attached.policy
-        if policy.key == own or policy.mode == "Report" or _speaks_of_others(policy, own):
-            continue
-        for rule in policy.rules:
-            if rule.action == "Deny":
-                found.update({name: policy.key for destination in rule.destinations for name in destination.names})
-    return found
-
-
-def _speaks_of_others(policy: model.EgressPolicy, own: str) -> bool:
-    """Whether its callers are of another namespace than those of the policy ``own``."""
-    return bool(policy.confined_to) and policy.confined_to != own.partition("/")[0]
 
 
 def _covering(name: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ import msgspec
 
 from controller.resources import Endpoint, EndpointPort, EndpointSlice, Service, ServicePort, XBackend
 from controller.store import Key
+from controller.translate.denied_identities import denied_identities
 from controller.translate.graph import Reads, Stage
 from controller.translate.hostnames import hostname_problem
 from controller.translate.indexes import MACHINES, SLICES, WORKLOADS
@@ -113,7 +114,11 @@ ENDPOINTS: Stage[Target, tuple[model.Endpoint, ...]] = Stage(Rank.ENDPOINTS, _en
 
 
 def _mesh_endpoints(target: Target, reads: Reads) -> tuple[model.Endpoint, ...]:
-    return tuple(_with_peer(reads, endpoint) for endpoint in reads.result(ENDPOINTS, target))
+    endpoints = tuple(_with_peer(reads, endpoint) for endpoint in reads.result(ENDPOINTS, target))
+    denied = denied_identities(reads).principals
+    if not denied:
+        return endpoints
+    return tuple(one for one in endpoints if one.peer is None or one.peer.identity not in denied)
 
 
 def _with_peer(reads: Reads, endpoint: model.Endpoint) -> model.Endpoint:
@@ -127,4 +132,4 @@ def _with_peer(reads: Reads, endpoint: model.Endpoint) -> model.Endpoint:
 
 
 MESH_ENDPOINTS: Stage[Target, tuple[model.Endpoint, ...]] = Stage(Rank.MESH_ENDPOINTS, _mesh_endpoints)
-"""The same, and which of them are in the mesh."""
+"""The same, and which of them are in the mesh; whoever the authority denies is none."""

@@ -34,7 +34,7 @@ from controller.translate.parameters import find_parameters, gateway_settings
 from controller.translate.request_authentication import authentications_of
 from controller.translate.secret_refs import Resolved, resolve_certificate
 from controller.translate.stages import Rank
-from controller.translate.ways_out import EGRESS_HTTP, EGRESS_PROXY, EGRESS_TLS, WAYS
+from controller.translate.ways_out import EGRESS_HTTP, EGRESS_PROXY, EGRESS_TLS, ROUTED, WAYS
 from gateway.routing_table import model
 
 CLAIMS = "claims"
@@ -294,8 +294,7 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
         resources.append((served.table, "gateways", served.parsed.settings))
         resources += [(served.table, "authorization_policies", policy) for policy in policies]
         resources += [(served.table, "request_authentications", it) for it in served.parsed.authentication]
-        if any(listener.keys and listener.parsed.protocol in WAYS for listener in served.every_listener()):
-            resources += [(served.table, "egress_policies", one.policy) for one in served.parsed.egress]
+        resources += [(served.table, "egress_policies", one.policy) for one in served.parsed.egress]
     unique = {(table, kind, resource.key): (table, kind, resource) for table, kind, resource in resources}
     governed = _governed(key, served) if policies else None
     return Published(
@@ -349,6 +348,7 @@ def _table_listener(
         authentication=() if tunnels else tuple(it.key for it in parsed.authentication),
         inner="{}:{}".format(*WAYPOINT_INNER) if tunnels else "",
         egress=_egress(parsed, listener),
+        routed_egress=_routed_egress(parsed, listener),
     )
 
 
@@ -356,12 +356,25 @@ def _egress(parsed: ParsedGateway, listener: ParsedListener) -> model.Egress | N
     way = WAYS.get(listener.protocol)
     if way is None:
         return None
-    nameservers = [layer.egress.nameservers for layer in parsed.layers if layer.egress.nameservers]
-    return model.Egress(
-        way=way,
-        policies=tuple(one.policy.key for one in parsed.egress if one.applies_to(listener.name)),
-        nameservers=nameservers[-1] if nameservers else (),
-    )
+    return model.Egress(way=way, policies=_deciding(parsed, listener), nameservers=_nameservers(parsed))
+
+
+def _routed_egress(parsed: ParsedGateway, listener: ParsedListener) -> model.RoutedEgress | None:
+    if listener.protocol not in ROUTED:
+        return None
+    policies = _deciding(parsed, listener)
+    if not policies and not any(layer.egress.routes for layer in parsed.layers):
+        return None
+    return model.RoutedEgress(policies=policies, nameservers=_nameservers(parsed))
+
+
+def _deciding(parsed: ParsedGateway, listener: ParsedListener) -> tuple[str, ...]:
+    return tuple(one.policy.key for one in parsed.egress if one.applies_to(listener.name))
+
+
+def _nameservers(parsed: ParsedGateway) -> tuple[str, ...]:
+    found = [layer.egress.nameservers for layer in parsed.layers if layer.egress.nameservers]
+    return found[-1] if found else ()
 
 
 GATEWAY: Stage[Key, ServedGateway | None] = Stage(Rank.GATEWAY, _serve, _publish_gateway)

@@ -19,6 +19,8 @@ class Rank(IntEnum):
     """An Ingress by itself: its class, hosts, paths and certificates."""
     LISTENER_SET = auto()
     """A ListenerSet by itself."""
+    DENIED_IDENTITIES = auto()
+    """Whom the mesh's authority denies."""
     WORKLOAD = auto()
     """A Pod or WorkloadEntry by itself."""
     AUTHORIZATION = auto()
@@ -72,6 +74,8 @@ class Rank(IntEnum):
     TLS_POLICY_STATUS = auto()
     XBACKEND_STATUS = auto()
     GATEWAY_CLASS_STATUS = auto()
+    EGRESS_STANDING = auto()
+    """What a Gateway's egress policies need to know of it and of each other."""
     EGRESS_POLICY_STATUS = auto()
     AUTHORIZATION_NOTICES = auto()
     AUTHENTICATION_NOTICES = auto()

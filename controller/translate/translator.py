@@ -34,10 +34,12 @@ from controller.translate.backend_tls_policy import TLS_POLICY, TLS_POLICY_STATU
 from controller.translate.backend_view import PLACEMENTS
 from controller.translate.backends import BACKEND, PLACEMENT
 from controller.translate.certificates import CERTIFICATE, TRUST_BUNDLE
+from controller.translate.denied_identities import DENIED
 from controller.translate.destinations import DESTINATIONS, OUTBOUND
 from controller.translate.east_west import EAST_WEST
 from controller.translate.egress_policy import EGRESS_POLICY
 from controller.translate.egress_policy_status import EGRESS_POLICY_STATUS
+from controller.translate.egress_standing import EGRESS_STANDING
 from controller.translate.endpoints import ENDPOINTS, MESH_ENDPOINTS
 from controller.translate.gateway import GATEWAY, PARSED_GATEWAY, PORT, TABLES
 from controller.translate.gateway_class import GATEWAY_CLASS, GATEWAY_CLASS_STATUS
@@ -79,6 +81,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     INGRESS_CLASS,
     PARSED_INGRESS,
     LISTENER_SET,
+    DENIED,
     WORKLOAD,
     AUTHORIZATION,
     AUTHENTICATION,
@@ -111,6 +114,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     TLS_POLICY_STATUS,
     XBACKEND_STATUS,
     GATEWAY_CLASS_STATUS,
+    EGRESS_STANDING,
     EGRESS_POLICY_STATUS,
     AUTHORIZATION_NOTICES,
     AUTHENTICATION_NOTICES,

@@ -14,6 +14,7 @@ from controller.resources import PolicyTargetReference, Service
 from controller.store import Key
 from controller.translate.authorization import AUTHORIZATION, ParsedAuthorization
 from controller.translate.backend_view import BackendId
+from controller.translate.denied_identities import denied_identities
 from controller.translate.graph import Reads
 from controller.translate.indexes import AUTHENTICATIONS, AUTHORIZATIONS
 from controller.translate.request_authentication import AUTHENTICATION, ParsedAuthentication
@@ -42,8 +43,11 @@ Served = Mapping[str, frozenset[int]]
 
 
 def selecting_policies(reads: Reads, sidecar: Sidecar, served: Served) -> tuple[Selecting, ...]:
-    """Of authorization, by key."""
+    """Of authorization, by key; whoever the authority denies is denied by one of them."""
     found: list[Selecting] = []
+    denied = denied_identities(reads).authorization
+    if denied is not None:
+        found.append(Selecting(denied, None))
     for key in _candidates(reads, sidecar, AUTHORIZATIONS):
         parsed = reads.result(AUTHORIZATION, key)
         if parsed is not None and (ports := _ports(parsed, key, sidecar, served)) != NOWHERE:

@@ -111,6 +111,19 @@ class Egress(Struct):
     """``address:port`` of the servers that resolve names, in order; none means the system's resolver."""
 
 
+class RoutedEgress(Struct):
+    """What requests of routes need the leave of where their backend has an endpoint that is a DNS name.
+
+    The policies decide about the name, the endpoint's port, and method and path as they are sent; the name is resolved
+    once and vetted, and ``Host`` names it. For HTTP and HTTPS listeners that are no way out themselves.
+    """
+
+    policies: tuple[str, ...] = ()
+    """As :attr:`Egress.policies`."""
+    nameservers: tuple[str, ...] = ()
+    """As :attr:`Egress.nameservers`."""
+
+
 class Captured(Struct):
     """The listener takes connections that were redirected to its socket, by the destination they had before.
 
@@ -183,6 +196,8 @@ class Listener(Struct):
     """Only for HBONE, and always there: ``address:bind_port`` of the socket whose captured listeners take what the
     tunnels carry (an IPv6 address in brackets)."""
     egress: Egress | None = None
+    routed_egress: RoutedEgress | None = None
+    """None: requests of routes go to whatever their backends are."""
 
 
 # --- authentication of requests ---------------------------------------------------------------------

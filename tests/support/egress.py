@@ -71,8 +71,8 @@ class EgressGateway:
             return False
         return True
 
-    def connect(self, port: int = PROXY) -> socket.socket:
-        return self.outside.inside.connect("127.0.0.1", port)
+    def connect(self, port: int = PROXY, source: str = "") -> socket.socket:
+        return self.outside.inside.connect("127.0.0.1", port, source)
 
     def ask(self, request: bytes, port: int = PROXY) -> bytes:
         """Send bytes and read the head and what comes with it, or what there is until the end."""
@@ -80,8 +80,8 @@ class EgressGateway:
             client.sendall(request)
             return read_answer(client)
 
-    def tunnel(self, target: str, headers: str = "") -> tuple[socket.socket, bytes]:
-        client = self.connect()
+    def tunnel(self, target: str, headers: str = "", source: str = "") -> tuple[socket.socket, bytes]:
+        client = self.connect(source=source)
         client.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{headers}\r\n".encode("latin-1"))
         return client, read_answer(client)
 

@@ -7,6 +7,7 @@ workload's namespace: the kernel takes them for that workload's.
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import socket
 import threading
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -160,6 +161,14 @@ class MeshNetwork:
             document: dict[str, Any] = httpx.get("http://127.0.0.1:9901/status", trust_env=False).json()
         return document
 
+    def authorize(self, command: Literal["deny", "allow"], identity: str, *names: str) -> None:
+        """A command of `sekisho ca` on an identity; returns when these sidecars hold another table."""
+        before = {name: self.version(name) for name in names}
+        done = run_sekisho("ca", command, "--identity", identity, "--ca-dir", self.authority)
+        assert done.returncode == 0, done.stderr
+        for name, version in before.items():
+            eventually(lambda name=name, version=version: self.version(name) != version, within=15, what="the change")  # type: ignore[misc]
+
     # --- sidecars -------------------------------------------------------------------------------
 
     def join_token(self, identity: str) -> str:
@@ -192,6 +201,11 @@ class MeshNetwork:
     def capture(self, name: str, *arguments: str) -> None:
         """Have the workload's connections redirected."""
         self.workloads[name].inside.run(*sekisho_command("sidecar-init", *arguments))
+
+    def access_log(self, name: str) -> list[dict[str, Any]]:
+        """What a sidecar has written down."""
+        lines = (self.directory / name / "access.log").read_text().splitlines()
+        return [json.loads(line) for line in lines]
 
     def version(self, name: str) -> str:
         """The version of the table that a sidecar holds."""

@@ -62,8 +62,8 @@ class Namespace:
         """Do something in the namespace; for what makes sockets."""
         return self._thread.submit(work).result(timeout=within)
 
-    def connect(self, address: str, port: int) -> socket.socket:
-        return self.run(lambda: socket.create_connection((address, port), timeout=10))
+    def connect(self, address: str, port: int, source: str = "") -> socket.socket:
+        return self.run(lambda: socket.create_connection((address, port), timeout=10, source_address=(source, 0)))
 
 
 def _ip(*arguments: str) -> None:
@@ -79,6 +79,8 @@ class Outside:
         self.zone = dict(zone)
         self.reached: list[tuple[str, int]] = []
         """Address and port of each connection that brought a byte."""
+        self.requests: list[tuple[str, str]] = []
+        """Each request in the clear or over TLS: the address it came to, and its head."""
         self.heard: list[tuple[float, str]] = []
         """When (monotonic) bytes came, and at which address."""
         self.questions: list[str] = []
@@ -98,6 +100,11 @@ class Outside:
                 one.close()
             for namespace in (self.inside, self.beyond):
                 namespace.remove()
+
+    def hosts(self, address: str) -> list[str]:
+        """What the requests to an address had as their Host."""
+        heads = [head for reached, head in self.requests if reached == address]
+        return [line[6:] for head in heads for line in head.split("\r\n") if line.lower().startswith("host: ")]
 
     def _join(self) -> None:
         one, other = self.inside.name, self.beyond.name
@@ -136,8 +143,11 @@ class Outside:
                 return
             self.reached.append((address, port))
             stream = connection if port == 80 else self._context.wrap_socket(connection, server_side=True)
-            while stream.recv(65536):
+            while request := stream.recv(65536):
                 self.heard.append((time.monotonic(), address))
+                self.requests.append((address, request.decode("latin-1")))
+                if b"?wait" in request.split(b"\r\n", 1)[0]:
+                    continue
                 body = f"outside {address}".encode()
                 stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 

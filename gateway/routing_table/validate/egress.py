@@ -16,6 +16,7 @@ from gateway.routing_table.model import (
     EgressRule,
     EgressSource,
     Listener,
+    RoutedEgress,
 )
 from gateway.routing_table.validate.authorization import address_block, service_account, texts
 from gateway.routing_table.validate.names import (
@@ -55,6 +56,17 @@ def egress_listener(egress: Egress, listener: Listener) -> Problems:
         yield "way: names of redirected traffic are for the policies to judge; leave the listener's hostname empty"
     if listener.captured is not None or listener.mesh is not None:
         yield "way: a listener of the mesh is no way out; leave captured and mesh out"
+    yield from _deciding(egress)
+
+
+def routed_egress(egress: RoutedEgress, listener: Listener) -> Problems:
+    """Routes are looked at where their requests are, and never of a way out."""
+    if listener.protocol not in ("HTTP", "HTTPS") or listener.egress is not None:
+        yield "only HTTP and HTTPS listeners that are no way out have requests of routes; leave it out"
+    yield from _deciding(egress)
+
+
+def _deciding(egress: Egress | RoutedEgress) -> Problems:
     yield from at("policies", bounded(len(egress.policies), _MAX_REFERENCES, "policies"))
     yield from at("nameservers", bounded(len(egress.nameservers), _MAX_NAMESERVERS, "servers"))
     yield from each("nameservers", egress.nameservers, _nameserver)

@@ -24,7 +24,7 @@ from gateway.routing_table.model import (
 )
 from gateway.routing_table.validate.authentication import request_authentication
 from gateway.routing_table.validate.authorization import authorization_policy
-from gateway.routing_table.validate.egress import egress_listener, egress_policy
+from gateway.routing_table.validate.egress import egress_listener, egress_policy, routed_egress
 from gateway.routing_table.validate.mesh import mesh_listener, peer, workload
 from gateway.routing_table.validate.names import (
     Problems,
@@ -179,6 +179,8 @@ def _listener(listener: Listener) -> Problems:
     yield from at("authentication", bounded(len(listener.authentication), _MAX_REFERENCES, "policies"))
     if listener.egress is not None:
         yield from at("egress", egress_listener(listener.egress, listener))
+    if listener.routed_egress is not None:
+        yield from at("routed_egress", routed_egress(listener.routed_egress, listener))
     if listener.client_validation is not None:
         yield from at("client_validation", _client_validation(listener.client_validation, terminates))
     yield from mesh_listener(listener)

@@ -76,7 +76,14 @@ def zone() -> dict[str, object]:
 def outside(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
     if not can_make_namespaces():
         pytest.skip("network namespaces need root and ip(8)")
-    names = ("ok.example", "other.example", "*.ok.example", "intranet.corp.example", "alias-ok.example")
+    names = (
+        "ok.example",
+        "other.example",
+        "*.ok.example",
+        "intranet.corp.example",
+        "alias-ok.example",
+        "edition.cnn.com",
+    )
     context = authority.issue(*names).server_context(tmp_path_factory.mktemp("outside"))
     with Outside(zone(), context).running() as running:  # type: ignore[arg-type]
         yield running

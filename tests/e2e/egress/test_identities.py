@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from controller.ca.authority import Authority as MeshAuthority
+from controller.ca.service_account import ServiceAccount
 from tests.support.certificates import Authority, Issued
 from tests.support.clients.http2 import Http2Client
 from tests.support.egress import EgressGateway, egress_policy, read_answer, status_of
 from tests.support.manifests import authority_config_map, gateway_class, manifest, tls_secret
 from tests.support.outside import NAME_SERVER, Outside
 
+MESH = MeshAuthority.create()
+"""A mesh's authority, from which a workload or its sidecar has a certificate."""
 CART = "spiffe://cluster.local/ns/shop/sa/cart"
 
 
@@ -46,7 +50,7 @@ def secured_proxy(authority: Authority) -> list[object]:
         manifest("gateway.networking.k8s.io/v1", "Gateway", "edge", spec=spec),
         manifest("sekisho.dev/v1alpha1", "GatewayParameters", "edge", spec={"egress": {"nameservers": [NAME_SERVER]}}),
         tls_secret("proxy", authority.issue("proxy.example")),
-        authority_config_map("authority", authority.pem),
+        authority_config_map("authority", authority.pem + MESH.bundle_pem),
         {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -101,6 +105,21 @@ def test_an_identity_holds_for_every_stream_of_its_connection(
         assert client.finished(shown).status == 502
         # What one stream showed says nothing of another.
         assert client.finished(client.connect("nowhere.ok.example:443")).status == 407
+
+
+def test_an_identity_of_the_mesh_is_what_policies_speak_of(
+    gateway: EgressGateway, tmp_path: Path, authority: Authority
+) -> None:
+    """By the short-lived certificate that a workload of the mesh, or its sidecar, has."""
+
+    def of(name: str) -> Issued:
+        issued = MESH.issue(ServiceAccount("shop", name))
+        return Issued(issued.chain, issued.private_key)
+
+    assert connect(gateway, "ok.example:443", tmp_path, authority, of("cart")) == 200
+    assert connect(gateway, "ok.example:443", tmp_path, authority, of("web")) in (403, 407)
+    record = gateway.decision(identity=CART, decision="failed")
+    assert (record["host"], record["proved_by"]) == ("ok.example", "certificate")
 
 
 def test_names_of_a_certificate_tell_who_asks(gateway: EgressGateway, tmp_path: Path, authority: Authority) -> None:

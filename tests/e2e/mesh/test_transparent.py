@@ -228,6 +228,24 @@ def test_policies_decide_by_the_caller_s_identity_for_requests_and_connections(
     assert call.status(outside, mesh.workloads["cart"].address, HTTP) == 403
 
 
+def test_an_identity_that_the_authority_denies_is_denied_at_once_whatever_its_certificate(mesh: MeshNetwork) -> None:
+    outside, web = mesh.workloads["outside"].inside, mesh.workloads["web"]
+    assert call.status(web.inside, VIRTUAL, 80) == 200
+    mesh.authorize("deny", web.identity, "cart")
+    try:
+        assert call.status(web.inside, VIRTUAL, 80) == 403
+        assert call.tcp(web.inside, VIRTUAL, 9000) == b""
+        assert call.status(outside, CONTROLLER, EDGE_HTTP) == 200
+        told = "authorization_denied[sekisho.dev/denied-identities/0]"
+        eventually(
+            lambda: told in [line["response_code_details"] for line in mesh.access_log("cart")],
+            what="the record of the denial",
+        )
+    finally:
+        mesh.authorize("allow", web.identity, "cart")
+    assert call.status(web.inside, VIRTUAL, 80) == 200
+
+
 def test_what_is_not_in_the_mesh_is_reached_in_plaintext_by_its_service_and_by_its_address(
     mesh: MeshNetwork,
 ) -> None:

@@ -158,6 +158,8 @@ pub struct Listener {
     #[serde(default)]
     pub egress: Option<Egress>,
     #[serde(default)]
+    pub routed_egress: Option<RoutedEgress>,
+    #[serde(default)]
     pub captured: Option<Captured>,
     #[serde(default)]
     pub mesh: Option<MeshServer>,
@@ -260,6 +262,15 @@ impl EgressWay {
 #[serde(deny_unknown_fields)]
 pub struct Egress {
     pub way: EgressWay,
+    #[serde(default)]
+    pub policies: Vec<String>,
+    #[serde(default)]
+    pub nameservers: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoutedEgress {
     #[serde(default)]
     pub policies: Vec<String>,
     #[serde(default)]

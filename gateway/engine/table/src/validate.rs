@@ -216,6 +216,9 @@ fn listener(listener: &Listener) -> Verdict {
     if let Some(egress) = &listener.egress {
         at("egress", egress::listener(egress, listener))?;
     }
+    if let Some(egress) = &listener.routed_egress {
+        at("routed_egress", egress::routed(egress, listener))?;
+    }
     mesh::listener(listener)?;
     let validation = listener.client_validation.as_ref();
     validation.map_or(Ok(()), |it| at("client_validation", client_validation(it, listener.terminates_tls())))

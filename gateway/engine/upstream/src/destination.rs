@@ -1,4 +1,5 @@
-//! Backends without endpoints of their own: traffic goes on to where its connection was going before it was captured.
+//! Backends whose endpoints somebody else tells: traffic goes on to where its connection was going before it was captured,
+//! or to addresses of a host outside that were vetted.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -16,10 +17,14 @@ const MOST_UNUSED: usize = 512;
 #[derive(Default)]
 pub(crate) struct Destinations {
     by_address: RefCell<HashMap<SocketAddr, Rc<Backend>>>,
+    /// What requests were sent to last: mostly it is the same again.
+    vetted: RefCell<Option<Vetted>>,
 }
 
+type Vetted = (Box<[SocketAddr]>, Rc<Backend>);
+
 impl Backend {
-    /// The same backend with this endpoint alone. Only for one whose traffic goes on to its original destination.
+    /// The same backend with this endpoint alone.
     pub fn towards(self: &Rc<Self>, destination: SocketAddr) -> Rc<Backend> {
         let counters = &self.parts().counters;
         let mut known = self.parts().destinations.get_or_init(Box::default).by_address.borrow_mut();
@@ -36,12 +41,28 @@ impl Backend {
         known.entry(destination).or_insert(Rc::new(backend)).clone()
     }
 
+    /// The same backend with these endpoints alone, in place of a name. Addresses that stay keep their connections.
+    pub fn at_addresses(self: &Rc<Self>, addresses: &[SocketAddr]) -> Rc<Backend> {
+        let parts = self.parts();
+        let mut last = parts.destinations.get_or_init(Box::default).vetted.borrow_mut();
+        if let Some((known, backend)) = &*last
+            && **known == *addresses
+        {
+            return backend.clone();
+        }
+        let endpoints = addresses.iter().flat_map(|address| self.towards(*address).endpoints().to_vec()).collect();
+        let parts = Parts::new(endpoints, parts.counters.clone());
+        let backend = Rc::new(Backend::with_parts(self.spec().clone(), self.shared().clone(), parts));
+        *last = Some((addresses.into(), backend.clone()));
+        backend
+    }
 }
 
 impl Parts {
     /// Lets go of the destinations' connections, as an endpoint that leaves the table does.
     pub(crate) fn retire_destinations(&self) {
         let Some(destinations) = self.destinations.get() else { return };
+        destinations.vetted.take();
         for backend in destinations.by_address.borrow_mut().drain().map(|(_, backend)| backend) {
             backend.endpoints().iter().for_each(|endpoint| endpoint.retire());
         }

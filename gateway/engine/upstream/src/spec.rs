@@ -144,6 +144,14 @@ impl BackendSpec {
         &self.backend.key
     }
 
+    /// An endpoint that is a name: a host outside.
+    pub fn outside(&self) -> Option<(&str, u16)> {
+        self.endpoints.iter().find_map(|endpoint| match &endpoint.target {
+            Target::Name { host, port } => Some((&**host, *port)),
+            Target::Address(_) => None,
+        })
+    }
+
     /// Names that telemetry reports.
     pub fn destination(&self) -> &Destination {
         &self.backend.destination

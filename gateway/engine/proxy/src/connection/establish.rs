@@ -226,6 +226,7 @@ impl Reception {
             sni: spoken.sni.map(Rc::from),
             validation: spoken.validation,
             peer,
+            certificate: spoken.client,
             local: local.ip(),
             limits,
             access_log,

@@ -48,6 +48,8 @@ pub struct ConnectionContext {
     pub validation: Option<ClientValidation>,
     /// Who its client is, by a certificate that was verified.
     pub peer: Option<Box<Peer>>,
+    /// Its certificate.
+    pub certificate: Option<Rc<PeerIdentity>>,
     pub local: IpAddr,
     /// As they were when the connection was accepted.
     pub limits: Limits,

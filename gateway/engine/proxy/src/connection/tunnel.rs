@@ -15,10 +15,11 @@ use crate::watchdog::{Watchdog, after, earliest};
 
 /// An upgraded connection is idle like a connection, not like a request: WebSockets live long.
 pub async fn run(context: &ConnectionContext, down: Http1<Transport>, upgraded: Upgraded, mut watchdog: Watchdog) {
-    let Upgraded { up, mut record, _in_flight } = upgraded;
+    let Upgraded { up, mut record, mut leave, _in_flight } = upgraded;
     let mut tunnel = Tunnel::new(down.into_parts(), up.into_parts());
     let mut moved = tunnel.copied();
     let mut activity = Instant::now();
+    let until = leave.as_ref().and_then(|leave| leave.until);
     poll_fn(|task| {
         let ended = Pin::new(&mut tunnel).poll(task);
         if tunnel.copied() != moved {
@@ -28,13 +29,26 @@ pub async fn run(context: &ConnectionContext, down: Http1<Transport>, upgraded: 
         if ended.is_ready() {
             return Poll::Ready(());
         }
-        let (idle, leave) = (after(activity, context.limits.connection_idle_timeout_ms), context.leave_by());
-        watchdog.poll_expired(task, earliest(idle, leave)).map(|()| {
-            let told = leave.is_some_and(|leave| leave <= Instant::now());
-            record.reason = if told { Reason::RequestTimeout } else { Reason::StreamIdleTimeout };
+        if let Some(Err(reason)) = leave.as_mut().map(|leave| leave.check(moved.0, moved.1)) {
+            record.reason = reason;
+            return Poll::Ready(());
+        }
+        let (idle, told) = (after(activity, context.limits.connection_idle_timeout_ms), context.leave_by());
+        watchdog.poll_expired(task, earliest(earliest(idle, told), until)).map(|()| {
+            let passed = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= Instant::now());
+            record.reason = if passed(until) {
+                Reason::EgressLimit
+            } else if passed(told) {
+                Reason::RequestTimeout
+            } else {
+                Reason::StreamIdleTimeout
+            };
         })
     })
     .await;
     record.settle(Instant::now());
     (record.bytes_received, record.bytes_sent) = moved;
+    if let Some(leave) = leave {
+        leave.finish(record.reason, moved.0, moved.1);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,17 +12,16 @@ use sekisho_policy::Peer;
 use sekisho_table::{Limits, Listener};
 use sekisho_tls::PeerIdentity;
 
-use super::compiled::{Egress, Outlet};
+use super::gate::Gate;
 use crate::layer4::Place;
 use crate::watchdog::after;
-use crate::worker::{ConnectionCount, ListeningSocket, Worker};
+use crate::worker::{ConnectionCount, ListeningSocket};
 
+/// A client of a way out.
 pub struct Client {
-    pub worker: Rc<Worker>,
+    gate: Gate,
     socket: Rc<ListeningSocket>,
-    pub remote: SocketAddr,
     pub limits: Limits,
-    pub listener: Arc<Listener>,
     /// From the connection alone: without credentials.
     caller: Caller,
     told_to_leave: Cell<Option<Instant>>,
@@ -30,13 +30,9 @@ pub struct Client {
 impl Client {
     pub fn new(place: Place, listener: Arc<Listener>, certificate: Option<PeerIdentity>) -> Self {
         let Place { worker, socket, remote, limits, .. } = place;
-        let mut caller = Caller::at(remote.ip().to_canonical());
-        if let Some(certificate) = certificate {
-            caller.peer = certificate.spiffe_uri().and_then(Peer::new).map(Box::new);
-            let names = certificate.dns_names.iter().map(|name| name.to_ascii_lowercase());
-            caller.subject_alt_names = names.chain(certificate.uris.iter().cloned()).map(String::into).collect();
-        }
-        Self { worker, socket, remote, limits, listener, caller, told_to_leave: Cell::new(None) }
+        let caller = caller(remote, certificate.as_ref());
+        let gate = Gate { worker, listener, remote, connect_timeout_ms: limits.connect_timeout_ms };
+        Self { gate, socket, limits, caller, told_to_leave: Cell::new(None) }
     }
 
     pub fn caller(&self, credential: Option<Credential>) -> Caller {
@@ -47,15 +43,6 @@ impl Client {
     pub fn admit(&self) -> Option<ConnectionCount> {
         let (per_socket, total) = (self.limits.max_connections_per_listener, self.limits.max_connections);
         ConnectionCount::admit(&self.worker, &self.socket, per_socket, total)
-    }
-
-    /// What is in force now.
-    pub fn egress(&self) -> Arc<Egress> {
-        self.worker.config().compiled.egress.clone()
-    }
-
-    pub fn outlet(&self, egress: &Egress) -> Option<Arc<Outlet>> {
-        egress.outlet(&self.listener.key).cloned()
     }
 
     /// The connection should end after what it is doing.
@@ -72,4 +59,23 @@ impl Client {
         self.told_to_leave.set(Some(since));
         after(since, self.limits.drain_timeout_ms)
     }
+}
+
+impl Deref for Client {
+    type Target = Gate;
+
+    fn deref(&self) -> &Gate {
+        &self.gate
+    }
+}
+
+/// Who is at the other end of a connection: what its address and its certificate, which was verified, prove.
+pub fn caller(remote: SocketAddr, certificate: Option<&PeerIdentity>) -> Caller {
+    let mut caller = Caller::at(remote.ip().to_canonical());
+    if let Some(certificate) = certificate {
+        caller.peer = certificate.spiffe_uri().and_then(Peer::new).map(Box::new);
+        let names = certificate.dns_names.iter().map(|name| name.to_ascii_lowercase());
+        caller.subject_alt_names = names.chain(certificate.uris.iter().cloned()).map(String::into).collect();
+    }
+    caller
 }

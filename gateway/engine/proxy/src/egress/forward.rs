@@ -99,7 +99,7 @@ pub async fn exchange(
 }
 
 /// As HTTP/1 writes them.
-fn size(headers: &Headers) -> u64 {
+pub fn size(headers: &Headers) -> u64 {
     headers.iter().map(|(name, value)| (name.as_str().len() + value.len() + 4) as u64).sum()
 }
 

@@ -8,7 +8,6 @@ use http::{Method, StatusCode};
 use sekisho_codec::http1::TargetForm;
 use sekisho_codec::{Headers, RequestHead, Scheme};
 use sekisho_stream::{BodyKind, Downstream, Http2Exchange, Http2Options, Http2Server};
-use sekisho_table::EgressWay;
 use sekisho_tls::Transport;
 use tokio::net::TcpStream;
 
@@ -127,7 +126,7 @@ async fn open_tunnel(client: &Client, down: Downstream<Transport>, through: Thro
 
 /// What HTTP/1 tells by the form of the target.
 fn form(client: &Client, head: &RequestHead) -> TargetForm {
-    let is_proxy = client.listener.egress.as_ref().is_some_and(|egress| egress.way == EgressWay::Proxy);
+    let is_proxy = client.is_forward_proxy();
     match (head.method == Method::CONNECT, head.scheme) {
         (true, _) => TargetForm::Authority,
         (false, Scheme::Http) if !is_proxy => TargetForm::Origin,

@@ -1,4 +1,5 @@
-//! Ways out: clients name a destination, and egress policies decide whether they reach it.
+//! Ways out: clients name a destination, and egress policies decide whether they reach it. So do they where a route leads
+//! outside ([`routed`]).
 //!
 //! accept → who asks ([`client`]) → what is asked for ([`http1`] and [`http2`] by [`request`], [`redirected`]) → [`open`]: decide, resolve, vet, dial
 //! → bytes ([`tunnel`], [`forward`]) → [`record`], last. Everything that is not allowed is denied; the address that was
@@ -9,6 +10,7 @@ mod compiled;
 mod credentials;
 mod explain;
 mod forward;
+mod gate;
 mod http1;
 mod http2;
 mod name_server;
@@ -19,6 +21,7 @@ mod redirected;
 mod reply;
 mod request;
 mod resolve;
+mod routed;
 mod tunnel;
 
 use std::future::poll_fn;
@@ -33,7 +36,10 @@ use sekisho_tls::{PeerIdentity, Transport};
 
 pub use compiled::Egress;
 pub use explain::{explain, is_asked};
+pub use gate::Gate;
+pub use reply::status;
 pub use resolve::Resolvers;
+pub use routed::{Leave, Wanted, backend_at};
 
 use crate::authorization::{self, Caller};
 use crate::layer4::Place;

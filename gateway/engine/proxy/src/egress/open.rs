@@ -8,8 +8,8 @@ use http::Method;
 use sekisho_egress::{Caller, Denial, Destination, Grant, Host, Load, Protocol, Request, Verdict};
 use tokio::net::TcpStream;
 
-use super::client::Client;
 use super::compiled::Egress;
+use super::gate::Gate;
 use super::record::Record;
 use crate::reason::Reason;
 
@@ -69,20 +69,24 @@ impl From<Reason> for Refused {
 
 /// Decides, and finds the addresses that may be dialled. `known`: one that a connection is open to already.
 pub async fn permit(
-    client: &Client,
+    gate: &Gate,
     asked: &Asked,
     known: Option<IpAddr>,
     record: &mut Record,
 ) -> Result<(Permit, Vec<IpAddr>), Refused> {
-    let egress = client.egress();
-    let outlet = client.outlet(&egress).ok_or(Reason::EgressPolicyUnavailable)?;
+    let egress = gate.egress();
+    let outlet = gate.outlet(&egress).ok_or(Reason::EgressPolicyUnavailable)?;
     let request = asked.request();
     let decision = outlet.policies.decide(&request);
     record.follows(&decision);
     if let Verdict::Deny(denial) = decision.verdict {
         let reason = match denial {
             Denial::Rule => Reason::EgressDenied,
-            Denial::NothingAllows if asked.caller.credential.is_none() && outlet.policies.wants_credentials() => {
+            Denial::NothingAllows
+                if gate.is_forward_proxy()
+                    && asked.caller.credential.is_none()
+                    && outlet.policies.wants_credentials() =>
+            {
                 Reason::EgressCredentialsRequired
             }
             Denial::NothingAllows => Reason::EgressDenied,
@@ -95,8 +99,8 @@ pub async fn permit(
         (Host::Address(address), None) => vec![*address],
         (Host::Name(name), None) => {
             let began = Instant::now();
-            let bound = Duration::from_millis(client.limits.connect_timeout_ms);
-            let found = client.worker.egress.lookup(name, &outlet.nameservers, bound).await;
+            let bound = Duration::from_millis(gate.connect_timeout_ms);
+            let found = gate.worker.egress.lookup(name, &outlet.nameservers, bound).await;
             record.resolution = Some(began.elapsed());
             found.map_err(|_| Reason::EgressNameUnresolved)?.to_vec()
         }
@@ -120,10 +124,10 @@ pub async fn permit(
 }
 
 /// Permits, and connects to one of the addresses that were vetted.
-pub async fn open(client: &Client, asked: &Asked, record: &mut Record) -> Result<(Permit, TcpStream), Refused> {
-    let (mut permit, addresses) = permit(client, asked, None, record).await?;
+pub async fn open(gate: &Gate, asked: &Asked, record: &mut Record) -> Result<(Permit, TcpStream), Refused> {
+    let (mut permit, addresses) = permit(gate, asked, None, record).await?;
     let (stream, address) =
-        dial(&addresses, asked.port, client.limits.connect_timeout_ms).await.ok_or(Reason::UpstreamConnectFailed)?;
+        dial(&addresses, asked.port, gate.connect_timeout_ms).await.ok_or(Reason::UpstreamConnectFailed)?;
     permit.address = address;
     record.dialled = Some(SocketAddr::new(address, asked.port));
     Ok((permit, stream))
@@ -146,12 +150,12 @@ async fn dial(addresses: &[IpAddr], port: u16, bound_ms: u64) -> Option<(TcpStre
 impl Permit {
     /// Decides again where the policies have changed. `verified`: the name in the `ClientHello` agreed. An error says
     /// that what was allowed no longer is.
-    pub fn renew(&mut self, client: &Client, asked: &Asked, verified: bool) -> Result<(), Reason> {
-        let egress = client.egress();
+    pub fn renew(&mut self, gate: &Gate, asked: &Asked, verified: bool) -> Result<(), Reason> {
+        let egress = gate.egress();
         if Arc::ptr_eq(&egress, &self.egress) {
             return Ok(());
         }
-        let outlet = client.outlet(&egress).ok_or(Reason::EgressRevoked)?;
+        let outlet = gate.outlet(&egress).ok_or(Reason::EgressRevoked)?;
         let request = asked.request();
         let decision = outlet.policies.decide(&request);
         if decision.verdict != Verdict::Allow {

@@ -12,7 +12,7 @@ use sekisho_egress::{Caller, Decision, Host};
 use sekisho_table::Listener;
 use serde::Serialize;
 
-use super::client::Client;
+use super::gate::Gate;
 use crate::reason::Reason;
 use crate::worker::Worker;
 
@@ -29,6 +29,7 @@ pub struct Record {
     id: u64,
     remote: SocketAddr,
     listener: Arc<Listener>,
+    way: &'static str,
     identity: Option<Box<str>>,
     user: Option<Box<str>>,
     proof: &'static str,
@@ -51,7 +52,7 @@ pub struct Record {
 }
 
 impl Record {
-    pub fn begin(client: &Client, caller: &Caller) -> Self {
+    pub fn begin(gate: &Gate, caller: &Caller) -> Self {
         let identity = caller.peer.as_deref().map(|peer| format!("spiffe://{}", peer.principal()));
         let identity = identity.map(String::into).or_else(|| caller.subject_alt_names.first().cloned());
         let proof = match (&identity, &caller.credential) {
@@ -60,11 +61,12 @@ impl Record {
             (None, None) => "address",
         };
         Self {
-            worker: client.worker.clone(),
+            worker: gate.worker.clone(),
             started: Instant::now(),
             id: fastrand::u64(..),
-            remote: client.remote,
-            listener: client.listener.clone(),
+            remote: gate.remote,
+            listener: gate.listener.clone(),
+            way: gate.way(),
             identity,
             user: caller.credential.as_ref().map(|credential| credential.user.clone()),
             proof,
@@ -122,6 +124,11 @@ impl Record {
         self.decide(if failed { FAILED } else { DENY }, reason);
     }
 
+    /// It was not forbidden, and did not come about.
+    pub fn failed(&mut self, reason: Reason) {
+        self.decide(FAILED, reason);
+    }
+
     fn decide(&mut self, decision: &'static str, reason: Reason) {
         if self.decided.is_some() {
             return;
@@ -165,7 +172,7 @@ impl Record {
             start_time: String::new(),
             gateway: &self.listener.gateway,
             listener: &self.listener.key,
-            way: self.listener.egress.as_ref().map_or("", |egress| egress.way.as_str()),
+            way: self.way,
             source: self.remote,
             identity: self.identity.as_deref(),
             user: self.user.as_deref(),

@@ -51,7 +51,7 @@ impl<'a> Told<'a> {
         Told { reason: refused.reason, destination, policy: record.policy(), contact: &refused.contact }
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let mut text = format!("{}: {}", self.reason.code(), self.reason.summary());
         if !self.destination.is_empty() {
             text += &format!(" ({})", self.destination);

@@ -5,7 +5,6 @@ use http::{HeaderName, HeaderValue};
 use sekisho_codec::http1::TargetForm;
 use sekisho_codec::{Headers, RequestHead, Scheme, authority};
 use sekisho_egress::{Credential, Host};
-use sekisho_table::EgressWay;
 
 use super::client::Client;
 use super::credentials;
@@ -32,7 +31,7 @@ pub fn destination(
     other_host: Option<&HeaderValue>,
     record: &mut Record,
 ) -> Result<(Host, u16), Reason> {
-    let is_proxy = client.listener.egress.as_ref().is_some_and(|egress| egress.way == EgressWay::Proxy);
+    let is_proxy = client.is_forward_proxy();
     let default_port = match (form, is_proxy) {
         (TargetForm::Authority, true) => 0,
         (TargetForm::Absolute(Scheme::Http), true) => Scheme::Http.default_port(),
@@ -77,7 +76,7 @@ fn shown_credential(headers: &Headers) -> Option<Credential> {
 }
 
 /// Of W3C Trace Context, version 00.
-fn trace_id(headers: &Headers) -> Option<Box<str>> {
+pub fn trace_id(headers: &Headers) -> Option<Box<str>> {
     let text = headers.get(&TRACEPARENT)?.to_str().ok()?;
     let mut parts = text.split('-');
     let (version, id) = (parts.next()?, parts.next()?);

@@ -132,9 +132,13 @@ impl Exchange<'_> {
 
     async fn question(&mut self, config: &ActiveConfig, provider: &Provider) -> Result<Answer, Silence> {
         let started = Instant::now();
+        // A question goes outside by nobody's leave.
+        let stays_inside = self.guarded(config).is_some();
         let found = provider.backend.filter(|position| {
-            let backend = &config.compiled.specs.get(*position).backend;
-            backend.failure.is_none() && !backend.original_destination
+            let spec = config.compiled.specs.get(*position);
+            let backend = &spec.backend;
+            let outside = stays_inside && spec.outside().is_some();
+            backend.failure.is_none() && !backend.original_destination && !outside
         });
         let backend = found.and_then(|position| config.backends.get(position as usize));
         let Some(backend) = backend else {

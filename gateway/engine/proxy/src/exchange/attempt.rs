@@ -16,6 +16,7 @@ use super::pump::{Fault, Sides, Upload};
 use super::reply::Reply;
 use super::retry::{self, Failed, Next, Tries};
 use super::{Exchange, UPSTREAM_HEAD};
+use crate::egress;
 use crate::layer4;
 use crate::reason::Reason;
 use crate::watchdog::{Activity, after};
@@ -180,6 +181,9 @@ impl<'a> Attempts<'a> {
         let stale = lease.reused;
         let record = &mut exchange.record;
         record.upstream_host = Some(lease.endpoint.label().clone());
+        if let Some(leave) = &mut exchange.leave {
+            leave.connected(lease.endpoint.label());
+        }
         if lease.endpoint.peer().is_some() && self.backend.spec().backend.tls.is_none() {
             record.upstream_party = exchange.context.worker.party_of(&lease.endpoint);
         }
@@ -304,6 +308,9 @@ impl Exchange<'_> {
         if self.poll_client_gone(task, request_read).is_ready() {
             return Poll::Ready(Miss::ClientGone);
         }
+        if let Some(reason) = self.revoked() {
+            return Poll::Ready(Miss::Expired(reason));
+        }
         let deadline = self.deadline(attempt_deadline);
         self.watchdog
             .poll_expired(task, deadline)
@@ -354,6 +361,7 @@ fn explain(miss: &Miss, request_read: bool) -> Reply {
         },
         Miss::Expired(Reason::RequestMalformed) => (StatusCode::BAD_REQUEST, Reason::RequestMalformed),
         Miss::Expired(reason @ Reason::StreamIdleTimeout) if !request_read => (StatusCode::REQUEST_TIMEOUT, *reason),
+        Miss::Expired(reason @ (Reason::EgressLimit | Reason::EgressRevoked)) => (egress::status(*reason), *reason),
         Miss::Expired(reason) => (StatusCode::GATEWAY_TIMEOUT, *reason),
         Miss::ClientGone => (StatusCode::BAD_REQUEST, Reason::DownstreamDisconnected),
     };

@@ -124,7 +124,13 @@ pub struct Copy<'a> {
 }
 
 /// Starts the mirrors whose fraction this request falls into.
-pub fn start(mirrors: &[PlannedMirror], config: &ActiveConfig, copy: &Copy<'_>, feeds: &mut Vec<MirrorFeed>) {
+pub fn start(
+    mirrors: &[PlannedMirror],
+    config: &ActiveConfig,
+    copy: &Copy<'_>,
+    stays_inside: bool,
+    feeds: &mut Vec<MirrorFeed>,
+) {
     for mirror in mirrors {
         if !mirror.mirror.selects(fastrand::u64(..)) {
             continue;
@@ -132,6 +138,9 @@ pub fn start(mirrors: &[PlannedMirror], config: &ActiveConfig, copy: &Copy<'_>, 
         let Some(backend) = config.backends.get(mirror.backend as usize) else {
             continue;
         };
+        if stays_inside && backend.spec().outside().is_some() {
+            continue;
+        }
         if let Some(share) = Share::take(copy.load) {
             feeds.push(launch(backend.clone(), copy, share));
         }

@@ -17,6 +17,7 @@ mod respond;
 mod retry;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,11 +27,13 @@ use http::{Method, StatusCode, Version};
 use sekisho_codec::http1::HeadLimits;
 use sekisho_codec::{Headers, RequestHead, Scheme};
 use sekisho_stream::{BodyKind, Downstream, Http1, ResponseOptions};
+use sekisho_table::Listener;
 use sekisho_tls::Transport;
 use sekisho_upstream::{Backend, LeaseGuard};
 
 use crate::active_config::ActiveConfig;
 use crate::connection::ConnectionContext;
+use crate::egress::{self, Gate, Leave, Wanted};
 use crate::layer4;
 use crate::reason::Reason;
 use crate::watchdog::{Activity, Watchdog, after, earliest};
@@ -76,6 +79,7 @@ pub enum Served {
 pub struct Upgraded {
     pub up: Box<Http1<Transport>>,
     pub record: Record,
+    pub leave: Option<Box<Leave>>,
     pub _in_flight: LeaseGuard,
 }
 
@@ -123,7 +127,8 @@ pub async fn serve(
     match step {
         Step::Served(served) => served,
         Step::Upgrade(up, in_flight) => {
-            Served::Upgraded(Box::new(Upgraded { up, record: exchange.record, _in_flight: in_flight }))
+            let Exchange { record, leave, .. } = exchange;
+            Served::Upgraded(Box::new(Upgraded { up, record, leave, _in_flight: in_flight }))
         }
     }
 }
@@ -167,6 +172,8 @@ pub(crate) struct Exchange<'a> {
     request_deadline: Option<Instant>,
     /// What those who were asked have for the client.
     granted: Option<Box<Headers>>,
+    /// What lets the request out, where its route leads outside.
+    leave: Option<Box<Leave>>,
 }
 
 impl<'a> Exchange<'a> {
@@ -191,6 +198,7 @@ impl<'a> Exchange<'a> {
             activity: Activity::new(started),
             request_deadline: None,
             granted: None,
+            leave: None,
         }
     }
 }
@@ -208,7 +216,58 @@ impl Exchange<'_> {
                 Err(reason) => self.reply(Reply::new(StatusCode::SERVICE_UNAVAILABLE, reason)).await.into(),
             };
         }
+        if let Some((host, port)) = backend.spec().outside()
+            && let Some(listener) = self.guarded(config)
+        {
+            return Box::pin(self.forward_outside(backend, config, forward, (host, port, listener))).await;
+        }
         self.forward_to(backend, config, forward).await
+    }
+
+    /// The request's listener, where egress policies decide about its routes.
+    fn guarded<'c>(&self, config: &'c ActiveConfig) -> Option<&'c Arc<Listener>> {
+        let listener = config.compiled.router.listener(self.record.place.listener?);
+        listener.routed_egress.is_some().then_some(listener)
+    }
+
+    /// Once the policies have let it out, at the addresses that they vetted.
+    async fn forward_outside(
+        &mut self,
+        backend: &Rc<Backend>,
+        config: &ActiveConfig,
+        forward: &Forward<'_>,
+        (host, port, listener): (&str, u16, &Arc<Listener>),
+    ) -> Step {
+        let context = self.context;
+        let gate = Gate {
+            worker: context.worker.clone(),
+            listener: listener.clone(),
+            remote: context.remote,
+            connect_timeout_ms: context.limits.connect_timeout_ms,
+        };
+        let rewritten = self.record.head.authority != *self.record.received_authority();
+        let wanted = Wanted {
+            certificate: context.certificate.as_deref(),
+            head: &mut self.record.head,
+            host,
+            port,
+            server_name: backend.spec().backend.tls.as_ref().map(|tls| tls.server_name.as_str()),
+            rewritten,
+        };
+        // Woken when the policies change, also on a connection with many exchanges.
+        let _registration = context.worker.registered().await;
+        let (leave, addresses) = match Leave::ask(gate, wanted).await {
+            Ok(let_out) => let_out,
+            Err(reply) => return self.reply(reply).await.into(),
+        };
+        self.leave = Some(Box::new(leave));
+        let step = self.forward_to(&egress::backend_at(backend, addresses), config, forward).await;
+        if let Step::Served(_) = step
+            && let Some(leave) = self.leave.take()
+        {
+            leave.finish(self.record.reason, self.record.bytes_received, self.record.bytes_sent);
+        }
+        step
     }
 
     async fn forward_to(&mut self, backend: &Rc<Backend>, config: &ActiveConfig, forward: &Forward<'_>) -> Step {
@@ -250,8 +309,11 @@ impl Exchange<'_> {
             connect_timeout: Duration::from_millis(self.context.limits.connect_timeout_ms),
             load: &self.context.worker.mirrors,
         };
-        mirror::start(&forward.plan.mirrors, config, &copy, &mut self.feeds);
-        mirror::start(&forward.share.mirrors, config, &copy, &mut self.feeds);
+        // A copy of a request has nobody's leave to go outside.
+        let stays_inside = self.guarded(config).is_some();
+        for mirrors in [&forward.plan.mirrors, &forward.share.mirrors] {
+            mirror::start(mirrors, config, &copy, stays_inside, &mut self.feeds);
+        }
     }
 
     fn end(&mut self, keep_alive: bool, request_read: bool, now: Instant) -> Served {
@@ -307,7 +369,15 @@ impl Exchange<'_> {
     /// The next moment at which waiting ends, whatever the reason.
     fn deadline(&mut self, attempt: Option<Instant>) -> Option<Instant> {
         let idle = after(self.activity.last(), self.context.limits.stream_idle_timeout_ms);
-        earliest(earliest(self.request_deadline, attempt), earliest(idle, self.context.leave_by()))
+        let let_out = self.leave.as_ref().and_then(|leave| leave.until);
+        let asked_for = earliest(self.request_deadline, attempt);
+        earliest(earliest(asked_for, let_out), earliest(idle, self.context.leave_by()))
+    }
+
+    /// Why a request that was let out goes no further, if it does not.
+    fn revoked(&mut self) -> Option<Reason> {
+        let (received, sent) = (self.record.bytes_received, self.record.bytes_sent);
+        self.leave.as_mut()?.check(received, sent).err()
     }
 
     /// Which of the deadlines it was.
@@ -317,6 +387,8 @@ impl Exchange<'_> {
             Reason::RequestTimeout
         } else if passed(attempt) {
             Reason::UpstreamRequestTimeout
+        } else if passed(self.leave.as_ref().and_then(|leave| leave.until)) {
+            Reason::EgressLimit
         } else if passed(self.context.leave_by()) {
             Reason::RequestTimeout
         } else {

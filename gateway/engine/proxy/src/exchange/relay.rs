@@ -95,6 +95,9 @@ impl Exchange<'_> {
                 let gone = StreamError::new(StreamErrorKind::Reset);
                 return Poll::Ready(Err(Broken::Fault(Fault::Downstream(gone))));
             }
+            if let Some(reason) = self.revoked() {
+                return Poll::Ready(Err(Broken::Expired(reason)));
+            }
             let deadline = self.deadline(attempt_deadline);
             if self.watchdog.poll_expired(task, deadline).is_ready() {
                 return Poll::Ready(Err(Broken::Expired(self.expired(Instant::now(), attempt_deadline))));

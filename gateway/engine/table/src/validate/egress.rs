@@ -41,9 +41,22 @@ pub fn listener(egress: &Egress, listener: &Listener) -> Verdict {
     if listener.captured.is_some() || listener.mesh.is_some() {
         return at("way", problem("a listener of the mesh is no way out; leave captured and mesh out"));
     }
-    at("policies", bounded(egress.policies.len(), MAX_REFERENCES, "policies"))?;
-    at("nameservers", bounded(egress.nameservers.len(), MAX_NAMESERVERS, "servers"))?;
-    each("nameservers", &egress.nameservers, |text| match text.parse::<SocketAddr>() {
+    deciding(&egress.policies, &egress.nameservers)
+}
+
+/// Routes are looked at where their requests are, and never of a way out.
+pub fn routed(egress: &RoutedEgress, listener: &Listener) -> Verdict {
+    let has_requests = matches!(listener.protocol, ListenerProtocol::Http | ListenerProtocol::Https);
+    if !has_requests || listener.egress.is_some() {
+        return problem("only HTTP and HTTPS listeners that are no way out have requests of routes; leave it out");
+    }
+    deciding(&egress.policies, &egress.nameservers)
+}
+
+fn deciding(policies: &[String], nameservers: &[String]) -> Verdict {
+    at("policies", bounded(policies.len(), MAX_REFERENCES, "policies"))?;
+    at("nameservers", bounded(nameservers.len(), MAX_NAMESERVERS, "servers"))?;
+    each("nameservers", nameservers, |text| match text.parse::<SocketAddr>() {
         Ok(address) if address.port() > 0 && !text.contains('%') => Ok(()),
         _ => problem(format!(
             "`{}` is no address of a server; write one such as `10.0.0.53:53` or `[2001:db8::53]:53`",

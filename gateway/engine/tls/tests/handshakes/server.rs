@@ -149,6 +149,7 @@ fn listener(key: &str, hostname: &str, certificates: &[&str]) -> Listener {
         authorization: Vec::new(),
         authentication: Vec::new(),
         egress: None,
+        routed_egress: None,
         captured: None,
         mesh: None,
         inner: String::new(),

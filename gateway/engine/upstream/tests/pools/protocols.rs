@@ -77,6 +77,7 @@ async fn tls_backend() -> (Worker, tokio::sync::mpsc::UnboundedReceiver<bool>) {
         authorization: Vec::new(),
         authentication: Vec::new(),
         egress: None,
+        routed_egress: None,
         captured: None,
         mesh: None,
         inner: String::new(),

@@ -1,0 +1,1 @@
+"""The gateway as a way out beside other forward proxies."""

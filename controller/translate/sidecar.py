@@ -23,6 +23,7 @@ from controller.translate.stages import Rank
 from controller.translate.workload import CANONICAL_NAMES, CANONICAL_REVISIONS, Sidecar
 from controller.translate.workload_policies import Selecting, selecting_authentications, selecting_policies
 from gateway.routing_table import model
+from gateway.routing_table.marks import OWN_WORKLOAD_DSCP
 
 INBOUND_PORT: Final = 15006
 OUTBOUND_PORT: Final = 15001
@@ -175,11 +176,12 @@ class _Inbound:
                     protocol="H2C" if port.carries == "H2C" else "HTTP",
                     destination=port.destination,
                     original_destination=True,
+                    dscp=OWN_WORKLOAD_DSCP,
                 ),
             )
         others = InboundPort(0, "TCP", NOBODY)
         yield from self._listeners(others, addresses)
-        yield "backends", model.Backend(key=_backend_key(others), original_destination=True)
+        yield "backends", model.Backend(key=_backend_key(others), original_destination=True, dscp=OWN_WORKLOAD_DSCP)
         for address in addresses:
             inner = f"[{address}]" if ":" in address else address
             yield (

@@ -702,6 +702,9 @@ class Backend(Struct):
     original_destination: bool = False
     """Traffic goes on to where its connection was going before it was captured; endpoints are not looked at, and there
     is no TLS of the gateway's own. Through a listener that is not captured such a backend cannot be reached (503)."""
+    dscp: int = 0
+    """The code point (RFC 2474) in the packets of connections to it, 0 to 63, by which rules of the machine tell them
+    from others of this process. It does not count for tunnels and UDP."""
 
 
 class Peer(Struct):

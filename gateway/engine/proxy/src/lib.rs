@@ -24,6 +24,7 @@ mod plan;
 mod reason;
 mod seldom;
 mod statistics;
+mod statistics_report;
 mod stream_tasks;
 mod timestamp;
 mod watchdog;

@@ -806,6 +806,9 @@ pub struct Backend {
     pub mesh_server_name: String,
     #[serde(default)]
     pub original_destination: bool,
+    /// The code point (RFC 2474) in the packets of connections to it.
+    #[serde(default)]
+    pub dscp: u8,
 }
 
 impl Backend {
@@ -819,6 +822,7 @@ impl Backend {
             failure: None,
             mesh_server_name: String::new(),
             original_destination: false,
+            dscp: 0,
         }
     }
 }

@@ -578,8 +578,33 @@ class ExternalAuth(Struct, tag="ExternalAuth"):
     provider: ExternalAuthorization
 
 
+class SecretHeader(Struct):
+    """A header whose value is for the backend alone. ``name`` in lower case."""
+
+    name: str
+    value: str
+
+    def __repr__(self) -> str:
+        return f"SecretHeader(name={self.name!r}, value=<redacted>)"
+
+
+class CredentialInjection(Struct, tag="CredentialInjection"):
+    """Sets headers on what goes to a backend, after all other filters and not in copies for mirrors."""
+
+    headers: tuple[SecretHeader, ...]
+    source: str = ""
+    """For people: ``namespace/name`` of the object that says so."""
+
+
 Filter = (
-    RequestHeaderModifier | ResponseHeaderModifier | RequestRedirect | URLRewrite | RequestMirror | CORS | ExternalAuth
+    RequestHeaderModifier
+    | ResponseHeaderModifier
+    | RequestRedirect
+    | URLRewrite
+    | RequestMirror
+    | CORS
+    | ExternalAuth
+    | CredentialInjection
 )
 
 

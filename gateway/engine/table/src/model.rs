@@ -631,6 +631,28 @@ pub struct ExternalAuth {
     pub provider: ExternalAuthorization,
 }
 
+/// No `Debug` derive: the value must not reach a log by accident.
+#[derive(Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretHeader {
+    pub name: String,
+    pub value: String,
+}
+
+impl std::fmt::Debug for SecretHeader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretHeader").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialInjection {
+    pub headers: Vec<SecretHeader>,
+    #[serde(default)]
+    pub source: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(tag = "type")]
 pub enum Filter {
@@ -643,6 +665,7 @@ pub enum Filter {
     #[serde(rename = "CORS")]
     Cors(Cors),
     ExternalAuth(ExternalAuth),
+    CredentialInjection(CredentialInjection),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]

@@ -26,6 +26,7 @@ from controller.resources.backend_tls_policy import (
     SubjectAltName,
 )
 from controller.resources.config_map import ConfigMap
+from controller.resources.credential_injection import CredentialInjection
 from controller.resources.denied_identities import DENIED_IDENTITIES, DeniedIdentities
 from controller.resources.duration import duration_ms
 from controller.resources.egress_policy import (
@@ -227,6 +228,7 @@ __all__ = [
     "ConfigMap",
     "ContainerPort",
     "CookieConfig",
+    "CredentialInjection",
     "DeniedIdentities",
     "DeploymentParameters",
     "EgressFrom",

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from msgspec import inspect
 
+from controller.resources.credential_injection import CredentialInjection
 from controller.resources.diagnose import type_info
 from controller.resources.egress_policy import EgressPolicy
 from controller.resources.external_authorization_provider import ExternalAuthorizationProvider
@@ -25,16 +26,23 @@ from controller.resources.gateway_parameters import GatewayParameters
 from controller.resources.metadata import Resource
 from controller.resources.schema import Struct
 
-OWN_KINDS: Final[tuple[type[Resource], ...]] = (GatewayParameters, EgressPolicy, ExternalAuthorizationProvider)
+OWN_KINDS: Final[tuple[type[Resource], ...]] = (
+    GatewayParameters,
+    EgressPolicy,
+    ExternalAuthorizationProvider,
+    CredentialInjection,
+)
 
 _PLURALS: Final[Mapping[str, str]] = {
     "EgressPolicy": "egresspolicies",
     "ExternalAuthorizationProvider": "externalauthorizationproviders",
+    "CredentialInjection": "credentialinjections",
 }
 _SHORT_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "GatewayParameters": ("gwparams",),
     "EgressPolicy": ("egress",),
     "ExternalAuthorizationProvider": ("extauthz",),
+    "CredentialInjection": ("credinject",),
 }
 _WITH_STATUS: Final = frozenset({"EgressPolicy"})
 _STATUS: Final[Mapping[str, Any]] = {"subresources": {"status": {}}}

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from controller.resources.authorization_policy import AuthorizationPolicy
 from controller.resources.backend_tls_policy import BackendTLSPolicy
 from controller.resources.config_map import ConfigMap
+from controller.resources.credential_injection import CredentialInjection
 from controller.resources.denied_identities import DeniedIdentities
 from controller.resources.egress_policy import EgressPolicy
 from controller.resources.endpoint_slice import EndpointSlice
@@ -57,6 +58,7 @@ KINDS: tuple[type[Resource], ...] = (
     ExternalAuthorizationProvider,
     RequestAuthentication,
     EgressPolicy,
+    CredentialInjection,
 )
 """Of a gateway by itself."""
 

@@ -26,13 +26,16 @@ from controller.translate.authorization import (
     ParsedAuthorization,
 )
 from controller.translate.backends import BACKEND
-from controller.translate.gateway import AUTHORIZED, Governed
+from controller.translate.gateway import AUTHORIZED, GOVERNING, Governed
 from controller.translate.graph import NOTHING, Published, Reads, Stage
+from controller.translate.shadowed_policies import shadowed_rules
 from controller.translate.stages import Rank
 from gateway.routing_table import model
 
 _OF_REQUESTS = ("hosts", "methods", "paths", "request_principals")
 _OF_IDENTITIES = ("principals", "namespaces", "service_accounts")
+_MOST_PLACES = 64
+"""Where a policy applies to more, what others leave of it is not looked for: every change would look again."""
 _IDENTITY_CONDITIONS = ("source.principal", "source.namespace", "source.serviceAccount")
 
 
@@ -48,6 +51,7 @@ def _notices(key: Key, reads: Reads) -> tuple[str, ...]:
         *_of_dry_run(resource),
         *_of_selection(key, resource, governed, reads.options.root_namespace),
         *_of_listeners(parsed.policy, governed),
+        *_of_others(parsed.policy, governed, reads),
     )
 
 
@@ -76,7 +80,7 @@ def _of_provider(parsed: ParsedAuthorization, governed: list[Governed], reads: R
     if problem is not None:
         fails = "so requests go on without" if policy.provider and policy.provider.fail_open else f"so {effect}"
         yield f"its provider cannot be reached, {fails}: {problem.message}"
-    streams = [f"{one.gateway}/{name}" for one in governed for name in one.streams]
+    streams = list(dict.fromkeys(f"{one.gateway}/{name}" for one in governed for name in one.streams))
     if streams and policy.rules and not policy.dry_run:
         yield (
             f"listeners {', '.join(streams)} carry connections and no requests, about which nobody is asked: all that"
@@ -120,13 +124,13 @@ def target_problem(key: Key, target: PolicyTargetReference, root: str) -> str:
 def _of_listeners(policy: model.AuthorizationPolicy, governed: list[Governed]) -> Iterator[str]:
     if policy.refusal:
         return
-    streams = [f"{one.gateway}/{name}" for one in governed for name in one.streams]
+    streams = list(dict.fromkeys(f"{one.gateway}/{name}" for one in governed for name in one.streams))
     of_requests = [index for index, rule in enumerate(policy.rules) if _asks_of_requests(rule)]
     if streams and of_requests:
         rules = ", ".join(str(index) for index in of_requests)
         effect = "never match" if policy.action == "ALLOW" else "match without their fields of requests"
         yield f"listeners {', '.join(streams)} carry connections and no requests: there, rules {rules} {effect}"
-    unknown = [f"{one.gateway}/{name}" for one in governed for name in one.without_identity]
+    unknown = list(dict.fromkeys(f"{one.gateway}/{name}" for one in governed for name in one.without_identity))
     of_identities = [index for index, rule in enumerate(policy.rules) if _asks_of_identities(rule)]
     if unknown and of_identities:
         rules = ", ".join(str(index) for index in of_identities)
@@ -134,6 +138,16 @@ def _of_listeners(policy: model.AuthorizationPolicy, governed: list[Governed]) -
             f"listeners {', '.join(unknown)} ask for no client certificates, so nobody has an identity there, at which"
             f" rules {rules} look"
         )
+
+
+def _of_others(policy: model.AuthorizationPolicy, governed: list[Governed], reads: Reads) -> Iterator[str]:
+    """A rule is in the shade only where it is everywhere that the policy applies."""
+    places = {one.place for one in governed}
+    if not places or "" in places or len(places) > _MOST_PLACES:
+        return
+    keys = frozenset.intersection(*(frozenset(reads.members(GOVERNING, place)) for place in places))
+    found = (reads.result(AUTHORIZATION, Key(AuthorizationPolicy.kind, *key.split("/"))) for key in sorted(keys))
+    yield from shadowed_rules(policy, (parsed.policy for parsed in found if parsed is not None))
 
 
 def _asks_of_requests(rule: model.AuthorizationRule) -> bool:

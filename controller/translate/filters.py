@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from controller.resources import (
+    CredentialInjection,
     GRPCRouteFilter,
     HTTPAuthConfig,
     HTTPCORSFilter,
@@ -27,6 +28,7 @@ from controller.resources import (
     LocalObjectReference,
 )
 from controller.translate.conditions import ConditionReason, Problem
+from controller.translate.credential_injection import credential_injection
 from controller.translate.external_authorization import lowered
 from controller.translate.hostnames import hostname_problem
 from controller.translate.matches import METHODS
@@ -101,7 +103,7 @@ def _common_filter(rule: Rule, filter_: HTTPRouteFilter | GRPCRouteFilter) -> mo
         case "RequestMirror" if filter_.request_mirror:
             return _mirror(rule, filter_.request_mirror)
         case "ExtensionRef" if filter_.extension_ref:
-            _fail_extension(rule, filter_.extension_ref)
+            return _extension(rule, filter_.extension_ref)
         case "RequestHeaderModifier" | "ResponseHeaderModifier" | "RequestMirror" | "ExtensionRef":
             rule.drop(f"the filter {filter_.type} has no settings")
         case _:
@@ -109,10 +111,13 @@ def _common_filter(rule: Rule, filter_: HTTPRouteFilter | GRPCRouteFilter) -> mo
     return None
 
 
-def _fail_extension(rule: Rule, reference: LocalObjectReference) -> None:
+def _extension(rule: Rule, reference: LocalObjectReference) -> model.Filter | None:
+    if (reference.group, reference.kind) == (CredentialInjection.group, CredentialInjection.kind):
+        return credential_injection(rule, reference)
     group = f" of group {reference.group}" if reference.group else ""
     message = f"the filter ExtensionRef names {reference.kind} {reference.name}{group}, and no such kind is supported"
     rule.fail(Problem(ConditionReason.INVALID_KIND, message))
+    return None
 
 
 def _header_changes(

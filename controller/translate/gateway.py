@@ -20,6 +20,7 @@ from controller.translate.addresses import address_problem, bound_addresses
 from controller.translate.authorization import policies_of
 from controller.translate.backend_view import PLACEMENTS, BackendId
 from controller.translate.conditions import ConditionReason, Problem
+from controller.translate.denied_identities import POLICY as DENIED_POLICY
 from controller.translate.egress_policy import AttachedEgress, egress_policies_of
 from controller.translate.frontend_tls import ClientValidations
 from controller.translate.gateway_class import GATEWAY_CLASS
@@ -42,6 +43,9 @@ CLAIMS = "claims"
 
 AUTHORIZED = "authorized"
 """Collection, by key of an authorization policy: the Gateways that it applies to."""
+
+GOVERNING = "governing"
+"""Collection, by Gateway (``namespace/name``) or name of a sidecar's table: keys of the policies for all of it."""
 
 TOKENS_LOOKED_AT = "tokens-looked-at"
 """Collection, by key of a request authentication: the Gateways and workloads that it applies to."""
@@ -106,6 +110,8 @@ class Governed(NamedTuple):
     """Names of listeners that carry connections."""
     without_identity: tuple[str, ...]
     """Names of listeners that know nobody's certificate."""
+    place: str = ""
+    """Key of :data:`GOVERNING`: policies there count wherever this one does. Empty where that is not known."""
 
 
 class ServedListener(msgspec.Struct, frozen=True):
@@ -294,7 +300,9 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
         resources.append((served.table, "gateways", served.parsed.settings))
         resources += [(served.table, "authorization_policies", policy) for policy in policies]
         resources += [(served.table, "request_authentications", it) for it in served.parsed.authentication]
-        resources += [(served.table, "egress_policies", one.policy) for one in served.parsed.egress]
+        deciding = {policy for _, _, resource in resources for policy in _egress_policies(resource)}
+        egress = [one.policy for one in served.parsed.egress if one.policy.key in deciding]
+        resources += [(served.table, "egress_policies", policy) for policy in egress]
     unique = {(table, kind, resource.key): (table, kind, resource) for table, kind, resource in resources}
     governed = _governed(key, served) if policies else None
     return Published(
@@ -302,6 +310,7 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
             ((TABLES, ""), served.table),
             *(((PLACEMENTS, ""), (served.table, backend)) for backend in (served.parsed.asked if resources else ())),
             *(((AUTHORIZED, policy.key), governed) for policy in policies),
+            *(((GOVERNING, object_name(key)), policy.key) for policy in policies),
             *(((TOKENS_LOOKED_AT, it.key), object_name(key)) for it in served.parsed.authentication),
             *(((CROSSINGS, ""), (served.table, table_key)) for table_key in _crossings(served)),
         ),
@@ -323,6 +332,7 @@ def _governed(key: Key, served: ServedGateway) -> Governed:
         without_identity=tuple(
             one.name for one in served_ones if one.client_validation is None and one.protocol != "HBONE"
         ),
+        place=object_name(key),
     )
 
 
@@ -363,9 +373,17 @@ def _routed_egress(parsed: ParsedGateway, listener: ParsedListener) -> model.Rou
     if listener.protocol not in ROUTED:
         return None
     policies = _deciding(parsed, listener)
-    if not policies and not any(layer.egress.routes for layer in parsed.layers):
+    # Whom the authority denies is denied by an authorization policy there already; nobody asked for control.
+    asked_for = any(policy != DENIED_POLICY for policy in policies)
+    if not asked_for and not any(layer.egress.routes for layer in parsed.layers):
         return None
     return model.RoutedEgress(policies=policies, nameservers=_nameservers(parsed))
+
+
+def _egress_policies(resource: TableResource) -> tuple[str, ...]:
+    """Keys of the egress policies that a listener asks."""
+    outlet = (resource.egress or resource.routed_egress) if isinstance(resource, model.Listener) else None
+    return outlet.policies if outlet else ()
 
 
 def _deciding(parsed: ParsedGateway, listener: ParsedListener) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import msgspec
 
 from controller.resources import Service, ServicePort
 from controller.translate.backend_view import PLACEMENTS
-from controller.translate.gateway import AUTHORIZED, TABLES, TOKENS_LOOKED_AT, Governed
+from controller.translate.gateway import AUTHORIZED, GOVERNING, TABLES, TOKENS_LOOKED_AT, Governed
 from controller.translate.graph import Published, Reads, Stage, TableResource
 from controller.translate.hostnames import ANY
 from controller.translate.indexes import SERVICES
@@ -23,6 +23,7 @@ from controller.translate.stages import Rank
 from controller.translate.workload import CANONICAL_NAMES, CANONICAL_REVISIONS, Sidecar
 from controller.translate.workload_policies import Selecting, selecting_authentications, selecting_policies
 from gateway.routing_table import model
+from gateway.routing_table.marks import OWN_WORKLOAD_DSCP
 
 INBOUND_PORT: Final = 15006
 OUTBOUND_PORT: Final = 15001
@@ -175,11 +176,12 @@ class _Inbound:
                     protocol="H2C" if port.carries == "H2C" else "HTTP",
                     destination=port.destination,
                     original_destination=True,
+                    dscp=OWN_WORKLOAD_DSCP,
                 ),
             )
         others = InboundPort(0, "TCP", NOBODY)
         yield from self._listeners(others, addresses)
-        yield "backends", model.Backend(key=_backend_key(others), original_destination=True)
+        yield "backends", model.Backend(key=_backend_key(others), original_destination=True, dscp=OWN_WORKLOAD_DSCP)
         for address in addresses:
             inner = f"[{address}]" if ":" in address else address
             yield (
@@ -322,7 +324,11 @@ def _publish(sidecar: Sidecar, table: SidecarTable) -> Published:
     ]
     members += [((AUTHENTICATED, key), (name, "")) for key in table.modes.policies]
     members += [((AUTHENTICATED, key), (name, str(older))) for key, older in table.modes.shadowed]
-    members += [((AUTHORIZED, selecting.policy.key), _governed(name, table, selecting)) for selecting in table.policies]
+    members += [
+        ((AUTHORIZED, selecting.policy.key), _governed(name, sidecar.table, table, selecting))
+        for selecting in table.policies
+    ]
+    members += [((GOVERNING, sidecar.table), one.policy.key) for one in table.policies if one.ports is None]
     members += [((PLACEMENTS, ""), (sidecar.table, one.asked)) for one in table.policies if one.asked is not None]
     members += [((TOKENS_LOOKED_AT, selecting.policy.key), name) for selecting in table.authentications]
     return Published(
@@ -331,13 +337,14 @@ def _publish(sidecar: Sidecar, table: SidecarTable) -> Published:
     )
 
 
-def _governed(name: str, table: SidecarTable, selecting: Selecting) -> Governed:
+def _governed(name: str, place: str, table: SidecarTable, selecting: Selecting) -> Governed:
     ports = [port for port in table.ports if selecting.counts(port.number)]
     plain = [port for port in ports if table.modes.of(port.number) == "DISABLE"]
     return Governed(
         gateway=name,
         streams=tuple(str(port.number) for port in ports if port.carries == "TCP"),
         without_identity=tuple(str(port.number) for port in plain),
+        place=place,
     )
 
 

@@ -1,8 +1,8 @@
 """Probes of a sidecar's workload, asked on behalf of the kubelet.
 
 Where plaintext is refused, the kubelet's requests are too. Injection leads its probes here
-(``controller/inject/probes.py``), and the sidecar, whose own connections are not captured, asks the workload. Only what
-was written down at injection is asked for, and of the answer only its status is told.
+(``controller/inject/probes.py``), and the sidecar, whose connections to the workload are not captured, asks it. Only
+what was written down at injection is asked for, and of the answer only its status is told.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from gateway.admin.probe_request import reach, status_of
 from gateway.errors import SettingsError
 
 VARIABLE: Final = "SEKISHO_APP_PROBES"
@@ -67,33 +68,25 @@ class AppProbes:
         probe = self._probes.get(request.url.path)
         if probe is None:
             return PlainTextResponse("no such probe\n", 404)
-        import httpx  # noqa: PLC0415 - a tenth of the process's memory: only where a workload is asked
-
         try:
             async with asyncio.timeout(probe.timeout_seconds):
                 return PlainTextResponse("", await self._ask(probe))
-        except (TimeoutError, OSError, httpx.HTTPError) as error:
+        except (TimeoutError, OSError, EOFError, ValueError) as error:
             return PlainTextResponse(f"{type(error).__name__}: {error}\n", _REFUSED)
 
     async def _ask(self, probe: AppProbe) -> int:
         address = probe.address or self._address
+        # An address that was given may be anybody's.
+        own = not probe.address
         if probe.tcp_socket is not None:
-            _, writer = await asyncio.open_connection(address, probe.tcp_socket.port)
-            writer.close()
+            (await reach(address, probe.tcp_socket.port, own=own)).close()
             return 200
-        if probe.http_get is None:
-            return _REFUSED
-        import httpx  # noqa: PLC0415
-
         get = probe.http_get
-        host = f"[{address}]" if ":" in address else address
-        url = f"{get.scheme.lower()}://{host}:{get.port}/{get.path.removeprefix('/')}"
-        # As the kubelet's: the certificate is not looked at, redirects are not followed.
-        async with (
-            httpx.AsyncClient(verify=False, trust_env=False) as client,  # noqa: S501
-            client.stream("GET", url, headers=_headers(get)) as answered,
-        ):
-            return answered.status_code
+        if get is None:
+            return _REFUSED
+        host = f"[{address}]:{get.port}" if ":" in address else f"{address}:{get.port}"
+        connection = await reach(address, get.port, own=own)
+        return await status_of(connection, host, get.path, _headers(get), tls=get.scheme.upper() == "HTTPS")
 
 
 def _headers(get: HTTPGet) -> list[tuple[str, str]]:

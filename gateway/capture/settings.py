@@ -14,6 +14,7 @@ INBOUND_PORT: Final = 15006
 OWN_PORTS: Final = (15008, 15020, 15021, 15090)
 """Of the sidecar itself: tunnels, health and metrics are taken as they come."""
 PROXY_ID: Final = 1337
+LOOPBACK: Final = {4: "127.0.0.0/8", 6: "::1/128"}
 _HIGHEST_PORT: Final = 65_535
 _HIGHEST_ID: Final = 2**32 - 2
 _RANGE: Final = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?\Z")
@@ -50,9 +51,8 @@ class CaptureSettings:
 
     def ranges(self, version: int) -> tuple[str, ...]:
         """The excluded CIDR blocks of one family, loopback first."""
-        loopback = {4: "127.0.0.0/8", 6: "::1/128"}[version]
         given = (ip_network(text, strict=False) for text in self.excluded_outbound_ranges)
-        return tuple(dict.fromkeys((loopback, *(str(one) for one in given if one.version == version))))
+        return tuple(dict.fromkeys((LOOPBACK[version], *(str(one) for one in given if one.version == version))))
 
     @property
     def untouched_inbound_ports(self) -> tuple[str, ...]:

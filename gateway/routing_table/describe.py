@@ -9,6 +9,7 @@ from typing import assert_never
 
 from gateway.routing_table.model import (
     CORS,
+    CredentialInjection,
     ExternalAuth,
     Filter,
     Listener,
@@ -68,12 +69,20 @@ def filter_(step: Filter) -> str:
             return f"rewrite to {step.hostname}{_path_modifier(step.path)}"
         case RequestMirror():
             return _mirror(step)
+        case CORS() | ExternalAuth() | CredentialInjection():
+            return _access(step)
+        case _:
+            assert_never(step)
+
+
+def _access(step: CORS | ExternalAuth | CredentialInjection) -> str:
+    match step:
         case CORS():
             return f"CORS for {', '.join(step.allow_origins) or 'no origin'}"
         case ExternalAuth():
             return f"external authorization by {step.provider.backend}"
-        case _:
-            assert_never(step)
+        case CredentialInjection():
+            return f"credentials of {step.source or 'a Secret'}: {', '.join(header.name for header in step.headers)}"
 
 
 def _mirror(step: RequestMirror) -> str:

@@ -578,8 +578,33 @@ class ExternalAuth(Struct, tag="ExternalAuth"):
     provider: ExternalAuthorization
 
 
+class SecretHeader(Struct):
+    """A header whose value is for the backend alone. ``name`` in lower case."""
+
+    name: str
+    value: str
+
+    def __repr__(self) -> str:
+        return f"SecretHeader(name={self.name!r}, value=<redacted>)"
+
+
+class CredentialInjection(Struct, tag="CredentialInjection"):
+    """Sets headers on what goes to a backend, after all other filters and not in copies for mirrors."""
+
+    headers: tuple[SecretHeader, ...]
+    source: str = ""
+    """For people: ``namespace/name`` of the object that says so."""
+
+
 Filter = (
-    RequestHeaderModifier | ResponseHeaderModifier | RequestRedirect | URLRewrite | RequestMirror | CORS | ExternalAuth
+    RequestHeaderModifier
+    | ResponseHeaderModifier
+    | RequestRedirect
+    | URLRewrite
+    | RequestMirror
+    | CORS
+    | ExternalAuth
+    | CredentialInjection
 )
 
 
@@ -702,6 +727,9 @@ class Backend(Struct):
     original_destination: bool = False
     """Traffic goes on to where its connection was going before it was captured; endpoints are not looked at, and there
     is no TLS of the gateway's own. Through a listener that is not captured such a backend cannot be reached (503)."""
+    dscp: int = 0
+    """The code point (RFC 2474) in the packets of connections to it, 0 to 63, by which rules of the machine tell them
+    from others of this process. It does not count for tunnels and UDP."""
 
 
 class Peer(Struct):

@@ -17,6 +17,7 @@ OWN = (
     "gatewayparameters.sekisho.dev",
     "egresspolicies.sekisho.dev",
     "externalauthorizationproviders.sekisho.dev",
+    "credentialinjections.sekisho.dev",
 )
 
 

@@ -89,6 +89,15 @@ class EgressGateway:
         """A client of HTTP/2 by prior knowledge."""
         return Http2Client(over=self.connect(port))
 
+    def admin(self, path: str) -> str:
+        """What the admin endpoint says."""
+        with self.connect(9901) as client:
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            answer = b""
+            while piece := client.recv(65536):
+                answer += piece
+        return answer.decode()
+
     def records(self) -> list[dict[str, Any]]:
         """Decision records so far."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []

@@ -11,7 +11,7 @@ import json
 import shutil
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,7 +176,14 @@ class MeshNetwork:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip().splitlines()[-1]
 
-    def start_sidecar(self, name: str, *arguments: str, identity: str = "", wait: bool = True) -> ManagedProcess:
+    def start_sidecar(
+        self,
+        name: str,
+        *arguments: str,
+        identity: str = "",
+        wait: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> ManagedProcess:
         """A sidecar that joins by a token, as the group that is not captured."""
         workload = self.workloads[name]
         own = self.directory / name
@@ -191,7 +198,8 @@ class MeshNetwork:
             "--access-log", own / "access.log", *arguments,
         )  # fmt: skip
         as_group = [shutil.which("setpriv") or "setpriv", "--regid", str(SIDECAR_GROUP), "--clear-groups", "--"]
-        process = ManagedProcess(workload.inside.command(*as_group, *command), own / "sidecar.log")
+        inside = workload.inside.command(*as_group, *command)
+        process = ManagedProcess(inside, own / "sidecar.log", environment=environment)
         self.stack.enter_context(process)
         self.sidecars[name] = process
         if wait:

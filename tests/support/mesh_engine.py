@@ -15,6 +15,7 @@ from controller.ca.authority import Authority, Issued
 from controller.ca.service_account import ServiceAccount
 from gateway import _engine
 from gateway.routing_table import model, wire
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 TRUST_DOMAIN = "cluster.local"
@@ -166,6 +167,22 @@ class Node:
         assert not answer["rejected"], answer
         assert not answer.get("error"), answer
         assert all(state["bound"] for state in answer["listeners"]), answer
+
+    def lead(self, *endpoints: model.Endpoint, tcp: bool = False, **backend: Any) -> int:
+        """Its port, whose one listener leads to the endpoints; ``backend``: more fields of the backend."""
+        port = free_port()
+        table = Table(backend=backend)
+        table.serve(listener("cart", port, "TCP" if tcp else "HTTP"), *endpoints)
+        self.apply(table)
+        return port
+
+    def stand_before(
+        self, app_port: int, at: model.Listener, *, policies: Iterable[model.AuthorizationPolicy] = ()
+    ) -> None:
+        """What comes to the listener goes to the app."""
+        table = Table()
+        table.serve(at, endpoint(app_port), policies=policies)
+        self.apply(table)
 
     def lines(self, count: int = 1) -> list[dict[str, Any]]:
         """The access log, once it has so many lines."""

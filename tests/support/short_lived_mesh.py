@@ -6,12 +6,11 @@ import hashlib
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from tests.support.load_process import Place
 from tests.support.manifests import Manifest
@@ -113,8 +112,10 @@ class DataPlane:
 
     def look(self) -> None:
         """Counts the certificates that it took into use."""
-        with self.inside.entered():
-            text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", trust_env=False, timeout=_SECONDS).text
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=_SECONDS)
+        with self.inside.entered(), closing(connection):
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
         name = "sekisho_identity_certificates_total "
         self.taken = next(int(float(line.removeprefix(name))) for line in text.splitlines() if line.startswith(name))
         self.first = self.first or self.taken

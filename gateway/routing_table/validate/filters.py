@@ -8,6 +8,7 @@ from typing import Final, assert_never
 
 from gateway.routing_table.model import (
     CORS,
+    CredentialInjection,
     ExternalAuth,
     Filter,
     Header,
@@ -16,6 +17,7 @@ from gateway.routing_table.model import (
     RequestMirror,
     RequestRedirect,
     ResponseHeaderModifier,
+    SecretHeader,
     URLRewrite,
 )
 from gateway.routing_table.validate.external import external_authorization
@@ -33,12 +35,14 @@ from gateway.routing_table.validate.names import (
     key,
     path,
     port,
+    text_bounded,
     token,
     within,
 )
 
 _MAX_FILTERS: Final = 64
 _MAX_HEADERS: Final = 256
+_MAX_SOURCE_BYTES: Final = 1024
 _MAX_ORIGINS: Final = 256
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*\Z")
 FRAMING_HEADERS: Final = frozenset(
@@ -75,17 +79,19 @@ def share_filters(steps: tuple[Filter, ...]) -> Problems:
 def _filter(step: Filter) -> Problems:
     match step:
         case RequestHeaderModifier() | ResponseHeaderModifier():
-            return _header_modifier(step)
+            yield from _header_modifier(step)
         case RequestRedirect():
-            return _request_redirect(step)
+            yield from _request_redirect(step)
         case URLRewrite():
-            return _url_rewrite(step)
+            yield from _url_rewrite(step)
         case RequestMirror():
-            return _request_mirror(step)
+            yield from _request_mirror(step)
         case CORS():
-            return _cors(step)
+            yield from _cors(step)
         case ExternalAuth():
-            return at("provider", external_authorization(step.provider))
+            yield from at("provider", external_authorization(step.provider))
+        case CredentialInjection():
+            yield from _credential_injection(step)
         case _:
             assert_never(step)
 
@@ -95,15 +101,35 @@ def _header_modifier(step: RequestHeaderModifier | ResponseHeaderModifier) -> Pr
         yield from at(field, bounded(len(headers), _MAX_HEADERS, "headers"))
         yield from each(field, headers, _header)
     yield from at("remove", bounded(len(step.remove), _MAX_HEADERS, "headers"))
-    yield from each("remove", step.remove, _changeable)
+    yield from each("remove", step.remove, changeable)
+
+
+def _credential_injection(step: CredentialInjection) -> Problems:
+    yield from at("headers", bounded(len(step.headers), _MAX_HEADERS, "headers"))
+    if not step.headers:
+        yield "headers: it sets nothing; name a header"
+    yield from each("headers", step.headers, _secret_header)
+    yield from at("source", text_bounded(step.source, _MAX_SOURCE_BYTES))
+
+
+def _secret_header(header: SecretHeader) -> Problems:
+    yield from at("name", changeable(header.name))
+    yield from at("value", secret_value(header.value))
+
+
+def secret_value(value: str) -> Problems:
+    """As of any header, and never shown."""
+    if not value or any(header_value(value)):
+        yield "the value is empty, too long, or holds control characters"
 
 
 def _header(header: Header) -> Problems:
-    yield from at("name", _changeable(header.name))
+    yield from at("name", changeable(header.name))
     yield from at("value", header_value(header.value))
 
 
-def _changeable(name: str) -> Problems:
+def changeable(name: str) -> Problems:
+    """A header that filters may set."""
     yield from header_name(name)
     if name in _RESERVED:
         yield f"{name!r} is written by the gateway; leave it out (for 'host', use a URLRewrite filter)"

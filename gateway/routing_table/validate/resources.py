@@ -46,6 +46,7 @@ from gateway.routing_table.validate.routes import failure, route
 _MAX_PEM_BYTES: Final = 4 << 20
 _MAX_ENDPOINTS: Final = 65_536
 _MAX_REFERENCES: Final = 256
+_LAST_DSCP: Final = 63
 _MAX_TRUSTED_HOPS: Final = 64
 _MAX_WINDOW_BYTES: Final = 2**31 - 1
 """RFC 9113, 6.5.2: a larger window is a flow-control error."""
@@ -128,6 +129,8 @@ def _backend(backend: Backend) -> Problems:
         yield from at("mesh_server_name", hostname(backend.mesh_server_name))
     if backend.original_destination and backend.tls is not None:
         yield "tls: what goes on to its original destination goes as it came; leave it out"
+    if not 0 <= backend.dscp <= _LAST_DSCP:
+        yield f"dscp: {backend.dscp} is no code point; write 0 to {_LAST_DSCP}"
 
 
 def _backend_tls(tls: BackendTLS) -> Problems:

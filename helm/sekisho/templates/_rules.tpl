@@ -42,7 +42,7 @@ watchNamespaces.
   resources: [referencegrants]
   verbs: [list, watch]
 - apiGroups: [sekisho.dev]
-  resources: [externalauthorizationproviders, gatewayparameters]
+  resources: [credentialinjections, externalauthorizationproviders, gatewayparameters]
   verbs: [list, watch]
 - apiGroups: [security.istio.io]
   resources: [authorizationpolicies, requestauthentications]

@@ -139,6 +139,7 @@ def test_the_plural_of_every_kind() -> None:
         "externalauthorizationproviders",
         "requestauthentications",
         "egresspolicies",
+        "credentialinjections",
     ]
     assert [plural(kind) for kind in ("Endpoints", "ListenerSet", "TLSRoute")] == [
         "endpoints",

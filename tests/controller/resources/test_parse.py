@@ -135,6 +135,10 @@ def test_every_served_version_is_read(type_: type[Resource]) -> None:
         "ExternalAuthorizationProvider": object_of(
             "ExternalAuthorizationProvider", {"service": {"name": "guard", "port": 80}}
         ),
+        "CredentialInjection": object_of(
+            "CredentialInjection",
+            {"headers": [{"name": "authorization", "secretKeyRef": {"name": "api", "key": "token"}}]},
+        ),
         "IngressClass": object_of("IngressClass", {"controller": "sekisho.dev/ingress-controller"}),
         "Ingress": object_of("Ingress", {"defaultBackend": {"service": {"name": "api", "port": {"name": "http"}}}}),
     }

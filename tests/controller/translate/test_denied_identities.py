@@ -123,6 +123,8 @@ def test_ways_out_are_closed_to_them_before_anything_else_is_asked(controller: C
     [proxy] = [listener for listener in table.listeners if listener.egress is not None]
     assert proxy.egress is not None
     assert proxy.egress.policies == (POLICY,)
+    # Routes that lead outside are under control where somebody asked for it, and not by this.
+    assert all(listener.routed_egress is None for listener in table.listeners)
 
 
 def test_nobody_calls_them(controller: Controller) -> None:

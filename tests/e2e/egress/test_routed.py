@@ -12,6 +12,8 @@ from tests.support.egress import PROXY, EgressGateway, egress_policy, read_answe
 from tests.support.manifests import (
     Manifest,
     authority_config_map,
+    backend,
+    backend_ref,
     external_backend,
     external_ref,
     gateway,
@@ -25,6 +27,7 @@ from tests.support.outside import METADATA, NAME_SERVER, OTHER_PUBLIC, PRIVATE, 
 from tests.support.waiting import eventually
 
 WEB, OPEN = 8080, 8081
+TOKEN = "a-token-that-is-for-the-backend-alone"
 DESTINATIONS = {
     "ok": ("ok.example", 443),
     "plain": ("ok.example", 80),
@@ -68,11 +71,22 @@ def tls_to(name: str, hostname: str, server_name: str | None = None) -> Manifest
     return backend
 
 
+def at(address: str, service: Manifest, endpoints: Manifest) -> list[Manifest]:
+    """The Service with its endpoint at another address."""
+    endpoints["endpoints"][0]["addresses"] = [address]
+    return [service, endpoints]
+
+
 def routed(authority: Authority, *policies: Manifest) -> list[Manifest]:
     host = {"type": "URLRewrite", "urlRewrite": {"hostname": "evil.example"}}
+    copy = {"type": "RequestMirror", "requestMirror": {"backendRef": backend_ref("inside")}}
     mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": external_ref("other")}}
     rules = [rule(external_ref(name), matches=[path_match(f"/{name}")]) for name in DESTINATIONS]
+    extension = {"group": "sekisho.dev", "kind": "CredentialInjection", "name": "api"}
+    credential = {"type": "ExtensionRef", "extensionRef": extension}
     rules += [
+        rule(external_ref("ok"), matches=[path_match("/credential")], filters=[credential]),
+        rule(external_ref("permitted"), matches=[path_match("/copied")], filters=[credential, copy]),
         rule(external_ref("plain"), matches=[path_match("/fronted")], filters=[host]),
         rule(external_ref("sni"), matches=[path_match("/sni")]),
         rule(external_ref("plain"), matches=[path_match("/mirrored")], filters=[mirror]),
@@ -92,6 +106,18 @@ def routed(authority: Authority, *policies: Manifest) -> list[Manifest]:
         http_route("out", *rules[:10]),
         http_route("more", *rules[10:]),
         *backends,
+        *at(OTHER_PUBLIC, *backend("inside", 80)),
+        manifest("v1", "Secret", "keys", stringData={"token": TOKEN}),
+        manifest(
+            "sekisho.dev/v1alpha1",
+            "CredentialInjection",
+            "api",
+            spec={
+                "headers": [
+                    {"name": "Authorization", "prefix": "Bearer ", "secretKeyRef": {"name": "keys", "key": "token"}}
+                ]
+            },
+        ),
         tls_to("ok", "ok.example"),
         tls_to("sni", "ok.example", "other.example"),
         *policies,
@@ -190,6 +216,36 @@ def test_a_copy_of_a_request_does_not_go_outside(edge: EgressGateway, outside: O
     before = len(outside.reached)
     assert f"outside {PUBLIC}".encode() in get(edge, "/mirrored")
     assert OTHER_PUBLIC not in {address for address, _ in outside.reached[before:]}
+
+
+def test_a_credential_reaches_the_backend_in_place_of_the_clients_and_nobody_else(
+    edge: EgressGateway, outside: Outside
+) -> None:
+    before = len(outside.requests)
+    with edge.connect(WEB) as client:
+        head = "GET /credential/a HTTP/1.1\r\nHost: api.internal\r\nAuthorization: Bearer of-the-client\r\n\r\n"
+        client.sendall(head.encode())
+        assert status_of(read_answer(client)) == 200
+    [(address, head)] = outside.requests[before:]
+    assert address == PUBLIC
+    assert f"authorization: Bearer {TOKEN}\r\n" in head
+    assert "of-the-client" not in head
+    configuration = edge.admin("/config")
+    assert "default/api" in configuration
+    for text in (configuration, edge.log.read_text(), edge.process.output()):
+        assert TOKEN not in text
+
+
+def test_a_copy_for_a_mirror_has_no_credential(edge: EgressGateway, outside: Outside) -> None:
+    before = len(outside.requests)
+    assert f"outside {PRIVATE}".encode() in get(edge, "/copied")
+
+    def both() -> bool:
+        return {address for address, _ in outside.requests[before:]} == {PRIVATE, OTHER_PUBLIC}
+
+    eventually(both, within=5, what="the copy")
+    for address, head in outside.requests[before:]:
+        assert (TOKEN in head) == (address == PRIVATE)
 
 
 def test_a_listener_that_no_policy_speaks_for_asks_none(edge: EgressGateway) -> None:

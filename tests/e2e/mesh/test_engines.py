@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 
 from gateway.routing_table import model
-from tests.support.backends.exchange import Received
 from tests.support.backends.grpc_echo import UNARY, GrpcBackend
 from tests.support.backends.http1 import Http1Backend
 from tests.support.backends.websocket import WebSocketBackend
@@ -29,6 +27,7 @@ from tests.support.mesh_engine import (
     peer,
     principal,
 )
+from tests.support.mesh_requests import get, told_of
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
@@ -36,70 +35,14 @@ CART = "spiffe://cluster.local/ns/shop/sa/cart"
 EDGE = "spiffe://cluster.local/ns/shop/sa/edge"
 
 
-@pytest.fixture(scope="module")
-def mesh() -> Mesh:
-    return Mesh()
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def app(stack: ExitStack) -> Http1Backend:
-    return stack.enter_context(Http1Backend("app"))
-
-
-@pytest.fixture
-def edge(stack: ExitStack, mesh: Mesh, tmp_path: Path) -> Node:
-    return stack.enter_context(Node(mesh, "edge", tmp_path))
-
-
-@pytest.fixture
-def sidecar(stack: ExitStack, mesh: Mesh, tmp_path: Path) -> Node:
-    return stack.enter_context(Node(mesh, "cart", tmp_path))
-
-
-def stand_before(
-    sidecar: Node, app_port: int, at: model.Listener, **more: tuple[model.AuthorizationPolicy, ...]
-) -> None:
-    table = Table()
-    table.serve(at, endpoint(app_port), **more)
-    sidecar.apply(table)
-
-
-def lead(edge: Node, *endpoints: model.Endpoint, protocol: str = "HTTP") -> int:
-    """The edge's port; its one listener leads to the endpoints."""
-    port = free_port()
-    table = Table()
-    table.serve(listener("cart", port, "TCP" if protocol == "TCP" else "HTTP"), *endpoints)
-    edge.apply(table)
-    return port
-
-
 def strict(port: int) -> model.Listener:
     return listener("in", port, mesh=before_workload())
 
 
-def told_of(received: Received) -> str:
-    """What the app hears of its client's certificate; once, or never."""
-    values = received.values("x-forwarded-client-cert")
-    assert len(values) <= 1
-    return "".join(values)
-
-
-def get(port: int, *lines: str) -> tuple[int, bytes]:
-    with RawClient(port) as client:
-        answer = client.request("GET", "/", *lines)
-        return answer.status, answer.body
-
-
 def test_requests_go_by_mutual_tls_and_the_app_is_told_who_calls(edge: Node, sidecar: Node, app: Http1Backend) -> None:
     inbound = free_port()
-    stand_before(sidecar, app.port, strict(inbound))
-    port = lead(edge, endpoint(inbound, peer("cart")))
+    sidecar.stand_before(app.port, strict(inbound))
+    port = edge.lead(endpoint(inbound, peer("cart")))
     with RawClient(port) as client:
         report = client.request("GET", "/", "x-forwarded-client-cert: URI=spiffe://cluster.local/ns/x/sa/root").report
     told = told_of(report)
@@ -117,8 +60,8 @@ def test_an_endpoint_outside_the_mesh_gets_plaintext_beside_one_that_is_in_it(
 ) -> None:
     outside = stack.enter_context(Http1Backend("outside"))
     inbound = free_port()
-    stand_before(sidecar, app.port, strict(inbound))
-    port = lead(edge, endpoint(inbound, peer("cart")), endpoint(outside.port))
+    sidecar.stand_before(app.port, strict(inbound))
+    port = edge.lead(endpoint(inbound, peer("cart")), endpoint(outside.port))
     for _ in range(40):
         assert get(port)[0] == 200
     assert app.journal.received
@@ -128,8 +71,8 @@ def test_an_endpoint_outside_the_mesh_gets_plaintext_beside_one_that_is_in_it(
 
 def test_an_endpoint_that_is_somebody_else_gets_nothing(edge: Node, sidecar: Node, app: Http1Backend) -> None:
     inbound = free_port()
-    stand_before(sidecar, app.port, strict(inbound))
-    port = lead(edge, endpoint(inbound, peer("payments")))
+    sidecar.stand_before(app.port, strict(inbound))
+    port = edge.lead(endpoint(inbound, peer("payments")))
     status, body = get(port)
     assert status == 503
     assert body.startswith(b"upstream_identity_mismatch")
@@ -143,22 +86,22 @@ def test_without_an_identity_nothing_in_the_mesh_is_reached_and_nobody_is_let_in
 ) -> None:
     nobody = stack.enter_context(Node(mesh, "", tmp_path))
     inbound = free_port()
-    stand_before(sidecar, app.port, strict(inbound))
-    port = lead(nobody, endpoint(inbound, peer("cart")))
+    sidecar.stand_before(app.port, strict(inbound))
+    port = nobody.lead(endpoint(inbound, peer("cart")))
     status, body = get(port)
     assert (status, body.split(b":")[0]) == (503, b"mesh_identity_missing")
     closed = free_port()
-    stand_before(nobody, app.port, strict(closed))
-    assert get(lead(edge, endpoint(closed, peer("cart"))))[0] == 503
+    nobody.stand_before(app.port, strict(closed))
+    assert get(edge.lead(endpoint(closed, peer("cart"))))[0] == 503
     assert not app.journal.received
     # With an identity it is as it should be, and no table was needed for that.
     nobody.become(mesh, "cart")
-    assert get(lead(edge, endpoint(closed, peer("cart"))))[0] == 200
+    assert get(edge.lead(endpoint(closed, peer("cart"))))[0] == 200
 
 
 def test_strict_takes_no_plaintext_and_says_so(sidecar: Node, app: Http1Backend) -> None:
     inbound = free_port()
-    stand_before(sidecar, app.port, strict(inbound))
+    sidecar.stand_before(app.port, strict(inbound))
     with dial(inbound) as stream:
         stream.sendall(b"GET / HTTP/1.1\r\nhost: cart\r\n\r\n")
         assert stream.recv(1) == b""
@@ -169,7 +112,7 @@ def test_strict_takes_no_plaintext_and_says_so(sidecar: Node, app: Http1Backend)
 
 def test_a_client_without_a_good_certificate_is_closed_on(sidecar: Node, app: Http1Backend) -> None:
     inbound = free_port()
-    stand_before(sidecar, app.port, strict(inbound))
+    sidecar.stand_before(app.port, strict(inbound))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["istio", "http/1.1"])
@@ -187,27 +130,27 @@ def test_a_client_without_a_good_certificate_is_closed_on(sidecar: Node, app: Ht
 def test_tls_to_a_port_that_speaks_plaintext_reaches_nobody(edge: Node, sidecar: Node, app: Http1Backend) -> None:
     """A listener that is not before a workload takes the handshake for a request, and refuses it."""
     inbound = free_port()
-    stand_before(sidecar, app.port, listener("in", inbound))
-    status, body = get(lead(edge, endpoint(inbound, peer("cart"))))
+    sidecar.stand_before(app.port, listener("in", inbound))
+    status, body = get(edge.lead(endpoint(inbound, peer("cart"))))
     assert (status, body.split(b":")[0]) == (503, b"upstream_tls_failed")
     assert not app.journal.received
 
 
 def test_permissive_takes_both_and_only_the_verified_are_somebody(edge: Node, sidecar: Node, app: Http1Backend) -> None:
     inbound = free_port()
-    stand_before(sidecar, app.port, listener("in", inbound, mesh=before_workload("PERMISSIVE")))
+    sidecar.stand_before(app.port, listener("in", inbound, mesh=before_workload("PERMISSIVE")))
     with RawClient(inbound) as client:
         plain = client.request("GET", "/", f"x-forwarded-client-cert: URI={EDGE}").report
     assert "x-forwarded-client-cert" not in dict(plain.headers)
-    with RawClient(lead(edge, endpoint(inbound, peer("cart")))) as client:
+    with RawClient(edge.lead(endpoint(inbound, peer("cart")))) as client:
         assert f"URI={EDGE}" in told_of(client.request("GET", "/").report)
 
 
 def test_disable_takes_plaintext_alone(edge: Node, sidecar: Node, app: Http1Backend) -> None:
     inbound = free_port()
-    stand_before(sidecar, app.port, listener("in", inbound, mesh=before_workload("DISABLE")))
+    sidecar.stand_before(app.port, listener("in", inbound, mesh=before_workload("DISABLE")))
     assert get(inbound)[0] == 200
-    assert get(lead(edge, endpoint(inbound, peer("cart"))))[0] == 503
+    assert get(edge.lead(endpoint(inbound, peer("cart"))))[0] == 503
 
 
 def test_policies_decide_by_the_identity_that_was_proved(
@@ -220,10 +163,10 @@ def test_policies_decide_by_the_identity_that_was_proved(
             model.AuthorizationRule(sources=(model.AuthorizationSource(principals=(principal(account("edge")),)),)),
         ),
     )
-    stand_before(sidecar, app.port, strict(inbound), policies=(only_edge,))
-    assert get(lead(edge, endpoint(inbound, peer("cart"))))[0] == 200
+    sidecar.stand_before(app.port, strict(inbound), policies=(only_edge,))
+    assert get(edge.lead(endpoint(inbound, peer("cart"))))[0] == 200
     other = stack.enter_context(Node(mesh, "other", tmp_path))
-    status, body = get(lead(other, endpoint(inbound, peer("cart"))))
+    status, body = get(other.lead(endpoint(inbound, peer("cart"))))
     assert (status, body.split(b":")[0]) == (403, b"authorization_denied")
 
 
@@ -231,8 +174,8 @@ def test_connections_are_carried_by_mutual_tls_too(edge: Node, sidecar: Node, st
     backend = StreamBackend("db")
     stack.callback(backend.close)
     inbound = free_port()
-    stand_before(sidecar, backend.port, listener("in", inbound, "TCP", mesh=before_workload()))
-    port = lead(edge, endpoint(inbound, peer("cart")), protocol="TCP")
+    sidecar.stand_before(backend.port, listener("in", inbound, "TCP", mesh=before_workload()))
+    port = edge.lead(endpoint(inbound, peer("cart")), tcp=True)
     assert converse(dial(port), b"select") == b"db:select"
     assert any(line.get("downstream_peer") == principal(account("edge")) for line in sidecar.lines())
 
@@ -241,7 +184,7 @@ def test_a_server_that_speaks_first_is_heard_where_plaintext_is_permitted(sideca
     backend = StreamBackend("db")
     stack.callback(backend.close)
     inbound = free_port()
-    stand_before(sidecar, backend.port, listener("in", inbound, "TCP", mesh=before_workload("PERMISSIVE")))
+    sidecar.stand_before(backend.port, listener("in", inbound, "TCP", mesh=before_workload("PERMISSIVE")))
     with dial(inbound) as stream:
         assert stream.recv(16) == b"db:"
 
@@ -251,13 +194,13 @@ def test_grpc_and_websockets_go_through_both(edge: Node, sidecar: Node, stack: E
 
     backend = stack.enter_context(GrpcBackend("grpc"))
     inbound = free_port()
-    stand_before(sidecar, backend.port, strict(inbound))
-    port = lead(edge, endpoint(inbound, peer("cart")))
+    sidecar.stand_before(backend.port, strict(inbound))
+    port = edge.lead(endpoint(inbound, peer("cart")))
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.unary_unary(UNARY)
         assert call(b'{"text": "hello"}', timeout=10)
     chat = stack.enter_context(WebSocketBackend("chat"))
-    stand_before(sidecar, chat.port, strict(inbound))
+    sidecar.stand_before(chat.port, strict(inbound))
     upgrade = ("connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13")
     with RawClient(port) as client:
         client.send(
@@ -272,8 +215,8 @@ def test_an_identity_is_renewed_without_a_connection_or_a_request_lost(
     edge: Node, sidecar: Node, app: Http1Backend, mesh: Mesh
 ) -> None:
     inbound = free_port()
-    stand_before(sidecar, app.port, strict(inbound))
-    port = lead(edge, endpoint(inbound, peer("cart")))
+    sidecar.stand_before(app.port, strict(inbound))
+    port = edge.lead(endpoint(inbound, peer("cart")))
     with RawClient(port) as client:
         for _ in range(5):
             assert client.request("GET", "/").status == 200
@@ -298,13 +241,13 @@ def test_a_bad_identity_is_refused_and_the_one_before_stays(
     edge: Node, sidecar: Node, app: Http1Backend, mesh: Mesh
 ) -> None:
     inbound = free_port()
-    stand_before(sidecar, app.port, strict(inbound))
+    sidecar.stand_before(app.port, strict(inbound))
     issued = mesh.issue(account("edge"))
     with pytest.raises(ValueError, match="not in the trust domain"):
         edge.engine.set_identity(issued.chain, issued.private_key, mesh.bundle, "other.test")
     with pytest.raises(ValueError, match="does not belong"):
         edge.engine.set_identity(issued.chain, mesh.issue(account("edge")).private_key, mesh.bundle, "cluster.local")
-    assert get(lead(edge, endpoint(inbound, peer("cart"))))[0] == 200
+    assert get(edge.lead(endpoint(inbound, peer("cart"))))[0] == 200
 
 
 def test_captured_connections_that_were_not_redirected_go_nowhere_by_themselves(sidecar: Node) -> None:
@@ -334,14 +277,14 @@ def test_hbone_carries_requests_and_connections_through_one_tunnel_port(
     table.listeners.append(listener("hbone", tunnels, "HBONE", inner=f"127.0.0.1:{inner}"))
     sidecar.apply(table)
     address = f"127.0.0.1:{tunnels}"
-    with RawClient(lead(edge, endpoint(app.port, peer("cart", address)))) as client:
+    with RawClient(edge.lead(endpoint(app.port, peer("cart", address)))) as client:
         for _ in range(3):
             assert f"URI={EDGE}" in told_of(client.request("GET", "/").report)
-    port = lead(edge, endpoint(database.port, peer("cart", address)), protocol="TCP")
+    port = edge.lead(endpoint(database.port, peer("cart", address)), tcp=True)
     assert converse(dial(port), b"select") == b"db:select"
     # A destination that nobody serves behind the tunnels is refused.
-    assert get(lead(edge, endpoint(free_port(), peer("cart", address))))[0] == 503
-    assert get(lead(edge, endpoint(app.port, peer("payments", address))))[0] == 503
+    assert get(edge.lead(endpoint(free_port(), peer("cart", address))))[0] == 503
+    assert get(edge.lead(endpoint(app.port, peer("payments", address))))[0] == 503
     eventually(lambda: sidecar.engine.active() <= 3, what="tunnels end with their connections")
 
 
@@ -371,7 +314,7 @@ def test_both_sides_report_who_talks_to_whom(edge: Node, sidecar: Node, app: Htt
     table = Table(gateway={"workload": workload})
     table.serve(strict(inbound), endpoint(app.port))
     sidecar.apply(table)
-    assert get(lead(edge, endpoint(inbound, peer("cart"))))[0] == 200
+    assert get(edge.lead(endpoint(inbound, peer("cart"))))[0] == 200
     sent, received = labels(edge, "series"), labels(sidecar, "series")
     for side, reporter in ((sent, "source"), (received, "destination")):
         assert (side["reporter"], side["connection_security_policy"]) == (reporter, "mutual_tls")
@@ -382,8 +325,8 @@ def test_both_sides_report_who_talks_to_whom(edge: Node, sidecar: Node, app: Htt
 
 def test_without_mutual_tls_nobody_is_named(edge: Node, sidecar: Node, app: Http1Backend) -> None:
     inbound = free_port()
-    stand_before(sidecar, app.port, listener("in", inbound, mesh=before_workload("PERMISSIVE")))
-    assert get(lead(edge, endpoint(inbound)))[0] == 200
+    sidecar.stand_before(app.port, listener("in", inbound, mesh=before_workload("PERMISSIVE")))
+    assert get(edge.lead(endpoint(inbound)))[0] == 200
     for node, reporter in ((edge, "source"), (sidecar, "destination")):
         side = labels(node, "series")
         assert (side["reporter"], side["connection_security_policy"]) == (reporter, "none")
@@ -394,8 +337,8 @@ def test_connections_are_reported_like_requests(edge: Node, sidecar: Node, stack
     backend = StreamBackend("db")
     stack.callback(backend.close)
     inbound = free_port()
-    stand_before(sidecar, backend.port, listener("in", inbound, "TCP", mesh=before_workload()))
-    port = lead(edge, endpoint(inbound, peer("cart")), protocol="TCP")
+    sidecar.stand_before(backend.port, listener("in", inbound, "TCP", mesh=before_workload()))
+    port = edge.lead(endpoint(inbound, peer("cart")), tcp=True)
     assert converse(dial(port), b"select") == b"db:select"
     sidecar.lines()
     edge.lines()

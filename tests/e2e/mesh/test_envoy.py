@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import grpc
 import pytest
 
 from gateway.routing_table import model
-from tests.support.backends.exchange import Received
 from tests.support.backends.grpc_echo import UNARY, GrpcBackend
 from tests.support.backends.http1 import Http1Backend
 from tests.support.backends.http2 import Http2Backend
@@ -28,56 +26,12 @@ from tests.support.mesh_engine import (
     peer,
     principal,
 )
+from tests.support.mesh_requests import get, told_of
 from tests.support.ports import free_port
 
 EDGE = "spiffe://cluster.local/ns/shop/sa/edge"
 CALLER = "spiffe://cluster.local/ns/shop/sa/caller"
 SERVER_NAME = "outbound_.80_._.cart.shop.svc.cluster.local"
-
-
-@pytest.fixture(scope="module")
-def mesh() -> Mesh:
-    return Mesh()
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def app(stack: ExitStack) -> Http1Backend:
-    return stack.enter_context(Http1Backend("app"))
-
-
-@pytest.fixture
-def edge(stack: ExitStack, mesh: Mesh, tmp_path: Path) -> Node:
-    return stack.enter_context(Node(mesh, "edge", tmp_path))
-
-
-@pytest.fixture
-def sidecar(stack: ExitStack, mesh: Mesh, tmp_path: Path) -> Node:
-    return stack.enter_context(Node(mesh, "cart", tmp_path))
-
-
-def told_of(received: Received) -> str:
-    return ",".join(received.values("x-forwarded-client-cert"))
-
-
-def lead(edge: Node, *endpoints: model.Endpoint, tcp: bool = False) -> int:
-    """The edge's port; its one listener leads to the endpoints."""
-    port = free_port()
-    table = Table()
-    table.serve(listener("cart", port, "TCP" if tcp else "HTTP"), *endpoints)
-    edge.apply(table)
-    return port
-
-
-def request(port: int) -> tuple[int, bytes]:
-    with RawClient(port) as client:
-        answer = client.request("GET", "/")
-        return answer.status, answer.body
 
 
 def test_our_edge_reaches_an_app_through_an_istio_sidecar(
@@ -87,7 +41,7 @@ def test_our_edge_reaches_an_app_through_an_istio_sidecar(
     envoy = Envoy(mesh, "cart")
     envoy.inbound(inbound, app.port, "edge")
     stack.enter_context(envoy.running(tmp_path))
-    with RawClient(lead(edge, endpoint(inbound, peer("cart")))) as client:
+    with RawClient(edge.lead(endpoint(inbound, peer("cart")))) as client:
         for _ in range(3):
             assert f"URI={EDGE}" in told_of(client.request("GET", "/").report)
     assert edge.statistics()["backends"][0]["connections_opened"] == 1
@@ -99,7 +53,7 @@ def test_grpc_reaches_an_app_through_an_istio_sidecar(edge: Node, mesh: Mesh, st
     envoy = Envoy(mesh, "cart")
     envoy.inbound(inbound, backend.port, "edge", http2=True)
     stack.enter_context(envoy.running(tmp_path))
-    with grpc.insecure_channel(f"127.0.0.1:{lead(edge, endpoint(inbound, peer('cart')))}") as channel:
+    with grpc.insecure_channel(f"127.0.0.1:{edge.lead(endpoint(inbound, peer('cart')))}") as channel:
         assert channel.unary_unary(UNARY)(b'{"text": "hello"}', timeout=10)
 
 
@@ -111,9 +65,9 @@ def test_a_permissive_istio_sidecar_takes_our_mutual_tls_for_the_meshs(
     envoy = Envoy(mesh, "cart")
     envoy.inbound(inbound, app.port, "edge", strict=False)
     stack.enter_context(envoy.running(tmp_path))
-    with RawClient(lead(edge, endpoint(inbound, peer("cart")))) as client:
+    with RawClient(edge.lead(endpoint(inbound, peer("cart")))) as client:
         assert f"URI={EDGE}" in told_of(client.request("GET", "/").report)
-    with RawClient(lead(edge, endpoint(inbound))) as client:
+    with RawClient(edge.lead(endpoint(inbound))) as client:
         assert told_of(client.request("GET", "/").report) == ""
 
 
@@ -124,7 +78,7 @@ def test_an_istio_sidecar_that_is_somebody_else_is_not_spoken_to(
     envoy = Envoy(mesh, "other")
     envoy.inbound(inbound, app.port, "edge")
     stack.enter_context(envoy.running(tmp_path))
-    status, body = request(lead(edge, endpoint(inbound, peer("cart"))))
+    status, body = get(edge.lead(endpoint(inbound, peer("cart"))))
     assert (status, body.split(b":")[0]) == (503, b"upstream_identity_mismatch")
     assert not app.journal.received
 
@@ -136,7 +90,7 @@ def test_an_istio_sidecar_refuses_us_where_it_expects_somebody_else(
     envoy = Envoy(mesh, "cart")
     envoy.inbound(inbound, app.port, "frontend")
     stack.enter_context(envoy.running(tmp_path))
-    assert request(lead(edge, endpoint(inbound, peer("cart"))))[0] in {502, 503}
+    assert get(edge.lead(endpoint(inbound, peer("cart"))))[0] in {502, 503}
     assert not app.journal.received
 
 
@@ -146,9 +100,7 @@ def test_an_istio_sidecar_reaches_an_app_behind_ours(
 ) -> None:
     app = stack.enter_context(Http1Backend("app"))
     inbound, outbound = free_port(), free_port()
-    table = Table()
-    table.serve(listener("in", inbound, mesh=before_workload()), endpoint(app.port))
-    sidecar.apply(table)
+    sidecar.stand_before(app.port, listener("in", inbound, mesh=before_workload()))
     envoy = Envoy(mesh, "caller")
     envoy.outbound(outbound, inbound, "cart", http2=http2, server_name=SERVER_NAME)
     stack.enter_context(envoy.running(tmp_path))
@@ -164,13 +116,11 @@ def test_an_istio_sidecar_that_expects_somebody_else_does_not_speak_to_ours(
     sidecar: Node, mesh: Mesh, app: Http1Backend, stack: ExitStack, tmp_path: Path
 ) -> None:
     inbound, outbound = free_port(), free_port()
-    table = Table()
-    table.serve(listener("in", inbound, mesh=before_workload()), endpoint(app.port))
-    sidecar.apply(table)
+    sidecar.stand_before(app.port, listener("in", inbound, mesh=before_workload()))
     envoy = Envoy(mesh, "caller")
     envoy.outbound(outbound, inbound, "payments", http2=False, server_name=SERVER_NAME)
     stack.enter_context(envoy.running(tmp_path))
-    assert request(outbound)[0] == 503
+    assert get(outbound)[0] == 503
     assert not app.journal.received
 
 
@@ -181,9 +131,9 @@ def test_envoy_ends_our_hbone_tunnels(
     envoy = Envoy(mesh, "cart")
     envoy.tunnels(tunnels, app.port, "edge")
     stack.enter_context(envoy.running(tmp_path))
-    port = lead(edge, endpoint(app.port, peer("cart", f"127.0.0.1:{tunnels}")))
+    port = edge.lead(endpoint(app.port, peer("cart", f"127.0.0.1:{tunnels}")))
     for _ in range(3):
-        assert request(port)[0] == 200
+        assert get(port)[0] == 200
     assert len(app.journal.received) == 3
 
 
@@ -194,7 +144,7 @@ def test_envoy_ends_our_hbone_tunnels_of_connections(edge: Node, mesh: Mesh, sta
     envoy = Envoy(mesh, "cart")
     envoy.tunnels(tunnels, database.port, "edge")
     stack.enter_context(envoy.running(tmp_path))
-    port = lead(edge, endpoint(database.port, peer("cart", f"127.0.0.1:{tunnels}")), tcp=True)
+    port = edge.lead(endpoint(database.port, peer("cart", f"127.0.0.1:{tunnels}")), tcp=True)
     # More than the windows of a stream, so that both sides have to make room.
     message = b"x" * 300_000
     assert converse(dial(port), message) == b"db:" + message
@@ -234,9 +184,5 @@ def test_an_h2c_app_is_reached_through_both(edge: Node, mesh: Mesh, stack: ExitS
     envoy = Envoy(mesh, "cart")
     envoy.inbound(inbound, app.port, "edge", http2=True)
     stack.enter_context(envoy.running(tmp_path))
-    port = free_port()
-    table = Table(backend={"protocol": "H2C"})
-    table.serve(listener("cart", port), endpoint(inbound, peer("cart")))
-    edge.apply(table)
-    with RawClient(port) as client:
+    with RawClient(edge.lead(endpoint(inbound, peer("cart")), protocol="H2C")) as client:
         assert f"URI={EDGE}" in told_of(client.request("GET", "/").report)

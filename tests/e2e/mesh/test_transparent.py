@@ -5,13 +5,16 @@ Needs root; without it these tests are counted as skipped.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.admin.app_probes import VARIABLE
 from tests.support import mesh_calls as call
+from tests.support.clients.raw import RawClient
 from tests.support.manifests import Manifest
 from tests.support.mesh import (
     CONTROLLER,
@@ -35,6 +38,12 @@ VIRTUAL = "10.96.0.10"
 EDGE_HTTP, EDGE_TCP = 8000, 9000
 EDGE_IDENTITY = "spiffe://cluster.local/ns/sekisho-system/sa/sekisho-gateway"
 PORTS = {"http": (80, HTTP), "grpc": (81, GRPC), "http-ws": (82, WEBSOCKET), "tcp": (9000, TCP)}
+
+
+PROBES = {
+    "/app-health/cart/live": {"httpGet": {"path": "/", "port": HTTP}},
+    "/app-health/cart/ready": {"tcpSocket": {"port": TCP}},
+}
 
 
 def service(name: str, address: str) -> Manifest:
@@ -103,8 +112,9 @@ def mesh(directory: Path) -> Iterator[MeshNetwork]:
         )  # fmt: skip
         made.write([mutual_tls("PERMISSIVE")], "policies")
         made.start_controller()
+        made.start_sidecar("cart", environment={"POD_IP": cart.address, VARIABLE: json.dumps(PROBES)})
+        made.start_sidecar("web")
         for name in ("cart", "web"):
-            made.start_sidecar(name)
             made.capture(name)
         with application(cart.inside, "cart"), application(outside.inside, "outside"):
             yield made
@@ -157,6 +167,35 @@ def test_a_workload_reaches_another_over_every_protocol_as_itself(mesh: MeshNetw
     call_all_from_the_sidecar(mesh)
     seen = call.http1(mesh.workloads["web"].inside, VIRTUAL, 80)
     assert f"URI={mesh.workloads['web'].identity}" in (seen.header("x-forwarded-client-cert") or "")
+
+
+def test_a_workload_that_calls_itself_by_its_service_is_answered_and_judged_like_any_other_caller(
+    mesh: MeshNetwork,
+) -> None:
+    mesh.change([mutual_tls("STRICT")], "policies", "cart")
+    cart = mesh.workloads["cart"]
+    assert call.http1(cart.inside, VIRTUAL, 80).backend == "cart"
+    assert call.http2(cart.inside, VIRTUAL, 80).backend == "cart"
+    assert call.grpc(cart.inside, VIRTUAL, 81)["backend"] == "cart"
+    assert call.websocket(cart.inside, VIRTUAL, 82) == MARK
+    assert call.tcp(cart.inside, VIRTUAL, 9000) == MARK.encode()
+    seen = call.http1(cart.inside, VIRTUAL, 80)
+    assert f"URI={cart.identity}" in (seen.header("x-forwarded-client-cert") or "")
+
+    only_web = policy(
+        "AuthorizationPolicy", {"rules": [{"from": [{"source": {"principals": ["cluster.local/ns/shop/sa/web"]}}]}]}
+    )
+    mesh.change([mutual_tls("STRICT"), only_web], "policies", "cart")
+    assert call.status(cart.inside, VIRTUAL, 80) == 403
+
+
+def test_a_sidecar_asks_its_workload_for_the_kubelet_where_plaintext_is_refused(mesh: MeshNetwork) -> None:
+    mesh.change([mutual_tls("STRICT")], "policies", "cart")
+    cart = mesh.workloads["cart"]
+    for path in PROBES:
+        with mesh.workloads["outside"].inside.entered(), RawClient(15021, host=cart.address) as client:
+            answer = client.request("GET", path, host="kubelet")
+            assert answer.status == 200, answer
 
 
 def test_an_identity_that_a_client_claims_in_a_header_is_not_believed(mesh: MeshNetwork) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from starlette.routing import Route
 
 from gateway.admin.app_probes import VARIABLE, AppProbes
 from gateway.errors import SettingsError
+from tests.support.certificates import shared_authority
 
 
 @pytest.fixture
@@ -63,6 +65,40 @@ async def test_a_workload_that_does_not_answer_in_time_or_at_all_is_not_well(wor
     assert (await ask({"/app-health/a/live": slow}, "/app-health/a/live")).status_code == 503
     closed = {"tcpSocket": {"port": 1}}
     assert (await ask({"/app-health/a/live": closed}, "/app-health/a/live")).status_code == 503
+
+
+async def test_a_workload_with_tls_is_asked_whatever_its_certificate(tmp_path: Path) -> None:
+    issued = shared_authority().issue("elsewhere.example.com")
+    server = await asyncio.start_server(_fine, "127.0.0.1", 0, ssl=issued.server_context(tmp_path))
+    async with server:
+        get = {"port": server.sockets[0].getsockname()[1], "scheme": "HTTPS"}
+        assert (await ask({"/app-health/a/live": {"httpGet": get}}, "/app-health/a/live")).status_code == 204
+
+
+@pytest.mark.parametrize("said", [b"", b"SSH-2.0-server\r\n", b"HTTP/1.1 20\r\n\r\n", b"x" * 100_000])
+async def test_what_is_no_answer_of_http_is_not_well(said: bytes) -> None:
+    async def speak(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+        writer.close()
+
+    server = await asyncio.start_server(speak, "127.0.0.1", 0)
+    async with server:
+        get = {"port": server.sockets[0].getsockname()[1]}
+        assert (await ask({"/app-health/a/live": {"httpGet": get}}, "/app-health/a/live")).status_code == 503
+
+
+async def test_a_header_with_a_line_break_is_not_sent(workload: tuple[int, list[str]]) -> None:
+    port, heads = workload
+    get = {"port": port, "httpHeaders": [{"name": "x-a", "value": "1\r\nx-b: 2"}]}
+    assert (await ask({"/app-health/a/live": {"httpGet": get}}, "/app-health/a/live")).status_code == 503
+    assert not heads
+
+
+async def _fine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n")
+    await writer.drain()
+    writer.close()
 
 
 async def test_only_what_was_written_down_is_asked() -> None:

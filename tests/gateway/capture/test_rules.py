@@ -14,6 +14,7 @@ import pytest
 from gateway.capture.install import Tool, shown
 from gateway.capture.rules import nft_script
 from gateway.capture.settings import CaptureSettings
+from gateway.routing_table.marks import OWN_WORKLOAD_DSCP
 from tests.support.namespaces import NetworkNamespace, namespace, needs_namespaces, network
 from tests.support.sekisho import sekisho_command
 
@@ -21,12 +22,12 @@ TOOLS = [
     pytest.param(tool, marks=pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed"))
     for tool in ("nft", "iptables")
 ]
-FAR, NEAR = "10.9.0.2", "10.9.0.1"
+FAR, NEAR, NEAR6 = "10.9.0.2", "10.9.0.1", "fd77::1"
 
 LISTEN = """
 import socket, sys
 for port in map(int, sys.argv[1:]):
-    server = socket.create_server(("0.0.0.0", port))
+    server = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
     import threading
     def serve(server=server, port=port):
         while True:
@@ -39,10 +40,15 @@ sys.stdin.read()
 """
 DIAL = """
 import os, socket, sys
-host, port, group = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+host, port, group, dscp = sys.argv[1], *map(int, sys.argv[2:])
 os.setgid(group)
 try:
-    with socket.create_connection((host, port), timeout=5) as connection:
+    six = ":" in host
+    with socket.socket(socket.AF_INET6 if six else socket.AF_INET) as connection:
+        connection.settimeout(5)
+        option = (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if six else (socket.IPPROTO_IP, socket.IP_TOS)
+        connection.setsockopt(*option, dscp << 2)
+        connection.connect((host, port))
         print(connection.recv(100).decode() or "closed")
 except OSError as error:
     print(type(error).__name__)
@@ -72,8 +78,8 @@ def pair() -> Iterator[tuple[NetworkNamespace, NetworkNamespace]]:
                 server.communicate(timeout=10)
 
 
-def dial(one: NetworkNamespace, host: str, port: int, *, group: int = 0) -> str:
-    return one.run(sys.executable, "-c", DIAL, host, str(port), str(group)).strip()
+def dial(one: NetworkNamespace, host: str, port: int, *, group: int = 0, dscp: int = 0) -> str:
+    return one.run(sys.executable, "-c", DIAL, host, str(port), str(group), str(dscp)).strip()
 
 
 def init(one: NetworkNamespace, tool: str, *arguments: str) -> str:
@@ -110,6 +116,29 @@ def test_what_was_not_redirected_does_not_reach_the_ports_that_take_redirected_c
     for one, host in ((far, NEAR), (near, "127.0.0.1"), (near, NEAR)):
         for port in (15001, 15006):
             assert dial(one, host, port) in ("ConnectionRefusedError", "ConnectionResetError"), (host, port)
+
+
+@needs_namespaces
+@pytest.mark.parametrize("tool", TOOLS)
+def test_what_the_sidecar_dials_of_its_own_workload_comes_in_like_others_but_for_what_it_brings_there(
+    pair: tuple[NetworkNamespace, NetworkNamespace], tool: Tool
+) -> None:
+    near, _ = pair
+    near.run("ip", "address", "add", f"{NEAR6}/64", "dev", "eth0", "nodad")
+    init(near, tool, "--exclude-inbound-port", "22")
+
+    for own, loopback in ((NEAR, "127.0.0.1"), (NEAR6, "::1")):
+        assert dial(near, own, 8080, group=1337) == "15006"
+        assert dial(near, own, 9999, group=1337) == "15006"
+        assert dial(near, own, 8080, group=1337, dscp=OWN_WORKLOAD_DSCP) == "8080"
+        assert dial(near, own, 22, group=1337) == "22"
+        assert dial(near, own, 15021, group=1337) == "15021"
+        assert dial(near, loopback, 8080, group=1337) == "8080"
+        assert dial(near, own, 8080) == "8080"
+    assert dial(near, FAR, 80, group=1337, dscp=OWN_WORKLOAD_DSCP) == "80"
+
+    init(near, tool, "--no-inbound")
+    assert dial(near, NEAR, 8080, group=1337) == "8080"
 
 
 @needs_namespaces

@@ -1,9 +1,9 @@
 //! The filters of one rule or backend, in the order in which they run: the order of the list.
 
 use http::StatusCode;
-use http::header::{HeaderValue, ORIGIN};
+use http::header::{HeaderName, HeaderValue, ORIGIN};
 use sekisho_codec::message::{Headers, RequestHead, ResponseHead, Scheme};
-use sekisho_table::Filter;
+use sekisho_table::{Filter, SecretHeader};
 
 use crate::cors::Cors;
 use crate::mirror::Mirror;
@@ -59,6 +59,8 @@ struct Steps {
     on_response: Box<[ResponseStep]>,
     mirrors: Box<[Mirror]>,
     needs_origin: bool,
+    /// Sensitive: they show themselves to nobody.
+    credentials: Box<[(HeaderName, HeaderValue)]>,
 }
 
 #[derive(Debug)]
@@ -75,12 +77,20 @@ enum ResponseStep {
     Cors(Box<Cors>),
 }
 
+/// The table was validated: what cannot be set is not in it.
+fn credential(header: &SecretHeader) -> Option<(HeaderName, HeaderValue)> {
+    let mut value = HeaderValue::from_bytes(header.value.as_bytes()).ok()?;
+    value.set_sensitive(true);
+    Some((HeaderName::from_bytes(header.name.as_bytes()).ok()?, value))
+}
+
 impl FilterPlan {
     pub fn compile(filters: &[Filter]) -> FilterPlan {
         let mut on_request = Vec::new();
         let mut on_response = Vec::new();
         let mut mirrors = Vec::new();
         let mut needs_origin = false;
+        let mut credentials = Vec::new();
         for filter in filters {
             match filter {
                 Filter::RequestHeaderModifier(it) => on_request.push(RequestStep::Headers(RequestHeaders::compile(it))),
@@ -95,6 +105,7 @@ impl FilterPlan {
                     on_response.push(ResponseStep::Cors(Box::new(Cors::compile(it))));
                     needs_origin = true;
                 }
+                Filter::CredentialInjection(it) => credentials.extend(it.headers.iter().filter_map(credential)),
                 // Whoever is asked is asked before: see `proxy::external`.
                 Filter::ExternalAuth(_) => {}
             }
@@ -104,9 +115,18 @@ impl FilterPlan {
             on_response: on_response.into(),
             mirrors: mirrors.into(),
             needs_origin,
+            credentials: credentials.into(),
         };
         let runs = filters.iter().any(|filter| !matches!(filter, Filter::ExternalAuth(_)));
         FilterPlan { steps: runs.then(|| Box::new(steps)) }
+    }
+
+    /// Sets credentials on a request that goes to its backend now. Apart from the other filters: copies of the request go
+    /// without.
+    pub fn inject(&self, headers: &mut Headers) {
+        for (name, value) in self.steps.iter().flat_map(|steps| &steps.credentials) {
+            headers.set(name.clone(), value.clone());
+        }
     }
 
     pub fn is_empty(&self) -> bool {

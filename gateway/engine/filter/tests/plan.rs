@@ -102,3 +102,27 @@ fn a_redirect_passes_the_filters_for_responses() {
     let names: Vec<_> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["location", "access-control-allow-origin", "vary", "x-from"]);
 }
+
+#[test]
+fn credentials_are_set_when_they_are_asked_for_and_not_by_the_other_filters() {
+    let plan = plan(
+        r#"[{"type": "CredentialInjection", "headers": [{"name": "authorization", "value": "Bearer secret"}]},
+            {"type": "RequestHeaderModifier", "set": [{"name": "authorization", "value": "of the rule"}]}]"#,
+    );
+    let mut head = request(Method::GET, &[("authorization", "of the client"), ("authorization", "another")]);
+    assert!(matches!(plan.on_request(&CONTEXT, &mut head), Verdict::Continue));
+    assert_eq!(head.headers.get(&http::header::AUTHORIZATION).expect("a header"), "of the rule");
+    plan.inject(&mut head.headers);
+    let values: Vec<_> = head.headers.get_all(&http::header::AUTHORIZATION).collect();
+    assert_eq!(values, ["Bearer secret"]);
+    assert!(values[0].is_sensitive());
+    assert!(!format!("{plan:?}").contains("secret"), "{plan:?}");
+}
+
+#[test]
+fn a_credential_does_not_show_itself() {
+    let filters =
+        r#"[{"type": "CredentialInjection", "headers": [{"name": "authorization", "value": "Bearer secret"}]}]"#;
+    let filters: Vec<Filter> = serde_json::from_str(filters).expect("filters");
+    assert!(!format!("{filters:?}").contains("secret"));
+}

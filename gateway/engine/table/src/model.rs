@@ -632,6 +632,28 @@ pub struct ExternalAuth {
     pub provider: ExternalAuthorization,
 }
 
+/// No `Debug` derive: the value must not reach a log by accident.
+#[derive(Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretHeader {
+    pub name: String,
+    pub value: String,
+}
+
+impl std::fmt::Debug for SecretHeader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretHeader").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialInjection {
+    pub headers: Vec<SecretHeader>,
+    #[serde(default)]
+    pub source: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(tag = "type")]
 pub enum Filter {
@@ -644,6 +666,7 @@ pub enum Filter {
     #[serde(rename = "CORS")]
     Cors(Box<Cors>),
     ExternalAuth(Box<ExternalAuth>),
+    CredentialInjection(CredentialInjection),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -807,6 +830,9 @@ pub struct Backend {
     pub mesh_server_name: String,
     #[serde(default)]
     pub original_destination: bool,
+    /// The code point (RFC 2474) in the packets of connections to it.
+    #[serde(default)]
+    pub dscp: u8,
 }
 
 impl Backend {
@@ -820,6 +846,7 @@ impl Backend {
             failure: None,
             mesh_server_name: String::new(),
             original_destination: false,
+            dscp: 0,
         }
     }
 }

@@ -45,6 +45,7 @@ const MAX_PEM_BYTES: usize = 4 << 20;
 const MAX_ENDPOINTS: usize = 65_536;
 const MAX_REFERENCES: usize = 256;
 const MAX_TRUSTED_HOPS: u32 = 64;
+const LAST_DSCP: u8 = 63;
 /// Longer than any duration the Gateway API can write (GEP-2257), and far from overflow.
 const MAX_MILLISECONDS: u64 = 1_000_000_000_000;
 
@@ -113,6 +114,9 @@ fn backend(backend: &Backend) -> Verdict {
     }
     if backend.original_destination && backend.tls.is_some() {
         return at("tls", problem("what goes on to its original destination goes as it came; leave it out"));
+    }
+    if backend.dscp > LAST_DSCP {
+        return at("dscp", problem(format!("{} is no code point; write 0 to {LAST_DSCP}", backend.dscp)));
     }
     backend.tls.as_ref().map_or(Ok(()), |tls| at("tls", backend_tls(tls)))
 }

@@ -55,7 +55,7 @@ impl ClientTls {
             .with_safe_default_protocol_versions()
             .map_err(|error| format!("TLS cannot be configured: {error}"))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier));
+            .with_custom_certificate_verifier(verifier);
         let config = match client_certificate(spec, table)? {
             Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key))),
             None => builder.with_no_client_auth(),

@@ -15,6 +15,7 @@ mod error;
 mod hello;
 mod identity;
 mod mesh;
+mod peer_check;
 mod pem;
 mod server;
 mod server_name;

@@ -6,18 +6,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use rustls::{CertificateError, Error, OtherError};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sekisho_table::{SubjectAltName, SubjectAltNameType};
 use webpki::EndEntityCert;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::authorities::Authorities;
-use crate::provider;
+use crate::peer_check::{Checked, Presented, ServerCheck};
 use crate::server_name::{certificate_name_covers, normalize};
 
 #[derive(Debug)]
@@ -36,22 +32,16 @@ enum AcceptedName {
 }
 
 impl BackendVerifier {
-    pub(crate) fn new(authorities: Authorities, names: &[SubjectAltName]) -> Result<Self, String> {
+    pub(crate) fn new(authorities: Authorities, names: &[SubjectAltName]) -> Result<Arc<Checked<Self>>, String> {
         let names = names.iter().map(AcceptedName::parse).collect::<Result<_, _>>()?;
-        Ok(Self { authorities, names })
+        Ok(Arc::new(Checked(Self { authorities, names })))
     }
 
-    fn verify_chain(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<(), Error> {
-        let parsed = ParsedCertificate::try_from(leaf)?;
-        let algorithms = provider().signature_verification_algorithms.all;
-        let roots = &self.authorities.roots;
-        match verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, algorithms) {
-            Err(_) if self.authorities.pinned.iter().any(|pinned| pinned == leaf) => verify_dates(leaf, now),
+    fn verify_chain(&self, presented: Presented<'_>) -> Result<(), Error> {
+        match presented.chains_to(&self.authorities.roots) {
+            Err(_) if self.authorities.pinned.iter().any(|pinned| pinned == presented.leaf) => {
+                verify_dates(presented.leaf, presented.now)
+            }
             result => result,
         }
     }
@@ -133,40 +123,10 @@ fn verify_dates(leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     Ok(())
 }
 
-impl ServerCertVerifier for BackendVerifier {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.verify_chain(leaf, intermediates, now)?;
-        self.verify_name(leaf, server_name)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &provider().signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &provider().signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
+impl ServerCheck for BackendVerifier {
+    fn check(&self, presented: Presented<'_>, server_name: &ServerName<'_>) -> Result<(), Error> {
+        self.verify_chain(presented)?;
+        self.verify_name(presented.leaf, server_name)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use sekisho_tls::{AlpnOffer, Transport};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::endpoint::EndpointState;
 use crate::error::Failure;
@@ -53,7 +53,8 @@ pub(crate) async fn dial(
         return tunnel::open(endpoint.shared(), &way).await;
     }
     let addresses = addresses(endpoint).await?;
-    let stream = connect_any(&addresses).await.map_err(|error| Failure::Connect(explain(&error).into()))?;
+    let stream =
+        connect_any(&addresses, spec.backend.dscp).await.map_err(|error| Failure::Connect(explain(&error).into()))?;
     // Only a socket that is already gone refuses this, and the first write will say so.
     stream.set_nodelay(true).ok();
     let connected = match (tls, peer) {
@@ -86,16 +87,16 @@ pub(crate) async fn addresses(endpoint: &EndpointState) -> Result<Vec<SocketAddr
 type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
 
 /// The first address that answers; each gets a head start on the next (RFC 8305). `addresses` is not empty.
-async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+async fn connect_any(addresses: &[SocketAddr], dscp: u8) -> io::Result<TcpStream> {
     if let [only] = addresses {
-        return TcpStream::connect(*only).await;
+        return connect(*only, dscp).await;
     }
     let mut attempts: FuturesUnordered<Attempt> = FuturesUnordered::new();
     let mut remaining = addresses.iter().copied();
     let mut last_error = io::Error::from(io::ErrorKind::AddrNotAvailable);
     loop {
         if let Some(address) = remaining.next() {
-            attempts.push(Box::pin(TcpStream::connect(address)));
+            attempts.push(Box::pin(connect(address, dscp)));
         }
         let finished = if remaining.len() == 0 {
             attempts.next().await
@@ -113,6 +114,25 @@ async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     }
 }
 
+/// With a code point in all packets, the first included; zero leaves them as the system has them.
+async fn connect(address: SocketAddr, dscp: u8) -> io::Result<TcpStream> {
+    if dscp == 0 {
+        return TcpStream::connect(address).await;
+    }
+    // Beside two bits of congestion notification, which are the system's.
+    let traffic_class = u32::from(dscp) << 2;
+    let socket = if address.is_ipv4() {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_tos_v4(traffic_class)?;
+        socket
+    } else {
+        let socket = TcpSocket::new_v6()?;
+        socket.set_tclass_v6(traffic_class)?;
+        socket
+    };
+    socket.connect(address).await
+}
+
 pub(crate) fn explain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused; maybe nothing listens on that port".to_owned(),
@@ -121,5 +141,27 @@ pub(crate) fn explain(error: &io::Error) -> String {
         }
         io::ErrorKind::TimedOut => "it did not answer; maybe a firewall drops the packets".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_code_point_is_in_the_packets_of_either_family_and_none_where_there_is_none() {
+        for place in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = TcpListener::bind(place).await else { continue };
+            let address = listener.local_addr().expect("an address");
+            for dscp in [0, 43] {
+                let stream = connect(address, dscp).await.expect("a connection");
+                let socket = SockRef::from(&stream);
+                let class = if address.is_ipv4() { socket.tos_v4() } else { socket.tclass_v6() };
+                assert_eq!(class.expect("a traffic class"), u32::from(dscp) << 2, "{place}");
+            }
+        }
     }
 }

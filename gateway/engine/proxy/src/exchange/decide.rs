@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use http::StatusCode;
 use http::header::{HeaderValue, ORIGIN};
-use sekisho_codec::{ResponseHead, authority};
+use sekisho_codec::{Headers, ResponseHead, authority};
 use sekisho_filter::{FilterPlan, LocalResponse, RequestContext, ResponseContext, Verdict, edge};
 use sekisho_policy::{PolicySet, Token};
 use sekisho_router::{Decision, ListenerId, RequestView, RouteId, Router, SocketId};
@@ -35,6 +35,12 @@ pub struct Forward<'a> {
 }
 
 impl Forward<'_> {
+    /// What only the backend may see, last of all.
+    pub fn inject(&self, headers: &mut Headers) {
+        self.plan.filters.inject(headers);
+        self.share.filters.inject(headers);
+    }
+
     /// The response's way back passes the share's filters first.
     pub fn filter_response(&self, head: &mut ResponseHead) {
         if self.share.filters.is_empty() && self.plan.filters.is_empty() {

@@ -273,6 +273,7 @@ impl Exchange<'_> {
     async fn forward_to(&mut self, backend: &Rc<Backend>, config: &ActiveConfig, forward: &Forward<'_>) -> Step {
         self.request_deadline = after(self.record.started(), forward.plan.request_timeout_ms);
         self.start_mirrors(config, forward);
+        forward.inject(&mut self.record.head.headers);
         if self.expect_continue {
             self.record.head.headers.set(EXPECT, HeaderValue::from_static("100-continue"));
         }

@@ -9,6 +9,7 @@ use crate::model::*;
 
 const MAX_FILTERS: usize = 64;
 const MAX_HEADERS: usize = 256;
+const MAX_SOURCE_BYTES: usize = 1024;
 const MAX_ORIGINS: usize = 256;
 const REDIRECT_STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
 
@@ -36,6 +37,7 @@ pub fn filters(filters: &[Filter]) -> Verdict {
         Filter::RequestMirror(it) => request_mirror(it),
         Filter::Cors(it) => cors(it),
         Filter::ExternalAuth(it) => at("provider", external::authorization(&it.provider)),
+        Filter::CredentialInjection(it) => credential_injection(it),
     })
 }
 
@@ -58,6 +60,22 @@ fn header_modifier(it: &HeaderModifier) -> Verdict {
     }
     at("remove", bounded(it.remove.len(), MAX_HEADERS, "headers"))?;
     each("remove", &it.remove, |name| changeable(name))
+}
+
+fn credential_injection(it: &CredentialInjection) -> Verdict {
+    at("headers", bounded(it.headers.len(), MAX_HEADERS, "headers"))?;
+    if it.headers.is_empty() {
+        return at("headers", problem("it sets nothing; name a header"));
+    }
+    each("headers", &it.headers, |header| {
+        at("name", changeable(&header.name))?;
+        if header.value.is_empty() || header_value(&header.value).is_err() {
+            // Never shown.
+            return at("value", problem("the value is empty, too long, or holds control characters"));
+        }
+        Ok(())
+    })?;
+    at("source", bounded(it.source.len(), MAX_SOURCE_BYTES, "bytes"))
 }
 
 fn changeable(name: &str) -> Verdict {

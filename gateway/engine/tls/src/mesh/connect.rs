@@ -40,7 +40,7 @@ impl MeshIdentity {
         let mut config = credentials.client.clone();
         config.alpn_protocols = offer.in_the_mesh().iter().map(|protocol| protocol.to_vec()).collect();
         let verifier = ServerVerifier::new(credentials.roots.clone(), expected);
-        config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        config.dangerous().set_certificate_verifier(verifier);
         let name = match server_name {
             // An address is never sent as SNI (RFC 6066, section 3).
             "" => ServerName::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),

@@ -116,7 +116,7 @@ fn server_config(
     let mut config = ServerConfig::builder_with_provider(provider().clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be configured: {error}"))?
-        .with_client_cert_verifier(Arc::new(ClientVerifier::new(chains, trust_domain)))
+        .with_client_cert_verifier(ClientVerifier::new(chains, trust_domain))
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(key.clone())));
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -128,7 +128,7 @@ fn client_config(key: &Arc<CertifiedKey>, roots: &Arc<RootCertStore>) -> Result<
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be configured: {error}"))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(ServerVerifier::new(roots.clone(), "")))
+        .with_custom_certificate_verifier(ServerVerifier::new(roots.clone(), ""))
         .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key.clone())));
     config.resumption = Resumption::disabled();
     Ok(config)

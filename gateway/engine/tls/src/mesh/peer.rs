@@ -6,19 +6,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
-use rustls::server::ParsedCertificate;
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
-};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{CertificateError, DistinguishedName, Error, OtherError, RootCertStore};
+use rustls_pki_types::{CertificateDer, ServerName};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::provider;
+use crate::peer_check::{Checked, ClientCheck, Presented, ServerCheck};
 
 const SCHEME: &str = "spiffe://";
 
@@ -76,50 +70,23 @@ pub(super) struct ClientVerifier {
 }
 
 impl ClientVerifier {
-    pub fn new(chains: Arc<dyn ClientCertVerifier>, trust_domain: &str) -> Self {
-        Self { chains, trust_domain: trust_domain.to_owned() }
+    pub fn new(chains: Arc<dyn ClientCertVerifier>, trust_domain: &str) -> Arc<Checked<Self>> {
+        Arc::new(Checked(Self { chains, trust_domain: trust_domain.to_owned() }))
     }
 }
 
-impl ClientCertVerifier for ClientVerifier {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.chains.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        let verified = self.chains.verify_client_cert(leaf, intermediates, now)?;
-        let uri = sole_uri(leaf).map_err(|reason| wrong(format!("the client's certificate: {reason}")))?;
+impl ClientCheck for ClientVerifier {
+    fn check(&self, presented: Presented<'_>) -> Result<(), Error> {
+        self.chains.verify_client_cert(presented.leaf, presented.intermediates, presented.now)?;
+        let uri = sole_uri(presented.leaf).map_err(|reason| wrong(format!("the client's certificate: {reason}")))?;
         if trust_domain_of(&uri) != Some(&self.trust_domain) {
             return Err(wrong(format!("the client is {uri}, of another trust domain than {}", self.trust_domain)));
         }
-        Ok(verified)
+        Ok(())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.chains.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chains.supported_verify_schemes()
+    fn hints(&self) -> &[DistinguishedName] {
+        self.chains.root_hint_subjects()
     }
 }
 
@@ -132,49 +99,18 @@ pub(super) struct ServerVerifier {
 }
 
 impl ServerVerifier {
-    pub fn new(roots: Arc<RootCertStore>, expected: &str) -> Self {
-        Self { roots, expected: expected.to_owned() }
+    pub fn new(roots: Arc<RootCertStore>, expected: &str) -> Arc<Checked<Self>> {
+        Arc::new(Checked(Self { roots, expected: expected.to_owned() }))
     }
 }
 
-impl ServerCertVerifier for ServerVerifier {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let parsed = ParsedCertificate::try_from(leaf)?;
-        let algorithms = provider().signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
-        let uri = sole_uri(leaf).map_err(|reason| wrong(format!("the endpoint's certificate: {reason}")))?;
+impl ServerCheck for ServerVerifier {
+    fn check(&self, presented: Presented<'_>, _server_name: &ServerName<'_>) -> Result<(), Error> {
+        presented.chains_to(&self.roots)?;
+        let uri = sole_uri(presented.leaf).map_err(|reason| wrong(format!("the endpoint's certificate: {reason}")))?;
         if uri.strip_prefix(SCHEME) != Some(&self.expected) {
             return Err(wrong(format!("the endpoint is {uri}, and {SCHEME}{} is expected there", self.expected)));
         }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &provider().signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &provider().signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
+        Ok(())
     }
 }

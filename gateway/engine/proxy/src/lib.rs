@@ -23,6 +23,7 @@ mod parties;
 mod plan;
 mod reason;
 mod seldom;
+mod series;
 mod statistics;
 mod statistics_report;
 mod stream_tasks;

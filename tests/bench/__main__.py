@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bench import results
 from tests.bench.backend import Backend, start_backend
 from tests.bench.identities import Identities
-from tests.bench.load import generate
+from tests.bench.load import generate, warm
 from tests.bench.machine import Cores, choose_cores, describe
 from tests.bench.peers import PEERS, Peer, Site
 from tests.bench.peers.sekisho import Sekisho
@@ -45,7 +45,7 @@ class Bench:
         site = Site(free_port(), self.backend, workload, directory, self._identities)
         process = peer.start(site, self._cores.proxy)
         try:
-            generate(workload, site.port, self._cores.others, directory, min(WARM_SECONDS, self._seconds))
+            warm(workload, site.port, self._cores.others, directory, min(WARM_SECONDS, self._seconds))
             before = process.family_cpu_seconds()
             load = generate(workload, site.port, self._cores.others, directory, self._seconds)
             spent = process.family_cpu_seconds() - before

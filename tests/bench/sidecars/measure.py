@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.backend import Backend
-from tests.bench.load import Load, generate, generate_steadily
+from tests.bench.load import Load, generate, generate_steadily, warm
 from tests.bench.machine import Cores, PinnedProcess
 from tests.bench.sidecars.envoy import EnvoySidecars
 from tests.bench.sidecars.pair import Sidecars
@@ -54,7 +54,7 @@ class HopBench:
             pair = kind.start(stack, directory, self.backend.http1, self.cores.proxy)
             pair.wait_until_it_carries()
             sides = (pair.outbound, pair.inbound)
-            generate(WORKLOAD, pair.port, self.cores.others, directory, min(WARM_SECONDS, self.seconds))
+            warm(WORKLOAD, pair.port, self.cores.others, directory, min(WARM_SECONDS, self.seconds))
             before = _spent(sides)
             full = generate(WORKLOAD, pair.port, self.cores.others, directory, self.seconds)
             between = _spent(sides)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.egress import HTTP, PROXY, TLS, EgressGateway, egress_policy, over_tls, read_answer, ways_out
+from tests.support.manifests import external_backend, external_ref, http_listener, http_route, path_match, rule
 from tests.support.outside import OTHER_PUBLIC, PUBLIC, Outside
 
 ENFORCED, TRIED = "127.0.0.1", "127.0.0.2"
@@ -17,7 +18,8 @@ POLICIES = (
     egress_policy("base", {"name": "ok", "from": [{"ipBlocks": [ENFORCED]}], "to": [{"names": [OK]}]}),
     egress_policy("trial", {"name": "ok", "from": [{"ipBlocks": [TRIED]}], "to": [{"names": [OK]}]}, mode="Report"),
 )
-WAYS = {"connect": "Proxy", "absolute": "Proxy", "server-name": "TLS", "host": "HTTP"}
+WAYS = {"connect": "Proxy", "absolute": "Proxy", "server-name": "TLS", "host": "HTTP", "route": "Route"}
+ROUTES = 8080
 # Source and destination; decision, mode, and whether it would be denied.
 CASES = {
     "allow": ((ENFORCED, OK), ("allow", "Enforce", False)),
@@ -29,13 +31,21 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def gateway(outside: Outside, directory: Path) -> Iterator[EgressGateway]:
-    with EgressGateway(outside, directory / "matrix", ways_out(*POLICIES)) as running:
+    backends = [external_backend(host.partition(".")[0], host, 80) for host in (OK, OTHER)]
+    rules = [
+        rule(external_ref(name), matches=[path_match(f"/{name}")])
+        for name in (it["metadata"]["name"] for it in backends)
+    ]
+    manifests = ways_out(*POLICIES, http_route("out", *rules), *backends)
+    (edge,) = (one for one in manifests if one["kind"] == "Gateway")
+    edge["spec"]["listeners"].append(http_listener(ROUTES, "routes"))
+    with EgressGateway(outside, directory / "matrix", manifests) as running:
         yield running
 
 
 def go(gateway: EgressGateway, way: str, source: str, host: str, authority_file: Path) -> bytes:
     """What a client gets back, by a way out; what it cannot get is nothing."""
-    port = {"connect": PROXY, "absolute": PROXY, "server-name": TLS, "host": HTTP}[way]
+    port = {"connect": PROXY, "absolute": PROXY, "server-name": TLS, "host": HTTP, "route": ROUTES}[way]
     with gateway.connect(port, source=source) as client:
         try:
             if way == "connect":
@@ -44,7 +54,7 @@ def go(gateway: EgressGateway, way: str, source: str, host: str, authority_file:
                 return over_tls(client, host, authority_file) if b" 200 " in answer else answer
             if way == "server-name":
                 return over_tls(client, host, authority_file)
-            target = f"http://{host}/" if way == "absolute" else "/"
+            target = {"absolute": f"http://{host}/", "route": f"/{host.partition('.')[0]}"}.get(way, "/")
             client.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             return client.recv(65536)
         except OSError:
@@ -55,16 +65,16 @@ def go(gateway: EgressGateway, way: str, source: str, host: str, authority_file:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_way_out(gateway: EgressGateway, authority_file: Path, way: str, case: str) -> None:
     (source, host), (decision, mode, would_deny) = CASES[case]
-    reached, before = len(gateway.outside.reached), len(gateway.records())
+    heard, before = len(gateway.outside.heard), len(gateway.records())
     answer = go(gateway, way, source, host, authority_file)
     address = {OK: PUBLIC, OTHER: OTHER_PUBLIC}[host]
     port = 443 if way in ("connect", "server-name") else 80
     if decision == "allow":
         assert f"outside {address}".encode() in answer
-        assert (address, port) in gateway.outside.reached[reached:]
+        assert {where for _, where in gateway.outside.heard[heard:]} == {address}
     else:
         assert b"outside" not in answer
-        assert gateway.outside.reached[reached:] == []
+        assert gateway.outside.heard[heard:] == []
     record = gateway.decision(host=host, port=port, way=WAYS[way], decision=decision, mode=mode, would_deny=would_deny)
     assert record["source"].startswith(f"{source}:")
     assert len(gateway.records()) > before

@@ -26,6 +26,7 @@ mod plan;
 mod reason;
 mod rotated_file;
 mod seldom;
+mod series;
 mod statistics;
 mod statistics_report;
 mod stream_tasks;

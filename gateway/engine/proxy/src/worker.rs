@@ -219,7 +219,9 @@ impl Worker {
         self.fold_hits();
         let config = self.config();
         self.statistics.borrow_mut().retain(&config.compiled);
-        let backends = config.backends.values().map(|backend| backend_report(backend)).collect();
+        // Of backends that nothing went to there is nothing to tell.
+        let used = config.backends.values().filter(|backend| backend.is_used());
+        let backends = used.map(|backend| backend_report(backend)).collect();
         Report { statistics: self.statistics.borrow().clone(), backends }
     }
 

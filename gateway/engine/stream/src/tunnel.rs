@@ -55,6 +55,11 @@ impl<A, B> Tunnel<A, B> {
         (self.forth.copied, self.back.copied)
     }
 
+    /// One side has nothing more to send, and the other one still may.
+    pub fn is_half_closed(&self) -> bool {
+        self.forth.ended != self.back.ended
+    }
+
     /// The transport that broke, once the tunnel has ended with an error.
     pub fn failed(&self) -> Option<Side> {
         match (self.forth.fault, self.back.fault) {

@@ -68,13 +68,13 @@ enum RequestStep {
     Headers(RequestHeaders),
     Redirect(Redirect),
     Rewrite(Rewrite),
-    Preflight(Cors),
+    Preflight(Box<Cors>),
 }
 
 #[derive(Debug)]
 enum ResponseStep {
     Headers(ResponseHeaders),
-    Cors(Cors),
+    Cors(Box<Cors>),
 }
 
 /// The table was validated: what cannot be set is not in it.
@@ -101,8 +101,8 @@ impl FilterPlan {
                 Filter::UrlRewrite(it) => on_request.push(RequestStep::Rewrite(Rewrite::compile(it))),
                 Filter::RequestMirror(it) => mirrors.push(Mirror::compile(it)),
                 Filter::Cors(it) => {
-                    on_request.push(RequestStep::Preflight(Cors::compile(it)));
-                    on_response.push(ResponseStep::Cors(Cors::compile(it)));
+                    on_request.push(RequestStep::Preflight(Box::new(Cors::compile(it))));
+                    on_response.push(ResponseStep::Cors(Box::new(Cors::compile(it))));
                     needs_origin = true;
                 }
                 Filter::CredentialInjection(it) => credentials.extend(it.headers.iter().filter_map(credential)),

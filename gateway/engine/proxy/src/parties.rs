@@ -11,7 +11,7 @@ use sekisho_table::Workload;
 use sekisho_upstream::PeerSpec;
 use serde::Serialize;
 
-use crate::statistics::Security;
+use crate::series::Security;
 
 /// Verified peers are finite, and still not worth memory without bound: those beyond are told as unknown.
 const MOST: usize = 4096;

@@ -106,7 +106,7 @@ impl RoutePlan {
             request_timeout_ms: route.timeouts.request_ms,
             backend_request_timeout_ms: route.timeouts.backend_request_ms,
             retry: route.retry.as_ref().map(|retry| Box::new(PlannedRetry::new(retry))),
-            failure: route.failure.as_ref().map(PlannedFailure::new),
+            failure: route.failure.as_deref().map(PlannedFailure::new),
             backends,
             total_weight,
         }

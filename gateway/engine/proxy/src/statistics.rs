@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use sekisho_table::Destination;
 use serde::Serialize;
@@ -14,96 +13,14 @@ use serde::Serialize;
 use crate::authorization::NO_POLICY;
 use crate::config::Compiled;
 use crate::layer4::{ConnectionKey, ConnectionLine, ConnectionSeries};
-use crate::parties::{Between, Parties, Party, PartyId, Sides};
-use crate::reason::Reason;
-
-/// Upper bounds of the duration histogram, milliseconds; one more bucket holds the rest.
-pub const DURATION_BOUNDS_MS: [f64; 16] =
-    [0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2.5e3, 5e3, 1e4, 3e4, 6e4];
+use crate::parties::{Parties, Party, PartyId, Sides};
+use crate::series::{Counters, DURATION_BOUNDS_MS, Protocol, Sample, SeriesKey};
 
 /// Distinct label sets kept for one destination; beyond it, status codes fold into their class.
 const MAX_SERIES_PER_DESTINATION: usize = 64;
 
 /// Beyond it, callers fold into one.
 const MAX_SERIES_OF_PARTIES: usize = 1024;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Protocol {
-    Http,
-    Grpc,
-}
-
-/// How a connection is secured, as metrics write it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Security {
-    #[default]
-    None,
-    Tls,
-    /// Of the mesh: both sides have proved who they are.
-    MutualTls,
-}
-
-impl Security {
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Tls => "tls",
-            Self::MutualTls => "mutual_tls",
-        }
-    }
-}
-
-/// What tells one series of a destination from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SeriesKey {
-    pub gateway: u32,
-    pub status: u16,
-    pub reason: Reason,
-    pub protocol: Protocol,
-    pub grpc_status: Option<u16>,
-    pub security: Security,
-    pub between: Between,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct Counters {
-    pub requests: u64,
-    pub request_bytes: u64,
-    pub response_bytes: u64,
-    pub duration_sum: Duration,
-    pub buckets: [u64; DURATION_BOUNDS_MS.len() + 1],
-}
-
-impl Counters {
-    fn add(&mut self, sample: &Sample) {
-        self.requests += 1;
-        self.request_bytes += sample.request_bytes;
-        self.response_bytes += sample.response_bytes;
-        self.duration_sum += sample.duration;
-        let milliseconds = sample.duration.as_secs_f64() * 1e3;
-        let bucket = DURATION_BOUNDS_MS.iter().position(|bound| milliseconds <= *bound);
-        self.buckets[bucket.unwrap_or(DURATION_BOUNDS_MS.len())] += 1;
-    }
-
-    fn merge(&mut self, other: &Counters) {
-        self.requests += other.requests;
-        self.request_bytes += other.request_bytes;
-        self.response_bytes += other.response_bytes;
-        self.duration_sum += other.duration_sum;
-        for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
-            *mine += theirs;
-        }
-    }
-}
-
-/// One finished request.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample {
-    pub key: SeriesKey,
-    pub duration: Duration,
-    pub request_bytes: u64,
-    pub response_bytes: u64,
-}
 
 /// A destination's place in [`Statistics`]; stable for the life of the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,13 +33,13 @@ impl Slot {
 
 #[derive(Clone, Debug)]
 struct DestinationSeries {
-    destination: Destination,
+    destination: Arc<Destination>,
     series: Vec<(SeriesKey, Counters)>,
     connections: ConnectionSeries,
 }
 
 impl DestinationSeries {
-    fn new(destination: Destination) -> Self {
+    fn new(destination: Arc<Destination>) -> Self {
         Self { destination, series: Vec::new(), connections: ConnectionSeries::default() }
     }
 }
@@ -131,7 +48,7 @@ impl DestinationSeries {
 #[derive(Clone, Debug)]
 pub struct Statistics {
     destinations: Vec<DestinationSeries>,
-    slots: HashMap<Destination, u32>,
+    slots: HashMap<Arc<Destination>, u32>,
     gateways: Vec<Arc<str>>,
     parties: Parties,
     pub listeners: BTreeMap<String, u64>,
@@ -149,10 +66,10 @@ pub struct Statistics {
 
 impl Default for Statistics {
     fn default() -> Self {
-        let nowhere = DestinationSeries::new(Destination::default());
+        let nowhere = Arc::<Destination>::default();
         Self {
-            destinations: vec![nowhere],
-            slots: HashMap::from([(Destination::default(), 0)]),
+            destinations: vec![DestinationSeries::new(nowhere.clone())],
+            slots: HashMap::from([(nowhere, 0)]),
             gateways: Vec::new(),
             parties: Parties::default(),
             listeners: BTreeMap::new(),
@@ -190,8 +107,9 @@ impl Statistics {
             return Slot(*slot);
         }
         let slot = self.destinations.len() as u32;
+        let destination = Arc::new(destination.clone());
         self.destinations.push(DestinationSeries::new(destination.clone()));
-        self.slots.insert(destination.clone(), slot);
+        self.slots.insert(destination, slot);
         Slot(slot)
     }
 
@@ -224,6 +142,10 @@ impl Statistics {
             found = series.iter().position(|(key, _)| *key == sample.key);
         }
         let index = found.unwrap_or_else(|| {
+            if series.is_empty() {
+                // Most of many destinations answer in one way.
+                series.reserve_exact(1);
+            }
             series.push((sample.key, Counters::default()));
             series.len() - 1
         });
@@ -358,7 +280,12 @@ pub struct SeriesReport<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::parties::Between;
+    use crate::reason::Reason;
+    use crate::series::Security;
 
     fn sample(status: u16, milliseconds: u64) -> Sample {
         Sample {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::layer4::ConnectionLine;
-use crate::statistics::{DURATION_BOUNDS_MS, SeriesReport, Statistics};
+use crate::series::DURATION_BOUNDS_MS;
+use crate::statistics::{SeriesReport, Statistics};
 use crate::worker::{BackendReport, Report};
 
 #[derive(Serialize)]

@@ -31,7 +31,7 @@ pub struct Explanation {
     pub filters: Vec<Filter>,
     pub backends: Vec<WeightedBackend>,
     pub timeouts: Timeouts,
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
     /// What was looked at, in the order in which it was tried: of what was passed over because of its path, only what
     /// came close.
     pub candidates: Vec<TriedCandidate>,

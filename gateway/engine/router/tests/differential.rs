@@ -205,7 +205,7 @@ mod reference {
                 })
             })
         };
-        it.grpc.as_ref().is_none_or(names)
+        it.grpc.as_deref().is_none_or(names)
             && it.headers.iter().all(|wanted| value_holds(wanted, header(request, &wanted.name)))
     }
 

@@ -1,7 +1,8 @@
 //! Serde mirror of `gateway/routing_table/model.py`; the documentation of each field lives there.
 //!
 //! Every struct refuses unknown fields: an unknown field may be a match or a guard that this
-//! reader does not understand. `tests/contract` holds cases that both sides decode.
+//! reader does not understand. `tests/contract` holds cases that both sides decode. What few resources have is boxed,
+//! where a table holds thousands without it.
 
 use std::net::IpAddr;
 
@@ -544,7 +545,7 @@ pub struct Match {
     pub method: String,
     pub headers: Vec<ValueMatch>,
     pub query: Vec<ValueMatch>,
-    pub grpc: Option<GrpcMethodMatch>,
+    pub grpc: Option<Box<GrpcMethodMatch>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -658,13 +659,13 @@ pub struct CredentialInjection {
 pub enum Filter {
     RequestHeaderModifier(HeaderModifier),
     ResponseHeaderModifier(HeaderModifier),
-    RequestRedirect(RequestRedirect),
+    RequestRedirect(Box<RequestRedirect>),
     #[serde(rename = "URLRewrite")]
     UrlRewrite(UrlRewrite),
     RequestMirror(RequestMirror),
     #[serde(rename = "CORS")]
-    Cors(Cors),
-    ExternalAuth(ExternalAuth),
+    Cors(Box<Cors>),
+    ExternalAuth(Box<ExternalAuth>),
     CredentialInjection(CredentialInjection),
 }
 
@@ -687,7 +688,7 @@ pub struct WeightedBackend {
     #[serde(default)]
     pub filters: Vec<Filter>,
     #[serde(default)]
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -763,9 +764,9 @@ pub struct Route {
     #[serde(default)]
     pub timeouts: Timeouts,
     #[serde(default)]
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
     #[serde(default)]
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -820,11 +821,11 @@ pub struct Backend {
     #[serde(default)]
     pub protocol: BackendProtocol,
     #[serde(default)]
-    pub tls: Option<BackendTls>,
+    pub tls: Option<Box<BackendTls>>,
     #[serde(default)]
     pub destination: Destination,
     #[serde(default)]
-    pub failure: Option<Failure>,
+    pub failure: Option<Box<Failure>>,
     #[serde(default)]
     pub mesh_server_name: String,
     #[serde(default)]
@@ -840,7 +841,7 @@ impl Backend {
         Self {
             key: key.into(),
             protocol,
-            tls,
+            tls: tls.map(Box::new),
             destination: Destination::default(),
             failure: None,
             mesh_server_name: String::new(),
@@ -877,7 +878,7 @@ pub struct Endpoint {
     pub address: String,
     pub port: u16,
     #[serde(default)]
-    pub peer: Option<Peer>,
+    pub peer: Option<Box<Peer>>,
 }
 
 impl Endpoint {

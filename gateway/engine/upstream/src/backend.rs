@@ -1,6 +1,6 @@
 //! One backend on one worker: picks an endpoint and hands out connections to it.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -46,39 +46,80 @@ pub struct Lease {
 }
 
 /// Immutable: an update of the table makes a new one around the same endpoint states.
+///
+/// Most of a large table is never asked for on most workers, so what belongs to one worker is made by the first request.
 pub struct Backend {
     spec: Arc<BackendSpec>,
-    endpoints: Box<[Rc<EndpointState>]>,
-    counters: Rc<Counters>,
     shared: Rc<Shared>,
-    pub(crate) destinations: Destinations,
+    parts: OnceCell<Parts>,
+    /// It has left the table, or another is in its place: what a request that is older still makes of it is not kept.
+    retired: Cell<bool>,
+}
+
+/// What a worker has of a backend once a request went there.
+pub(crate) struct Parts {
+    pub(crate) endpoints: Box<[Rc<EndpointState>]>,
+    pub(crate) counters: Rc<Counters>,
+    pub(crate) destinations: OnceCell<Box<Destinations>>,
+}
+
+impl Parts {
+    pub(crate) fn new(endpoints: Box<[Rc<EndpointState>]>, counters: Rc<Counters>) -> Self {
+        Self { endpoints, counters, destinations: OnceCell::new() }
+    }
 }
 
 impl Backend {
-    pub(crate) fn new(
-        spec: Arc<BackendSpec>,
-        endpoints: Box<[Rc<EndpointState>]>,
-        counters: Rc<Counters>,
-        shared: Rc<Shared>,
-    ) -> Self {
-        Self { spec, endpoints, counters, shared, destinations: Destinations::default() }
+    /// Nothing has been asked of it yet.
+    pub(crate) fn unused(spec: Arc<BackendSpec>, shared: Rc<Shared>) -> Self {
+        Self { spec, shared, parts: OnceCell::new(), retired: Cell::new(false) }
+    }
+
+    pub(crate) fn with_parts(spec: Arc<BackendSpec>, shared: Rc<Shared>, parts: Parts) -> Self {
+        Self { spec, shared, parts: parts.into(), retired: Cell::new(false) }
+    }
+
+    #[inline]
+    pub(crate) fn parts(&self) -> &Parts {
+        self.parts.get_or_init(|| {
+            let counters = Rc::<Counters>::default();
+            let states = self.spec.endpoints.iter();
+            let states = states.map(|endpoint| EndpointState::new(endpoint, counters.clone(), self.shared.clone()));
+            let parts = Parts::new(states.collect(), counters.clone());
+            if self.retired.get() {
+                parts.endpoints.iter().for_each(|endpoint| endpoint.retire());
+            }
+            parts
+        })
+    }
+
+    /// For one that nothing was asked of.
+    pub(crate) fn retire_unused(&self) {
+        self.retired.set(true);
+    }
+
+    /// Whether a request went there on this worker.
+    pub fn is_used(&self) -> bool {
+        self.parts.get().is_some()
+    }
+
+    /// What there is, where something was asked of it.
+    pub(crate) fn used(&self) -> Option<&Parts> {
+        self.parts.get()
     }
 
     pub fn spec(&self) -> &Arc<BackendSpec> {
         &self.spec
     }
 
+    #[inline]
     pub fn endpoints(&self) -> &[EndpointHandle] {
-        &self.endpoints
+        &self.parts().endpoints
     }
 
     /// Exchanges in flight on this worker.
     pub fn in_flight(&self) -> u32 {
-        self.counters.in_flight.get()
-    }
-
-    pub(crate) fn shared_counters(&self) -> Rc<Counters> {
-        self.counters.clone()
+        self.used().map_or(0, |parts| parts.counters.in_flight.get())
     }
 
     pub(crate) fn shared(&self) -> &Rc<Shared> {
@@ -86,22 +127,24 @@ impl Backend {
     }
 
     pub fn count_retry(&self) {
-        self.counters.retries.set(self.counters.retries.get() + 1);
+        let counters = &self.parts().counters;
+        counters.retries.set(counters.retries.get() + 1);
     }
 
     pub fn counters(&self) -> BackendCounters {
+        let Some(Parts { counters, .. }) = self.used() else { return BackendCounters::default() };
         BackendCounters {
-            connections_opened: self.counters.connections_opened.get(),
-            connect_failures: self.counters.connect_failures.get(),
-            retries: self.counters.retries.get(),
-            in_flight: self.counters.in_flight.get(),
+            connections_opened: counters.connections_opened.get(),
+            connect_failures: counters.connect_failures.get(),
+            retries: counters.retries.get(),
+            in_flight: counters.in_flight.get(),
         }
     }
 
     /// A pooled connection, where the endpoint that balancing picks has one. Never waits.
     #[inline]
     pub fn reuse(&self, want: Want, avoid: Option<&EndpointHandle>) -> Option<Lease> {
-        let endpoint = balance::choose(&self.endpoints, avoid, &self.shared.random)?;
+        let endpoint = balance::choose(self.endpoints(), avoid, &self.shared.random)?;
         self.reuse_at(endpoint, self.speaks_http2(want))
     }
 
@@ -116,7 +159,7 @@ impl Backend {
         fresh: bool,
         connect_timeout: Duration,
     ) -> Result<Lease, OpenError> {
-        let endpoint = balance::choose(&self.endpoints, avoid, &self.shared.random).ok_or(OpenError::NoEndpoints)?;
+        let endpoint = balance::choose(self.endpoints(), avoid, &self.shared.random).ok_or(OpenError::NoEndpoints)?;
         let http2 = self.speaks_http2(want);
         if (http2 || !fresh)
             && let Some(lease) = self.reuse_at(endpoint, http2)
@@ -146,7 +189,7 @@ impl Backend {
     #[inline]
     fn reuse_at(&self, endpoint: &Rc<EndpointState>, http2: bool) -> Option<Lease> {
         let connection = if http2 {
-            Connection::Http2(endpoint.http2.take(self.shared.ticks())?)
+            Connection::Http2(endpoint.http2().take(self.shared.ticks())?)
         } else {
             Connection::Http1(endpoint.take_idle()?)
         };
@@ -177,8 +220,8 @@ impl Backend {
     }
 
     async fn connect_http2(&self, endpoint: &Rc<EndpointState>) -> Result<(Connection, bool), Failure> {
-        let turn = endpoint.http2.turn().await?;
-        if let Some(client) = endpoint.http2.take(self.shared.ticks()) {
+        let turn = endpoint.http2().turn().await?;
+        if let Some(client) = endpoint.http2().take(self.shared.ticks()) {
             return Ok((Connection::Http2(client), true));
         }
         match self.start_http2(endpoint).await {
@@ -200,24 +243,26 @@ impl Backend {
             tokio::task::spawn_local(driver);
             return Ok(client);
         }
-        let id = endpoint.http2.add(client.clone(), self.shared.ticks());
+        let id = endpoint.http2().add(client.clone(), self.shared.ticks());
         endpoint.enlist();
         let pool = Rc::downgrade(endpoint);
         tokio::task::spawn_local(async move {
             driver.await;
             if let Some(endpoint) = pool.upgrade() {
-                endpoint.http2.remove(id);
+                endpoint.http2().remove(id);
             }
         });
         Ok(client)
     }
 
     pub(crate) fn count_opened(&self) {
-        self.counters.connections_opened.set(self.counters.connections_opened.get() + 1);
+        let opened = &self.parts().counters.connections_opened;
+        opened.set(opened.get() + 1);
     }
 
     pub(crate) fn count_failed(&self) {
-        self.counters.connect_failures.set(self.counters.connect_failures.get() + 1);
+        let failed = &self.parts().counters.connect_failures;
+        failed.set(failed.get() + 1);
     }
 
     pub(crate) fn random(&self) -> &Random {
@@ -227,7 +272,8 @@ impl Backend {
 
 impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Backend").field("key", &self.spec.key()).field("endpoints", &self.endpoints).finish()
+        let endpoints = self.used().map(|parts| &parts.endpoints);
+        f.debug_struct("Backend").field("key", &self.spec.key()).field("endpoints", &endpoints).finish()
     }
 }
 

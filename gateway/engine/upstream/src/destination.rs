@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Parts};
 use crate::endpoint::EndpointState;
 use crate::spec::EndpointSpec;
 
@@ -26,7 +26,8 @@ type Vetted = (Box<[SocketAddr]>, Rc<Backend>);
 impl Backend {
     /// The same backend with this endpoint alone.
     pub fn towards(self: &Rc<Self>, destination: SocketAddr) -> Rc<Backend> {
-        let mut known = self.destinations.by_address.borrow_mut();
+        let counters = &self.parts().counters;
+        let mut known = self.parts().destinations.get_or_init(Box::default).by_address.borrow_mut();
         if let Some(backend) = known.get(&destination) {
             return backend.clone();
         }
@@ -34,31 +35,35 @@ impl Backend {
             known.retain(|_, backend| !is_unused(backend));
         }
         let endpoint = EndpointSpec::of_address(destination);
-        let state = EndpointState::new(&endpoint, self.shared_counters(), self.shared().clone());
-        let backend =
-            Backend::new(self.spec().clone(), Box::new([state]), self.shared_counters(), self.shared().clone());
+        let state = EndpointState::new(&endpoint, counters.clone(), self.shared().clone());
+        let parts = Parts::new(Box::new([state]), counters.clone());
+        let backend = Backend::with_parts(self.spec().clone(), self.shared().clone(), parts);
         known.entry(destination).or_insert(Rc::new(backend)).clone()
     }
 
     /// The same backend with these endpoints alone, in place of a name. Addresses that stay keep their connections.
     pub fn at_addresses(self: &Rc<Self>, addresses: &[SocketAddr]) -> Rc<Backend> {
-        let mut last = self.destinations.vetted.borrow_mut();
+        let parts = self.parts();
+        let mut last = parts.destinations.get_or_init(Box::default).vetted.borrow_mut();
         if let Some((known, backend)) = &*last
             && **known == *addresses
         {
             return backend.clone();
         }
         let endpoints = addresses.iter().flat_map(|address| self.towards(*address).endpoints().to_vec()).collect();
-        let backend = Backend::new(self.spec().clone(), endpoints, self.shared_counters(), self.shared().clone());
-        let backend = Rc::new(backend);
+        let parts = Parts::new(endpoints, parts.counters.clone());
+        let backend = Rc::new(Backend::with_parts(self.spec().clone(), self.shared().clone(), parts));
         *last = Some((addresses.into(), backend.clone()));
         backend
     }
+}
 
+impl Parts {
     /// Lets go of the destinations' connections, as an endpoint that leaves the table does.
     pub(crate) fn retire_destinations(&self) {
-        self.destinations.vetted.take();
-        for backend in self.destinations.by_address.borrow_mut().drain().map(|(_, backend)| backend) {
+        let Some(destinations) = self.destinations.get() else { return };
+        destinations.vetted.take();
+        for backend in destinations.by_address.borrow_mut().drain().map(|(_, backend)| backend) {
             backend.endpoints().iter().for_each(|endpoint| endpoint.retire());
         }
     }

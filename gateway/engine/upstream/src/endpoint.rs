@@ -1,6 +1,6 @@
 //! One endpoint on one worker: what is in flight to it and which connections wait for work.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ pub type EndpointHandle = Rc<EndpointState>;
 pub struct EndpointState {
     target: Target,
     peer: Option<Arc<PeerSpec>>,
-    label: Rc<str>,
+    label: OnceCell<Rc<str>>,
     /// Where the owner's telemetry knows the peer; 0 for nowhere yet.
     pub party: Cell<u32>,
     in_flight: Cell<u32>,
@@ -31,7 +31,7 @@ pub struct EndpointState {
     idle: RefCell<Vec<Idle>>,
     /// Whether the sweep visits this endpoint.
     swept: Cell<bool>,
-    pub(crate) http2: Http2Pool,
+    http2: OnceCell<Box<Http2Pool>>,
     pub(crate) counters: Rc<Counters>,
     shared: Rc<Shared>,
 }
@@ -47,13 +47,13 @@ impl EndpointState {
         Rc::new(Self {
             target: spec.target.clone(),
             peer: spec.peer.clone(),
-            label: Rc::from(&*spec.label),
+            label: OnceCell::new(),
             party: Cell::new(0),
             in_flight: Cell::new(0),
             retired: Cell::new(false),
             idle: RefCell::default(),
             swept: Cell::new(false),
-            http2: Http2Pool::default(),
+            http2: OnceCell::new(),
             counters,
             shared,
         })
@@ -61,7 +61,12 @@ impl EndpointState {
 
     /// `address:port`, for logs.
     pub fn label(&self) -> &Rc<str> {
-        &self.label
+        self.label.get_or_init(|| self.target.label().into())
+    }
+
+    /// Its connections of HTTP/2.
+    pub(crate) fn http2(&self) -> &Http2Pool {
+        self.http2.get_or_init(Box::default)
     }
 
     pub fn in_flight(&self) -> u32 {
@@ -104,6 +109,10 @@ impl EndpointState {
         if self.retired.get() || idle.len() >= self.shared.max_idle_per_endpoint {
             return;
         }
+        if idle.capacity() == 0 {
+            // Most of many endpoints never have more than one.
+            idle.reserve_exact(1);
+        }
         idle.push(Idle { connection, since: self.shared.ticks() });
         self.enlist();
     }
@@ -119,7 +128,7 @@ impl EndpointState {
     pub(crate) fn sweep(&self, now: u32, longest: u32) -> bool {
         let mut idle = self.idle.borrow_mut();
         idle.retain_mut(|candidate| now.wrapping_sub(candidate.since) < longest && is_open(&mut candidate.connection));
-        let http2_left = self.http2.sweep(now, longest);
+        let http2_left = self.http2.get().is_some_and(|pool| pool.sweep(now, longest));
         let visit_again = !idle.is_empty() || http2_left;
         self.swept.set(visit_again);
         visit_again
@@ -128,7 +137,9 @@ impl EndpointState {
     pub(crate) fn retire(&self) {
         self.retired.set(true);
         self.idle.borrow_mut().clear();
-        self.http2.clear();
+        if let Some(pool) = self.http2.get() {
+            pool.clear();
+        }
     }
 
     pub(crate) fn shared(&self) -> &Rc<Shared> {
@@ -148,7 +159,7 @@ fn is_open(connection: &mut Http1<Transport>) -> bool {
 impl fmt::Debug for EndpointState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EndpointState")
-            .field("label", &self.label)
+            .field("label", self.label())
             .field("in_flight", &self.in_flight.get())
             .field("retired", &self.retired.get())
             .finish_non_exhaustive()

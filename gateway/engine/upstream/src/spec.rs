@@ -39,8 +39,6 @@ pub enum TransportSpec {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointSpec {
     pub target: Target,
-    /// `address:port`, as logs show it.
-    pub label: Arc<str>,
     /// Where it is in the mesh.
     pub peer: Option<Arc<PeerSpec>>,
 }
@@ -63,6 +61,16 @@ const TUNNEL_PORT: u16 = 15008;
 pub enum Target {
     Address(SocketAddr),
     Name { host: Arc<str>, port: u16 },
+}
+
+impl Target {
+    /// `address:port`, as logs show it.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Address(address) => address.to_string(),
+            Self::Name { host, port } => format!("{host}:{port}"),
+        }
+    }
 }
 
 /// What a TLS configuration was made from, to tell whether it is still right.
@@ -235,14 +243,14 @@ impl EndpointSpec {
             Err(_) => {
                 let host: Arc<str> = endpoint.address.to_ascii_lowercase().into();
                 let peer = endpoint.peer.as_ref().map(|peer| Arc::new(PeerSpec::new(peer, None)));
-                Self { label: format!("{host}:{port}").into(), target: Target::Name { host, port }, peer }
+                Self { target: Target::Name { host, port }, peer }
             }
         }
     }
 
     /// One outside the mesh.
     pub(crate) fn of_address(address: SocketAddr) -> Self {
-        Self { target: Target::Address(address), label: address.to_string().into(), peer: None }
+        Self { target: Target::Address(address), peer: None }
     }
 }
 

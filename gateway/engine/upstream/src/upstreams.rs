@@ -11,7 +11,7 @@ use sekisho_persistent::Slots;
 use sekisho_stream::Http2Options;
 use sekisho_tls::MeshIdentity;
 
-use crate::backend::{Backend, Counters};
+use crate::backend::{Backend, Parts};
 use crate::balance::Random;
 use crate::dns::{DnsCache, Resolve, SystemResolver};
 use crate::endpoint::EndpointState;
@@ -98,7 +98,7 @@ impl Upstreams {
                 (Some(spec), Some(backend)) if backend.spec().key() == spec.key() => Some(self.follow(spec, &backend)),
                 (spec, previous) => {
                     previous.iter().for_each(|backend| retire_all(backend));
-                    spec.map(|spec| self.start(spec, Rc::default(), HashMap::new()))
+                    spec.map(|spec| Rc::new(Backend::unused(spec.clone(), self.shared.clone())))
                 }
             };
             self.backends.set(position, backend);
@@ -138,30 +138,24 @@ impl Upstreams {
     }
 
     /// The backend by its new spec, with the endpoints and connections that go on.
-    fn follow(&self, spec: &Arc<BackendSpec>, before: &Rc<Backend>) -> Rc<Backend> {
-        let mut kept = HashMap::new();
-        if before.spec().shares_connections_with(spec) {
-            kept.extend(before.endpoints().iter().map(|endpoint| ((endpoint.target(), endpoint.peer()), endpoint)));
+    fn follow(&self, spec: &Arc<BackendSpec>, before: &Backend) -> Rc<Backend> {
+        let (spec, shared) = (spec.clone(), self.shared.clone());
+        let Some(known) = before.used() else {
+            before.retire_unused();
+            return Rc::new(Backend::unused(spec, shared));
+        };
+        let mut kept: HashMap<(&Target, Option<&Arc<PeerSpec>>), &Rc<EndpointState>> = HashMap::new();
+        if before.spec().shares_connections_with(&spec) {
+            kept.extend(known.endpoints.iter().map(|endpoint| ((endpoint.target(), endpoint.peer()), endpoint)));
         }
-        let follower = self.start(spec, before.shared_counters(), kept);
-        retire_left_out(before, &follower);
-        follower
-    }
-
-    /// A backend around the endpoint states in `kept`, and new ones for the rest.
-    fn start(
-        &self,
-        spec: &Arc<BackendSpec>,
-        counters: Rc<Counters>,
-        kept: HashMap<(&Target, Option<&Arc<PeerSpec>>), &Rc<EndpointState>>,
-    ) -> Rc<Backend> {
         let endpoints =
             spec.endpoints.iter().map(|endpoint| match kept.get(&(&endpoint.target, endpoint.peer.as_ref())) {
                 Some(state) => Rc::clone(state),
-                None => EndpointState::new(endpoint, counters.clone(), self.shared.clone()),
+                None => EndpointState::new(endpoint, known.counters.clone(), self.shared.clone()),
             });
-        let endpoints = endpoints.collect();
-        Rc::new(Backend::new(spec.clone(), endpoints, counters, self.shared.clone()))
+        let parts = Parts::new(endpoints.collect(), known.counters.clone());
+        retire_left_out(known, &parts);
+        Rc::new(Backend::with_parts(spec, shared, parts))
     }
 }
 
@@ -195,16 +189,14 @@ impl Shared {
 }
 
 fn retire_all(backend: &Backend) {
-    backend.endpoints().iter().for_each(|endpoint| endpoint.retire());
-    backend.retire_destinations();
+    let Some(parts) = backend.used() else { return backend.retire_unused() };
+    parts.endpoints.iter().for_each(|endpoint| endpoint.retire());
+    parts.retire_destinations();
 }
 
-fn retire_left_out(before: &Backend, after: &Backend) {
+fn retire_left_out(before: &Parts, after: &Parts) {
     before.retire_destinations();
-    let kept: std::collections::HashSet<_> = after.endpoints().iter().map(Rc::as_ptr).collect();
-    before
-        .endpoints()
-        .iter()
-        .filter(|endpoint| !kept.contains(&Rc::as_ptr(endpoint)))
-        .for_each(|endpoint| endpoint.retire());
+    let kept: std::collections::HashSet<_> = after.endpoints.iter().map(Rc::as_ptr).collect();
+    let gone = before.endpoints.iter().filter(|endpoint| !kept.contains(&Rc::as_ptr(endpoint)));
+    gone.for_each(|endpoint| endpoint.retire());
 }

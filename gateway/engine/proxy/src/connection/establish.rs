@@ -23,7 +23,7 @@ use crate::active_config::ActiveConfig;
 use crate::egress;
 use crate::layer4::{self, Arrived, Place};
 use crate::parties::{Party, Reporter, Standing};
-use crate::statistics::Security;
+use crate::series::Security;
 
 /// A connection whose requests can be read.
 pub type Established = (ConnectionContext, Http1<Transport>, Preface);

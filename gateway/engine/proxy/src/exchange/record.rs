@@ -24,7 +24,7 @@ use crate::authorization::Told;
 use crate::connection::ConnectionContext;
 use crate::parties::PartyId;
 use crate::reason::Reason;
-use crate::statistics::{Protocol, Sample, SeriesKey};
+use crate::series::{Protocol, Sample, SeriesKey};
 
 /// What nginx made the usual status of a request whose client did not wait for the answer.
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;

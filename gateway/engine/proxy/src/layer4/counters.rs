@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::parties::{Between, Parties, PartyId, Sides};
 use crate::reason::Reason;
-use crate::statistics::Security;
+use crate::series::Security;
 
 /// What carries the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

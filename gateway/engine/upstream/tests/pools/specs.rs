@@ -58,7 +58,7 @@ fn endpoints_are_told_apart_and_named_once() {
     add(&mut table, "a", None);
     add_endpoints(&mut table, "a", &["10.0.0.1", "::1", "Backend.Test", "10.0.0.1"]);
     let specs = first(&table);
-    let labels: Vec<_> = specs.get(0).endpoints.iter().map(|endpoint| &*endpoint.label).collect();
+    let labels: Vec<_> = specs.get(0).endpoints.iter().map(|endpoint| endpoint.target.label()).collect();
     assert_eq!(labels, ["10.0.0.1:8080", "[::1]:8080", "backend.test:8080"]);
     assert!(matches!(specs.get(0).endpoints[1].target, Target::Address(_)));
     assert!(

@@ -25,6 +25,22 @@ fn a_backend_that_an_update_does_not_touch_is_the_same_object() {
 }
 
 #[test]
+fn a_backend_takes_room_when_a_request_first_goes_there() {
+    on_worker(async {
+        let server = Server::start().await;
+        let mut worker = Worker::serving("b", &[server.address]);
+        worker.set_endpoints("b", &[server.address, server.address]);
+        let backend = worker.backend("b");
+        assert_eq!((backend.counters().connections_opened, backend.in_flight(), backend.is_used()), (0, 0, false));
+        let lease = open(&backend, Want::Any).await;
+        release(&backend, lease);
+        assert!(backend.is_used());
+        worker.set("b", BackendProtocol::Http, None, &[server.address]);
+        assert!(worker.backend("b").is_used(), "its connections and figures go on");
+    });
+}
+
+#[test]
 fn connections_survive_a_change_of_the_other_endpoints() {
     on_worker(async {
         let (kept, other) = (Server::start().await, Server::start().await);

@@ -1,4 +1,4 @@
-"""The README is held to the code: reason codes, features, settings, commands, options and manifests."""
+"""The README and `docs` are held to the code: reason codes, features, settings, commands, options and manifests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from tests.support.edge import Edge
 from tests.support.ports import free_port
 from tests.support.sekisho import Sekisho
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = "\n\n".join(path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
 MANIFESTS = [block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if block.startswith("apiVersion:")]
 
 
@@ -44,7 +45,7 @@ def test_reserved_codes_are_those_that_the_engine_never_gives() -> None:
 
 
 def test_every_claimed_feature_is_there_and_no_other() -> None:
-    section = README.partition("Conformance features")[2].partition("## ")[0]
+    section = README.partition("Conformance features")[2].partition("\n#")[0]
     kinds = "BackendTLSPolicy|GRPCRoute|Gateway|HTTPRoute|ListenerSet|ReferenceGrant|TCPRoute|TLSRoute|UDPRoute"
     named = re.findall(rf"`((?:{kinds})\w*)`", section)
     assert sorted(named) == [feature.name for feature in CLUSTER_FEATURES]

@@ -1,6 +1,6 @@
 """Keys of the routing table's resources, and how to get from one back to an API object.
 
-Owns the naming that ``gateway/routing_table/model.py`` prescribes: one rule is one route, one
+Owns the naming that ``gateway/routing_table/model/`` prescribes: one rule is one route, one
 Service port is one backend, each listener address is one listener.
 
 A *variant* sets apart what one Gateway of a merged table needs differently from the others: the

@@ -1,4 +1,4 @@
-"""The README is held to the chart: values with their defaults, and versions."""
+"""The documentation is held to the chart: values with their defaults, and versions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from tests.chart.helm import CHART, ROOT, read_values
 
-SECTION = (ROOT / "README.md").read_text().partition("## On a cluster\n")[2].partition("\n## ")[0]
+SECTION = (ROOT / "docs" / "kubernetes.md").read_text()
 DEFAULTS = read_values(CHART / "values.yaml")
 
 

@@ -25,7 +25,10 @@ class Engine:
     """The data plane: moves the traffic on threads of its own. Safe to call from any thread."""
 
     def __new__(cls, options: bytes) -> Self:
-        """Start the workers: ``{"workers": 2, "access_log": "stdout" | "none" | "/path"}``."""
+        """Start the workers: ``{"workers": 2, "access_log": "stdout" | "none" | "/path", "records": {…}}``.
+
+        ``records``: as :class:`gateway.agent.engine.RecordOptions`.
+        """
 
     def apply(self, update: bytes) -> bytes:
         """Apply a wire ``Snapshot`` or ``Delta``; the answer is a wire ``Applied`` with the listeners' states.

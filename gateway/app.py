@@ -20,7 +20,7 @@ from gateway.admin.sources import AdminSources
 from gateway.admin.status import StatusReport
 from gateway.agent.agent import Agent
 from gateway.agent.compiled import start_engine
-from gateway.agent.engine import Engine, EngineOptions
+from gateway.agent.engine import Engine, EngineOptions, RecordOptions
 from gateway.agent.persistence import TableFile
 from gateway.config import GatewaySettings
 from gateway.limits import raise_file_limit
@@ -50,7 +50,9 @@ class GatewayApp:
                 self._health = AdminServer(settings.health, "--health")
             table_file = TableFile(settings.state_dir) if settings.state_dir is not None else None
             # 2. The engine: its workers wait for a table.
-            self._engine = start_engine(EngineOptions(workers=settings.workers, access_log=settings.access_log))
+            self._engine = start_engine(
+                EngineOptions(workers=settings.workers, access_log=settings.access_log, records=_records(settings))
+            )
         except Exception:
             self._close_addresses()
             raise
@@ -149,3 +151,14 @@ class GatewayApp:
             await self.agent.close()
         finally:
             await asyncio.to_thread(self._engine.close)
+
+
+def _records(settings: GatewaySettings) -> RecordOptions:
+    if settings.egress_log is None:
+        return RecordOptions(collector=settings.egress_otlp)
+    return RecordOptions(
+        file=str(settings.egress_log),
+        file_bytes=settings.egress_log_bytes,
+        files=settings.egress_log_files,
+        collector=settings.egress_otlp,
+    )

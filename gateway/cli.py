@@ -18,6 +18,8 @@ from gateway.config import (
     DEFAULT_ADMIN,
     DEFAULT_DRAIN_DELAY,
     DEFAULT_DRAIN_SECONDS,
+    DEFAULT_EGRESS_LOG_BYTES,
+    DEFAULT_EGRESS_LOG_FILES,
     SIDECAR_ADMIN,
     SIDECAR_HEALTH,
     ClusterSettings,
@@ -53,6 +55,32 @@ def add_gateway_options(
         help="where one JSON line for each request goes (default: %(default)s)",
     )
     parser.add_argument(
+        "--egress-log",
+        type=Path,
+        metavar="PATH",
+        help="a file for egress decisions, besides the access log; put aside when it is full",
+    )
+    parser.add_argument(
+        "--egress-log-size",
+        type=int,
+        default=DEFAULT_EGRESS_LOG_BYTES,
+        metavar="BYTES",
+        help="how large that file becomes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--egress-log-files",
+        type=int,
+        default=DEFAULT_EGRESS_LOG_FILES,
+        metavar="N",
+        help="how many such files are kept, the current one included (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--egress-otlp",
+        default="",
+        metavar="http://HOST:PORT",
+        help="a collector of OpenTelemetry that gets egress decisions as log records (OTLP over HTTP)",
+    )
+    parser.add_argument(
         "--drain-timeout",
         type=float,
         default=DEFAULT_DRAIN_SECONDS,
@@ -67,6 +95,10 @@ def gateway_settings(arguments: argparse.Namespace) -> GatewaySettings:
         admin=AdminAddress.parse(arguments.admin or DEFAULT_ADMIN),
         workers=arguments.workers,
         access_log=arguments.access_log,
+        egress_log=arguments.egress_log,
+        egress_log_bytes=arguments.egress_log_size,
+        egress_log_files=arguments.egress_log_files,
+        egress_otlp=arguments.egress_otlp,
         state_dir=arguments.state_dir,
         drain_seconds=arguments.drain_timeout,
     )

@@ -19,6 +19,10 @@ SIDECAR_HEALTH: Final = "0.0.0.0:15021"
 DEFAULT_DRAIN_SECONDS: Final = 30.0
 DEFAULT_DRAIN_DELAY: Final = 5.0
 """Of a gateway in a cluster; a standalone one has nobody to be taken out by."""
+DEFAULT_EGRESS_LOG_BYTES: Final = 64 * 1024 * 1024
+DEFAULT_EGRESS_LOG_FILES: Final = 10
+_LEAST_LOG_BYTES: Final = 4096
+_MOST_LOG_FILES: Final = 1000
 _MAX_WORKERS: Final = 256
 _LONGEST_NAME: Final = 253
 
@@ -31,6 +35,14 @@ class GatewaySettings:
     workers: int
     access_log: str = "stdout"
     """``stdout``, ``none`` or the path of a file."""
+    egress_log: Path | None = None
+    """A file for records of egress decisions; None: they are in the access log, or on standard output, alone."""
+    egress_log_bytes: int = DEFAULT_EGRESS_LOG_BYTES
+    """How large it becomes before it is put aside as ``.1``."""
+    egress_log_files: int = DEFAULT_EGRESS_LOG_FILES
+    """How many there are at most, the current one included."""
+    egress_otlp: str = ""
+    """``http://host:port`` of a collector of OpenTelemetry that gets the records as well."""
     state_dir: Path | None = None
     """Where the last good table is kept; None keeps nothing."""
     drain_seconds: float = DEFAULT_DRAIN_SECONDS
@@ -48,7 +60,13 @@ class GatewaySettings:
         if self.drain_delay < 0:
             raise SettingsError(f"--drain-delay {self.drain_delay:g} is negative", "0 stops accepting at once")
         if self.access_log not in {"stdout", "none"}:
-            _check_access_log(Path(self.access_log))
+            _check_log("access log", Path(self.access_log), "use --access-log stdout, none or another path")
+        if self.egress_log is not None:
+            _check_log("egress log", self.egress_log, "use --egress-log with another path")
+        if self.egress_log_bytes < _LEAST_LOG_BYTES:
+            raise SettingsError(f"--egress-log-size {self.egress_log_bytes} is less than {_LEAST_LOG_BYTES} bytes")
+        if not 1 <= self.egress_log_files <= _MOST_LOG_FILES:
+            raise SettingsError(f"--egress-log-files {self.egress_log_files} is outside 1 to {_MOST_LOG_FILES}")
 
 
 @dataclass(frozen=True)
@@ -83,11 +101,9 @@ def default_workers() -> int:
     return min(len(os.sched_getaffinity(0)), _MAX_WORKERS)
 
 
-def _check_access_log(path: Path) -> None:
+def _check_log(what: str, path: Path, remedy: str) -> None:
     try:
         with path.open("ab"):
             return
     except OSError as error:
-        raise SettingsError(
-            f"access log {path} cannot be written: {error.strerror}", "use --access-log stdout, none or another path"
-        ) from error
+        raise SettingsError(f"{what} {path} cannot be written: {error.strerror}", remedy) from error

@@ -52,9 +52,23 @@ class Engine(Protocol):
         ...
 
 
+class RecordOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Where records of egress decisions go, besides the access log."""
+
+    file: str = ""
+    """Empty: no file."""
+    file_bytes: int = 0
+    """How large a file becomes before it is put aside."""
+    files: int = 0
+    """How many there are at most, the current one included."""
+    collector: str = ""
+    """``http://host:port`` that takes OTLP; empty: none."""
+
+
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the engine is started; nothing of it changes afterwards."""
 
     workers: int
     access_log: str = "stdout"
     """``stdout``, ``none`` or the path of a file."""
+    records: RecordOptions = RecordOptions()

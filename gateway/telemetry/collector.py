@@ -262,6 +262,11 @@ def _connection_families(statistics: Statistics) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "sekisho_downstream_connections_refused", "Client connections refused at a limit.", value=connections.refused
     )
+    yield CounterMetricFamily(
+        "sekisho_log_lines_lost",
+        "Lines of the access log and records of egress that their sink did not take.",
+        value=statistics.access_log_dropped,
+    )
     yield GaugeMetricFamily("sekisho_workers", "Worker threads that move traffic.", value=statistics.workers)
 
 

@@ -151,6 +151,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     authorization: tuple[AuthorizationCounters, ...] = ()
     egress: tuple[EgressDecisions, ...] = ()
     egress_bytes: tuple[EgressBytes, ...] = ()
+    access_log_dropped: int = 0
+    """Lines and records that their sink did not take in time."""
     workers: int = 0
 
 

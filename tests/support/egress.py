@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,7 +41,15 @@ def ways_out(*more: Manifest) -> list[Manifest]:
 class EgressGateway:
     """`sekisho up` in a namespace. Entering waits until it listens."""
 
-    def __init__(self, outside: Outside, directory: Path, manifests: list[Manifest]) -> None:
+    def __init__(
+        self,
+        outside: Outside,
+        directory: Path,
+        manifests: list[Manifest],
+        *,
+        access_log: str = "",
+        options: Sequence[str | Path] = (),
+    ) -> None:
         self.outside = outside
         self.log = directory / "access.log"
         self._manifests = directory / "manifests"
@@ -49,7 +57,7 @@ class EgressGateway:
         self.write(manifests)
         up = sekisho_command(
             "up", "-f", self._manifests, "--admin", "127.0.0.1:9901", "--state-dir", directory / "state",
-            "--workers", "1", "--access-log", self.log,
+            "--workers", "1", "--access-log", access_log or self.log, *options,
         )  # fmt: skip
         self.process = ManagedProcess(["ip", "netns", "exec", outside.inside.name, *up], directory / "output.log")
 

@@ -83,6 +83,8 @@ class Outside:
         """Each request in the clear or over TLS: the address it came to, and its head."""
         self.heard: list[tuple[float, str]] = []
         """When (monotonic) bytes came, and at which address."""
+        self.forged: dict[str, str] = {}
+        """Names whose true answer comes behind others that somebody made up, with this address."""
         self.questions: list[str] = []
         self._context = context
         self._open: list[socket.socket] = []
@@ -158,14 +160,34 @@ class Outside:
             except OSError:
                 return
             with contextlib.suppress(OSError, IndexError, struct.error):
-                names.sendto(self._answer(question), client)
+                answer = self._answer(question)
+                for made_up in self._forgeries(question):
+                    names.sendto(made_up, client)
+                names.sendto(answer, client)
 
-    def _answer(self, question: bytes) -> bytes:
+    def _forgeries(self, question: bytes) -> Iterator[bytes]:
+        """Answers with another identifier, and to another question."""
+        name, rest = self._named(question)
+        address = self.forged.get(name)
+        if address is None:
+            return
+        header = struct.pack("!HHHHH", 0x8180, 1, 1, 0, 0)
+        record = _record(address, 1) or b""
+        identifier = bytes(255 - byte for byte in question[:2])
+        yield identifier + header + question[12:rest] + record
+        yield question[:2] + header + _name("other.example") + question[rest - 4 : rest] + record
+
+    def _named(self, question: bytes) -> tuple[str, int]:
+        """The name that is asked for, and where its question ends."""
         labels, at = [], 12
         while question[at]:
             labels.append(question[at + 1 : at + 1 + question[at]].decode("ascii"))
             at += 1 + question[at]
-        name, kind = ".".join(labels).lower(), struct.unpack("!H", question[at + 1 : at + 3])[0]
+        return ".".join(labels).lower(), at + 5
+
+    def _answer(self, question: bytes) -> bytes:
+        name, end = self._named(question)
+        kind = struct.unpack("!H", question[end - 4 : end - 2])[0]
         self.questions.append(name)
         found = self.zone.get(name)
         values = [] if found is None else list(found() if callable(found) else found)
@@ -177,7 +199,7 @@ class Outside:
             records += [record for value in more if (record := _record(value, kind, owner=_name(target))) is not None]
         flags = 0x8180 if found is not None else 0x8183
         header = question[:2] + struct.pack("!HHHHH", flags, 1, len(records), 0, 0)
-        return header + question[12 : at + 5] + b"".join(records)
+        return header + question[12:end] + b"".join(records)
 
 
 def _name(name: str) -> bytes:

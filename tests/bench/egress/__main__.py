@@ -128,7 +128,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--smoke", action="store_true", help="one short round: does the harness work?")
     chosen = parser.parse_args()
-    rounds, seconds = (1, 1.0) if chosen.smoke else (chosen.rounds, chosen.seconds)
+    rounds, seconds = (1, 0.5) if chosen.smoke else (chosen.rounds, chosen.seconds)
     peers = [peer for peer in PEERS if not chosen.peer or peer.name in chosen.peer]
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as name:

@@ -49,6 +49,7 @@ STATISTICS = Statistics(
         BackendCounters(key="Service/default/idle/80"),
     ),
     listeners=(ListenerCounters(key="default/edge/http", requests=7),),
+    access_log_dropped=3,
     workers=2,
 )
 STATE = AgentState(
@@ -121,6 +122,11 @@ def test_sizes_have_sum_and_count() -> None:
 def test_only_backends_that_were_hit_have_series() -> None:
     backends = {sample.labels["backend"] for sample in samples()["sekisho_backend_connections_opened_total"]}
     assert backends == {"Service/default/shop/80"}
+
+
+def test_lines_that_were_lost_are_counted() -> None:
+    [sample] = samples()["sekisho_log_lines_lost_total"]
+    assert sample.value == 3
 
 
 def test_the_table_s_state_is_told() -> None:

@@ -19,7 +19,7 @@ fn main() {
 }
 
 fn measure(count: usize) {
-    let options = EngineOptions { workers: 1, access_log: "none".to_owned() };
+    let options = EngineOptions { workers: 1, access_log: "none".to_owned(), ..EngineOptions::default() };
     let engine = Engine::start(&options).expect("an engine");
     let snapshot = json!({"type": "snapshot", "format": 1, "version": "0", "resources": resources(count)}).to_string();
     let started = Instant::now();

@@ -51,25 +51,30 @@ pub struct AccessLog {
 impl AccessLog {
     /// The receiver ends when the last line has been written, after the last handle is gone.
     pub fn open(sink: &Sink) -> Result<(AccessLog, Receiver<()>), String> {
-        let (writing, written) = channel();
-        let dropped = Arc::new(AtomicU64::new(0));
         let target: Box<dyn Write + Send> = match sink {
-            Sink::None => return Ok((AccessLog { queue: None, dropped }, written)),
+            Sink::None => return Ok((AccessLog { queue: None, dropped: Arc::default() }, channel().1)),
             Sink::Stdout => Box::new(io::stdout()),
             Sink::File(path) => {
                 let file = OpenOptions::new().create(true).append(true).open(path);
                 Box::new(file.map_err(|e| format!("access log {path}: {e}; check the folder and its permissions"))?)
             }
         };
+        Self::to(target, "access-log")
+    }
+
+    /// To whatever takes whole lines, from a thread of this name.
+    pub fn to(target: Box<dyn Write + Send>, name: &str) -> Result<(AccessLog, Receiver<()>), String> {
+        let (writing, written) = channel();
+        let dropped = Arc::new(AtomicU64::new(0));
         let (queue, buffers) = sync_channel(QUEUED_BUFFERS);
         let lost = dropped.clone();
         std::thread::Builder::new()
-            .name("access-log".into())
+            .name(name.into())
             .spawn(move || {
                 write_all(target, &buffers, &lost);
                 drop(writing);
             })
-            .map_err(|e| format!("access log: cannot start its thread: {e}"))?;
+            .map_err(|e| format!("{name}: cannot start its thread: {e}"))?;
         Ok((AccessLog { queue: Some(queue), dropped }, written))
     }
 

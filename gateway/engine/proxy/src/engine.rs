@@ -18,10 +18,11 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::access_log::{AccessLog, Sink};
 use crate::binder;
 use crate::config::Compiled;
+use crate::evidence::{Evidence, EvidenceOptions};
 use crate::explain;
 use crate::layer4::DatagramSockets;
 use crate::statistics_report;
-use crate::worker::{self, Command, Report};
+use crate::worker::{self, Command, Logs, Report};
 
 /// A worker that has not answered by then is taken to be gone.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,7 +30,7 @@ const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
 const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_WORKERS: usize = 256;
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineOptions {
     #[serde(default = "one_worker")]
@@ -37,6 +38,9 @@ pub struct EngineOptions {
     /// `stdout`, `none` or a file's path.
     #[serde(default)]
     pub access_log: String,
+    /// Of egress decisions.
+    #[serde(default)]
+    pub records: EvidenceOptions,
 }
 
 fn one_worker() -> usize {
@@ -55,9 +59,9 @@ struct Control {
     bound: HashSet<SocketAddr>,
     datagrams: DatagramSockets,
     draining: bool,
-    log: AccessLog,
-    /// Ends when the access log is written.
-    written: Receiver<()>,
+    logs: Logs,
+    /// Each ends when its log is written.
+    written: Vec<Receiver<()>>,
 }
 
 /// The data plane of this process.
@@ -72,10 +76,14 @@ impl Engine {
         if options.workers == 0 || options.workers > MAX_WORKERS {
             return Err(format!("workers: {} is not between 1 and {MAX_WORKERS}", options.workers));
         }
-        let (log, written) = AccessLog::open(&Sink::parse(&options.access_log))?;
+        let sink = Sink::parse(&options.access_log);
+        let (access, written) = AccessLog::open(&sink)?;
+        let (records, mut all_written) = Evidence::open(&options.records, &sink)?;
+        all_written.push(written);
+        let logs = Logs { access, records };
         let total_connections = Arc::new(AtomicU32::new(0));
         let identity = Arc::new(MeshIdentity::default());
-        let workers = (0..options.workers).map(|index| start_worker(index, &log, &total_connections, &identity));
+        let workers = (0..options.workers).map(|index| start_worker(index, &logs, &total_connections, &identity));
         let control = Control {
             store: TableStore::default(),
             compiled: Arc::new(Compiled::default()),
@@ -83,8 +91,8 @@ impl Engine {
             bound: HashSet::new(),
             datagrams: DatagramSockets::default(),
             draining: false,
-            log,
-            written,
+            logs,
+            written: all_written,
         };
         Ok(Engine { control: Mutex::new(control), total_connections, identity })
     }
@@ -132,7 +140,7 @@ impl Engine {
     pub fn statistics(&self) -> Vec<u8> {
         let (reports, lost_lines) = {
             let control = self.control();
-            (control.collect(), control.log.dropped())
+            (control.collect(), control.logs.access.dropped() + control.logs.records.dropped())
         };
         statistics_report::render(&reports, lost_lines)
     }
@@ -162,9 +170,12 @@ impl Engine {
             }
         }
         control.bound.clear();
-        control.log.end();
-        // Nobody sends: either the writer is done, or its sink is stuck and its lines are lost.
-        let _ = control.written.recv_timeout(LOG_TIMEOUT);
+        control.logs.access.end();
+        control.logs.records.end();
+        for written in &control.written {
+            // Nobody sends: either the writer is done, or its sink is stuck and its lines are lost.
+            let _ = written.recv_timeout(LOG_TIMEOUT);
+        }
     }
 }
 
@@ -176,14 +187,14 @@ impl Drop for Engine {
 
 fn start_worker(
     index: usize,
-    log: &AccessLog,
+    logs: &Logs,
     total: &Arc<AtomicU32>,
     identity: &Arc<MeshIdentity>,
 ) -> Result<WorkerHandle, String> {
     let (commands, receiver) = unbounded_channel();
-    let (log, total, identity) = (log.clone(), total.clone(), identity.clone());
+    let (logs, total, identity) = (logs.clone(), total.clone(), identity.clone());
     let thread = std::thread::Builder::new().name(format!("gateway-{index}")).spawn(move || {
-        if let Err(error) = worker::run(log, total, identity, receiver) {
+        if let Err(error) = worker::run(logs, total, identity, receiver) {
             eprintln!("gateway worker {index} cannot start: {error}");
         }
     });

@@ -27,6 +27,7 @@ use crate::access_log::{AccessLog, FLUSH_BYTES, LogText};
 use crate::active_config::{ActiveConfig, SocketPlace};
 use crate::config::Compiled;
 use crate::egress;
+use crate::evidence::Evidence;
 use crate::exchange::MirrorLoad;
 use crate::layer4;
 use crate::listener;
@@ -100,6 +101,13 @@ struct Accepting {
     task: JoinHandle<()>,
 }
 
+/// Where lines go.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    pub access: AccessLog,
+    pub records: Evidence,
+}
+
 pub struct Worker {
     config: RefCell<Rc<ActiveConfig>>,
     upstreams: RefCell<Upstreams>,
@@ -107,6 +115,10 @@ pub struct Worker {
     pub log: AccessLog,
     log_text: RefCell<LogText>,
     log_flush_scheduled: Cell<bool>,
+    records: Evidence,
+    /// Made with the first record.
+    record_text: RefCell<Option<Box<LogText>>>,
+    record_flush_scheduled: Cell<bool>,
     draining: Cell<bool>,
     pub mirrors: Rc<MirrorLoad>,
     pub tokens: RefCell<TokenCache>,
@@ -121,15 +133,18 @@ pub struct Worker {
 }
 
 impl Worker {
-    fn new(log: AccessLog, total_connections: Arc<AtomicU32>, identity: Arc<MeshIdentity>) -> Rc<Worker> {
+    fn new(logs: Logs, total_connections: Arc<AtomicU32>, identity: Arc<MeshIdentity>) -> Rc<Worker> {
         let options = UpstreamOptions { identity: identity.clone(), ..UpstreamOptions::default() };
         Rc::new(Worker {
             config: RefCell::default(),
             upstreams: RefCell::new(Upstreams::new(options)),
             statistics: RefCell::new(Statistics::default()),
-            log,
+            log: logs.access,
             log_text: RefCell::default(),
             log_flush_scheduled: Cell::new(false),
+            records: logs.records,
+            record_text: RefCell::default(),
+            record_flush_scheduled: Cell::new(false),
             draining: Cell::new(false),
             mirrors: Rc::default(),
             tokens: RefCell::default(),
@@ -230,6 +245,36 @@ impl Worker {
         self.log.submit(&mut self.log_text.borrow_mut().lines);
     }
 
+    /// Writes an egress decision: among the access log's lines, and wherever else records go.
+    pub fn write_record(self: &Rc<Self>, write: impl FnOnce(&mut LogText)) {
+        if self.records.is_empty() {
+            return self.write_log(write);
+        }
+        let mut text = self.record_text.borrow_mut();
+        let text = text.get_or_insert_default();
+        let before = text.lines.len();
+        write(text);
+        if self.log.enabled() {
+            self.write_log(|log| log.lines.extend_from_slice(&text.lines[before..]));
+        }
+        if text.lines.len() >= FLUSH_BYTES {
+            self.records.submit(&mut text.lines);
+        } else if !self.record_flush_scheduled.replace(true) {
+            let worker = self.clone();
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(LOG_DELAY).await;
+                worker.record_flush_scheduled.set(false);
+                worker.flush_records();
+            });
+        }
+    }
+
+    fn flush_records(&self) {
+        if let Some(text) = self.record_text.borrow_mut().as_mut() {
+            self.records.submit(&mut text.lines);
+        }
+    }
+
     fn listen(self: &Rc<Self>, listener: StdListener, address: SocketAddr, connections: Arc<AtomicU32>) {
         let socket = ListeningSocket::new(address, connections);
         let task = tokio::task::spawn_local(listener::accept(self.clone(), socket.clone(), listener));
@@ -274,6 +319,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         // The last connections told their records when they were dropped with the worker.
         self.flush_log();
+        self.flush_records();
     }
 }
 
@@ -335,7 +381,7 @@ impl Drop for Registration {
 
 /// Runs a worker until it is told to stop. `Err` only when the runtime cannot be made.
 pub fn run(
-    log: AccessLog,
+    logs: Logs,
     total_connections: Arc<AtomicU32>,
     identity: Arc<MeshIdentity>,
     mut commands: UnboundedReceiver<Command>,
@@ -343,7 +389,7 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     local.block_on(&runtime, async move {
-        let worker = Worker::new(log, total_connections, identity);
+        let worker = Worker::new(logs, total_connections, identity);
         tokio::task::spawn_local(worker.upstreams.borrow().sweeper());
         while let Some(command) = commands.recv().await {
             match command {

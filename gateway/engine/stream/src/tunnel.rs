@@ -10,6 +10,8 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 const BUFFER: usize = 32 * 1024;
+/// A sender that fills its buffer gets twice as much room the next time, up to this.
+const LARGEST_BUFFER: usize = 128 * 1024;
 
 /// One of a tunnel's two transports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +26,11 @@ enum Fault {
     Writing,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Direction {
     fault: Option<Fault>,
     buffer: BytesMut,
+    room: usize,
     copied: u64,
     unflushed: bool,
     ended: bool,
@@ -46,13 +49,17 @@ pub struct Tunnel<A, B> {
 impl<A, B> Tunnel<A, B> {
     /// Each transport comes with what was read from it before.
     pub fn new(first: (A, BytesMut), second: (B, BytesMut)) -> Self {
-        let direction = |buffer: BytesMut| Direction { copied: buffer.len() as u64, buffer, ..Direction::default() };
-        Self { first: first.0, second: second.0, forth: direction(first.1), back: direction(second.1) }
+        Self { first: first.0, second: second.0, forth: Direction::new(first.1), back: Direction::new(second.1) }
     }
 
     /// Bytes read from the first transport, and from the second, so far.
     pub fn copied(&self) -> (u64, u64) {
         (self.forth.copied, self.back.copied)
+    }
+
+    /// One side has nothing more to send, and the other one still may.
+    pub fn is_half_closed(&self) -> bool {
+        self.forth.ended != self.back.ended
     }
 
     /// The transport that broke, once the tunnel has ended with an error.
@@ -81,6 +88,11 @@ where
 }
 
 impl Direction {
+    fn new(buffer: BytesMut) -> Self {
+        let copied = buffer.len() as u64;
+        Self { fault: None, buffer, room: BUFFER, copied, unflushed: false, ended: false, closed: false }
+    }
+
     fn poll_copy<From, To>(&mut self, from: &mut From, to: &mut To, cx: &mut Context<'_>) -> Poll<io::Result<()>>
     where
         From: AsyncRead + Unpin,
@@ -105,10 +117,15 @@ impl Direction {
                 self.closed = true;
                 continue;
             }
-            self.buffer.reserve(BUFFER);
+            self.buffer.reserve(self.room);
             match pin!(from.read_buf(&mut self.buffer)).poll(cx) {
                 Poll::Ready(Ok(0)) => self.ended = true,
-                Poll::Ready(Ok(count)) => self.copied += count as u64,
+                Poll::Ready(Ok(count)) => {
+                    self.copied += count as u64;
+                    if count >= self.room {
+                        self.room = (self.room * 2).min(LARGEST_BUFFER);
+                    }
+                }
                 Poll::Ready(Err(error)) => {
                     self.fault = Some(Fault::Reading);
                     return Poll::Ready(Err(error));

@@ -1,7 +1,7 @@
 //! The evidence: one record of each decision, and of each connection that was let out another when it ends.
 //!
-//! A record is a line of JSON among those of the access log, told apart by its `record`. It is written whatever the
-//! Gateway's setting for the access log says. Metrics go by policy and rule, never by name.
+//! A record is a line of JSON, told apart from those of the access log by its `record`. Where it goes is [`crate::evidence`]'s; it
+//! is written whatever is said of the access log. Metrics go by policy and rule, never by name.
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -163,9 +163,6 @@ impl Record {
     }
 
     fn write(&self, record: &'static str, reason: Reason) {
-        if !self.worker.log.enabled() {
-            return;
-        }
         let mut line = Line {
             record,
             id: format!("{:016x}", self.id),
@@ -194,7 +191,7 @@ impl Record {
             duration: self.started.elapsed().as_millis() as u64,
             trace_id: self.trace.as_deref(),
         };
-        self.worker.write_log(|text| {
+        self.worker.write_record(|text| {
             let mut start_time = Vec::with_capacity(24);
             text.timestamps.write(text.clock.since_epoch(self.started), &mut start_time);
             line.start_time = String::from_utf8_lossy(&start_time).into_owned();

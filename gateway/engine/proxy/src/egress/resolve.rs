@@ -122,3 +122,62 @@ async fn system(name: &str) -> io::Result<(Vec<IpAddr>, Duration)> {
     }
     Ok((addresses, SYSTEM_ANSWER))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::UdpSocket;
+
+    use super::*;
+
+    fn nobody() -> Arc<[SocketAddr]> {
+        Arc::from([SocketAddr::from((Ipv4Addr::LOCALHOST, 1))])
+    }
+
+    #[test]
+    fn a_flood_of_distinct_names_does_not_grow_the_memory() {
+        let resolvers = Resolvers::default();
+        for number in 0..3 * MAX_NAMES {
+            let name = format!("n{number}.example").into();
+            let entry = resolvers.entry(Key { name, servers: nobody() });
+            *entry.answer.borrow_mut() = Some((Err(Failed), Instant::now() + Duration::from_secs(600)));
+        }
+        assert!(resolvers.entries.borrow().len() <= MAX_NAMES);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_answer_is_given_up_in_time_and_remembered_for_a_moment() {
+        // It takes every question and says nothing.
+        let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
+        let servers: Arc<[SocketAddr]> = Arc::from([silent.local_addr().expect("an address")]);
+        let resolvers = Resolvers::default();
+        let began = Instant::now();
+        let bound = Duration::from_millis(100);
+        assert_eq!(resolvers.lookup("slow.example", &servers, bound).await, Err(Failed));
+        assert_eq!(resolvers.lookup("slow.example", &servers, bound).await, Err(Failed));
+        assert!(began.elapsed() < Duration::from_secs(1));
+        let mut asked = 0;
+        let mut scratch = [0; 512];
+        while silent.try_recv(&mut scratch).is_ok() {
+            asked += 1;
+        }
+        assert!(asked <= 2, "one question for each family: {asked}");
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_for_one_name_ask_once() {
+        let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
+        let servers: Arc<[SocketAddr]> = Arc::from([silent.local_addr().expect("an address")]);
+        let resolvers = Resolvers::default();
+        let lookups = (0..50).map(|_| resolvers.lookup("slow.example", &servers, Duration::from_millis(100)));
+        let answers = futures_util::future::join_all(lookups).await;
+        assert!(answers.iter().all(|answer| *answer == Err(Failed)));
+        let mut asked = 0;
+        let mut scratch = [0; 512];
+        while silent.try_recv(&mut scratch).is_ok() {
+            asked += 1;
+        }
+        assert!(asked <= 2, "{asked}");
+    }
+}

@@ -137,7 +137,11 @@ pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through,
         if limits.bytes > 0 && record.bytes() >= limits.bytes {
             return Poll::Ready(Reason::EgressLimit);
         }
-        let idle = after(activity, client.limits.connection_idle_timeout_ms);
+        // Whoever waits for a side that has gone waits like a request, and not like a connection.
+        let half = tunnel.is_half_closed();
+        let patience =
+            if half { client.limits.stream_idle_timeout_ms } else { client.limits.connection_idle_timeout_ms };
+        let idle = after(activity, patience);
         let leave = client.leave_by();
         watchdog.poll_expired(task, earliest(earliest(idle, leave), until)).map(|()| {
             let now = Instant::now();

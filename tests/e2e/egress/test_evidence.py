@@ -1,0 +1,133 @@
+"""Records of decisions: wherever the access log goes, in files of bounded size, and over OTLP."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.support.egress import EgressGateway, egress_policy, status_of, ways_out
+from tests.support.outside import Outside
+from tests.support.waiting import eventually
+
+POLICY = egress_policy("base", {"name": "ok", "to": [{"names": ["ok.example"], "protocols": ["TCP"]}]})
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+TRACEPARENT = f"traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\n"
+
+
+def ask(gateway: EgressGateway, target: str, headers: str = "") -> int:
+    client, answer = gateway.tunnel(target, headers)
+    client.close()
+    return status_of(answer)
+
+
+def records_in(text: str) -> list[dict[str, Any]]:
+    lines = [line for line in text.splitlines() if line.startswith("{")]
+    return [record for record in map(json.loads, lines) if record.get("record") == "egress_decision"]
+
+
+def test_without_an_access_log_records_are_on_standard_output(outside: Outside, tmp_path: Path) -> None:
+    with EgressGateway(outside, tmp_path, ways_out(POLICY), access_log="none") as gateway:
+        assert ask(gateway, "evil.example:443") == 403
+
+        def told() -> bool:
+            found = records_in(gateway.process.output())
+            return [record["reason"] for record in found] == ["egress_denied"]
+
+        eventually(told, within=10, what="the record on standard output")
+
+
+def test_files_are_bounded_in_size_and_number_and_hold_whole_records(outside: Outside, tmp_path: Path) -> None:
+    log = tmp_path / "decisions.log"
+    options = ("--egress-log", log, "--egress-log-size", "4096", "--egress-log-files", "3")
+    with EgressGateway(outside, tmp_path, ways_out(POLICY), access_log="none", options=options) as gateway:
+        names = [f"n{number}.evil.example" for number in range(40)]
+        assert {ask(gateway, f"{name}:443") for name in names} == {403}
+
+        def last() -> bool:
+            return log.exists() and any(record["host"] == names[-1] for record in records_in(log.read_text()))
+
+        eventually(last, within=10, what="the last record")
+        assert records_in(gateway.process.output()) == []
+    files = sorted(tmp_path.glob("decisions.log*"))
+    assert [file.name for file in files] == ["decisions.log", "decisions.log.1", "decisions.log.2"]
+    assert all(file.stat().st_size <= 4096 for file in files)
+    kept = [record["host"] for file in reversed(files) for record in records_in(file.read_text())]
+    # The latest, each once and in order.
+    assert kept == names[-len(kept) :]
+    assert len(kept) > 10
+
+
+@contextmanager
+def collector(outside: Outside) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    received: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            received.append({"path": self.path, "type": self.headers["Content-Type"], "body": body})
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    server = outside.inside.run(lambda: ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", received
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=10)
+
+
+def test_a_collector_gets_every_decision_as_a_log_record(outside: Outside, tmp_path: Path) -> None:
+    with (
+        collector(outside) as (url, received),
+        EgressGateway(outside, tmp_path, ways_out(POLICY), options=("--egress-otlp", url)) as gateway,
+    ):
+        assert ask(gateway, "ok.example:443", TRACEPARENT) == 200
+        assert ask(gateway, "evil.example:443", TRACEPARENT) == 403
+
+        def log_records() -> list[dict[str, Any]]:
+            bodies = [one["body"]["resourceLogs"][0]["scopeLogs"][0]["logRecords"] for one in received]
+            return [record for records in bodies for record in records if record["eventName"] == "egress_decision"]
+
+        eventually(lambda: any(severity(record) == "WARN" for record in log_records()), within=10)
+        assert {(one["path"], one["type"]) for one in received} == {("/v1/logs", "application/json")}
+        denied = next(record for record in log_records() if severity(record) == "WARN")
+        attributes = {one["key"]: one["value"] for one in denied["attributes"]}
+        assert attributes["host"] == {"stringValue": "evil.example"}
+        assert attributes["port"] == {"intValue": "443"}
+        assert attributes["reason"] == {"stringValue": "egress_denied"}
+        assert attributes["policy"] == {"stringValue": "default/base"}
+        assert denied["traceId"] == TRACE
+        assert json.loads(denied["body"]["stringValue"])["host"] == "evil.example"
+        # The access log has them as well.
+        gateway.decision(host="evil.example", reason="egress_denied")
+
+
+def severity(record: dict[str, Any]) -> str:
+    return str(record["severityText"])
+
+
+def test_a_collector_that_is_not_there_holds_nothing_up(outside: Outside, tmp_path: Path) -> None:
+    options = ("--egress-otlp", "http://127.0.0.1:9")
+    with EgressGateway(outside, tmp_path, ways_out(POLICY), options=options) as gateway:
+        assert [ask(gateway, "evil.example:443") for _ in range(20)] == [403] * 20
+        gateway.decision(host="evil.example", reason="egress_denied")
+
+        def lost() -> bool:
+            metrics = gateway.admin("/metrics").splitlines()
+            return any(
+                line.startswith("sekisho_log_lines_lost_total") and not line.endswith(" 0.0") for line in metrics
+            )
+
+        eventually(lost, within=20, what="records that were lost are counted")

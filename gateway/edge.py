@@ -15,8 +15,6 @@ import random
 import signal
 from collections.abc import Awaitable, Callable
 
-import uvloop
-
 from gateway.admin.status import GatewayVersion, Problem, StatusReport
 from gateway.agent.discovery import Discovery, Subscriber
 from gateway.app import GatewayApp
@@ -155,8 +153,7 @@ def run_edge(settings: ClusterSettings) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("httpx", "httpcore", "hpack", "h2", "sekisho.admin"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_main(settings))
+    return asyncio.run(_main(settings))
 
 
 async def _main(settings: ClusterSettings) -> int:

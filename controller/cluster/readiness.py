@@ -54,7 +54,8 @@ class Readiness:
 
     async def _synced_within(self, seconds: float) -> bool:
         try:
-            await asyncio.wait_for(self._source.synced.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._source.synced.wait()
         except TimeoutError:
             return False
         return True

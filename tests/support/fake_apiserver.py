@@ -252,7 +252,8 @@ class FakeApiServer:
                         await response.write(_line(kind, document))
                 sent = len(self.history)
                 try:
-                    await asyncio.wait_for(news.wait(), left)
+                    async with asyncio.timeout(left):
+                        await news.wait()
                 except TimeoutError:
                     break
         except ConnectionResetError:

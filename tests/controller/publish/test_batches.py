@@ -31,3 +31,20 @@ async def test_a_stream_without_pause_is_cut_at_the_bound() -> None:
     producer.cancel()
     assert len(batch) > 1
     await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_who_is_cancelled_as_an_item_arrives_ends() -> None:
+    queue: asyncio.Queue[int] = asyncio.Queue()
+
+    async def follow() -> None:
+        async for batch in batches(queue, quiet=0.05, longest=0.1):
+            raise AssertionError(f"it goes on, with {batch}")
+
+    follower = asyncio.create_task(follow())
+    queue.put_nowait(1)
+    await asyncio.sleep(0.01)
+    queue.put_nowait(2)
+    follower.cancel()
+    done, _ = await asyncio.wait([follower], timeout=0.5)
+    assert done == {follower}
+    assert follower.cancelled()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -15,6 +16,11 @@ from websockets.typing import Subprotocol
 
 from tests.support.backends.threaded import stay
 from tests.support.ports import free_port
+
+_SILENT = logging.getLogger("websocket backend")
+# Its thread outlives the streams that a test's log goes to.
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
 
 
 class WebSocketBackend:
@@ -56,6 +62,7 @@ class WebSocketBackend:
             self._echo,
             self.address,
             self.port,
+            logger=_SILENT,
             select_subprotocol=_select,
             max_size=16 * 1024 * 1024,
             ping_interval=None,

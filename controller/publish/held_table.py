@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gateway.routing_table import validate
-from gateway.routing_table.model import Delta, Rejection, Resources, Snapshot, Update
-from gateway.routing_table.wire import KINDS, POLICY_KINDS, Kind, Resource, by_key, resources_of
+from gateway.routing_table.model import Delta, Rejection, Resource, Resources, Snapshot, Update
+from gateway.routing_table.wire import KINDS, POLICY_KINDS, Kind, by_key, resources_of
 
 NOTHING: Final = Resources()
 

@@ -15,8 +15,8 @@ from typing import Final, cast
 from controller.translate.tables import diff
 from gateway.routing_table import wire
 from gateway.routing_table.discovery import Digest, number_of
-from gateway.routing_table.model import Delta, Removed, Resources, Snapshot
-from gateway.routing_table.wire import Kind, Resource
+from gateway.routing_table.model import Delta, Removed, Resource, Resources, Snapshot
+from gateway.routing_table.wire import Kind
 
 Name = tuple[Kind, str]
 """Kind and key of a resource."""

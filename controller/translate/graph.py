@@ -33,18 +33,8 @@ CellId = tuple[int, Any]
 """Rank of the stage, and the key."""
 Collection = tuple[str, Hashable]
 """A named set that cells of one stage fill and cells of later stages read."""
-TableResource = (
-    model.TrustBundle
-    | model.Certificate
-    | model.Endpoints
-    | model.Backend
-    | model.Gateway
-    | model.AuthorizationPolicy
-    | model.RequestAuthentication
-    | model.EgressPolicy
-    | model.Listener
-    | model.Route
-)
+TableResource = model.Resource
+"""Of a table; a :class:`~controller.resources.Resource` is an object of the API."""
 
 
 class Published(msgspec.Struct, frozen=True):

@@ -47,7 +47,7 @@ from typing import Final
 import msgspec
 
 from gateway.routing_table import wire
-from gateway.routing_table.model import FORMAT, Applied, Resources
+from gateway.routing_table.model import FORMAT, Applied, Resource, Resources
 
 AUDIENCE: Final = "sekisho-controller"
 CERTIFICATE_PATH: Final = "/v1/certificate"
@@ -164,7 +164,7 @@ class Digest:
         return hashlib.sha256(self._sum.to_bytes(64, "big")).hexdigest()[:20]
 
 
-def number_of(kind: str, resource: wire.Resource) -> int:
+def number_of(kind: str, resource: Resource) -> int:
     """A resource's part in the digest."""
     content = kind.encode() + b"\0" + msgspec.json.encode(resource, order="sorted")
     return int.from_bytes(hashlib.sha512(content).digest(), "big")
@@ -182,7 +182,7 @@ def version_of(table: Resources) -> str:
     """The version of a whole table."""
     digest = Digest()
     for kind in wire.KINDS:
-        resources: Iterable[wire.Resource] = getattr(table, kind)
+        resources: Iterable[Resource] = getattr(table, kind)
         for resource in resources:
             digest.add(number_of(kind, resource))
     return digest.version

@@ -36,6 +36,7 @@ from gateway.routing_table.model import (
     Rejection,
     Removed,
     RequestAuthentication,
+    Resource,
     Resources,
     Route,
     Snapshot,
@@ -55,18 +56,6 @@ Kind = Literal[
     "listeners",
     "routes",
 ]
-Resource = (
-    TrustBundle
-    | Certificate
-    | Endpoints
-    | Backend
-    | Gateway
-    | AuthorizationPolicy
-    | RequestAuthentication
-    | EgressPolicy
-    | Listener
-    | Route
-)
 PolicyKind = Literal["authorization_policies", "request_authentications", "egress_policies"]
 
 KINDS: Final[Mapping[Kind, type[Resource]]] = {

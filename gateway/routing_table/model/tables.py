@@ -14,6 +14,20 @@ from gateway.routing_table.model.listeners import Listener
 from gateway.routing_table.model.routes import Route
 from gateway.routing_table.model.schema import FORMAT, Struct
 
+Resource = (
+    TrustBundle
+    | Certificate
+    | Endpoints
+    | Backend
+    | Gateway
+    | AuthorizationPolicy
+    | RequestAuthentication
+    | EgressPolicy
+    | Listener
+    | Route
+)
+"""What a table holds, one kind a field of :class:`Resources`."""
+
 
 class Resources(Struct):
     """Resources by kind. Kinds are applied in this order and removed in the reverse one."""

@@ -18,6 +18,7 @@ from gateway.routing_table.model import (
     Limits,
     Listener,
     RequestAuthentication,
+    Resource,
     Route,
     SubjectAltName,
     TrustBundle,
@@ -51,26 +52,13 @@ _MAX_TRUSTED_HOPS: Final = 64
 _MAX_WINDOW_BYTES: Final = 2**31 - 1
 """RFC 9113, 6.5.2: a larger window is a flow-control error."""
 
-Judged = (
-    TrustBundle
-    | Certificate
-    | Endpoints
-    | Backend
-    | Gateway
-    | AuthorizationPolicy
-    | RequestAuthentication
-    | EgressPolicy
-    | Listener
-    | Route
-)
 
-
-def problem(resource: Judged) -> str | None:
+def problem(resource: Resource) -> str | None:
     """What is wrong with the resource on its own, or None: the field, the fault and the remedy."""
     return next(_problems(resource), None)
 
 
-def _problems(resource: Judged) -> Iterator[str]:
+def _problems(resource: Resource) -> Iterator[str]:
     yield from at("key", key(resource.key))
     match resource:
         case TrustBundle():

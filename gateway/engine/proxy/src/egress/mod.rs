@@ -10,6 +10,7 @@ mod client;
 mod compiled;
 mod credentials;
 mod explain;
+mod explain_routed;
 mod forward;
 mod gate;
 mod http1;
@@ -37,7 +38,8 @@ use sekisho_tls::{PeerIdentity, Transport};
 
 pub use carried::{Carried, Secured};
 pub use compiled::Egress;
-pub use explain::{explain, is_asked};
+pub use explain::{Explained, caller, explain, is_asked};
+pub use explain_routed::{RoutedExplanation, RoutedRequest};
 pub use gate::Gate;
 pub use reply::status;
 pub use resolve::Resolvers;

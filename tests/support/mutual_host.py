@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from cryptography import x509
+
 
 @contextmanager
 def serving(
@@ -43,8 +45,8 @@ def _talk(connection: socket.socket, context: ssl.SSLContext) -> None:
     with contextlib.suppress(OSError), connection:
         connection.settimeout(30)
         with context.wrap_socket(connection, server_side=True) as stream:
-            certificate = stream.getpeercert() or {}
-            names = [str(value) for _, value in certificate.get("subjectAltName", ())]  # type: ignore[misc]
-            body = f"hello {' '.join(names)}".encode()
+            shown = x509.load_der_x509_certificate(stream.getpeercert(binary_form=True) or b"")
+            names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            body = f"hello {' '.join(names.get_values_for_type(x509.DNSName))}".encode()
             while stream.recv(65536):
                 stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))

@@ -5,7 +5,8 @@ use serde::Serialize;
 use sekisho_table::EgressAction;
 
 use crate::decide::{Decision, Denial, Recorder, Request, Verdict};
-use crate::policy::{Policy, PolicySet, Rule};
+use crate::policy_set::PolicySet;
+use crate::target::Target;
 
 /// The decision of [`PolicySet::decide`], with its reasons. What a name resolves to is not asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,7 +40,9 @@ pub struct TriedRule {
 struct Trace(Vec<TriedRule>);
 
 impl Recorder for Trace {
-    fn rule(&mut self, policy: &Policy, rule: &Rule, unmet: Option<&'static str>) {
+    fn target(&mut self, set: &PolicySet, target: &Target, unmet: Option<&'static str>) {
+        let policy = set.policy_of(target);
+        let rule = &policy.rules[target.rule as usize];
         self.0.push(TriedRule {
             policy: policy.key.to_string(),
             rule: rule.name.to_string(),
@@ -60,19 +63,19 @@ impl PolicySet {
             would_deny: decision.would_deny,
             reason: decision.in_words(self.policies.len()),
             mode: decision.mode.as_str(),
-            contact: decision.contact.to_string(),
-            policy: decision.policy.map(Into::into),
-            rule: decision.rule.map(Into::into),
+            contact: decision.contact().to_owned(),
+            policy: decision.policy().map(Into::into),
+            rule: decision.rule().map(Into::into),
             tried: trace.0,
             policies: self.policies.len(),
         }
     }
 }
 
-impl Decision {
+impl Decision<'_> {
     fn in_words(&self, policies: usize) -> String {
-        let policy = self.policy.as_deref().unwrap_or_default();
-        let rule = self.rule.as_deref().unwrap_or_default();
+        let policy = self.policy().unwrap_or_default();
+        let rule = self.rule().unwrap_or_default();
         match self.verdict {
             Verdict::Allow if self.would_deny && rule.is_empty() => {
                 format!("nothing allows it; {policy} is in Report mode and lets it through")

@@ -92,7 +92,7 @@ pub async fn permit(
             Denial::NothingAllows => Reason::EgressDenied,
             Denial::PolicyMissing | Denial::PolicyRefused => Reason::EgressPolicyUnavailable,
         };
-        return Err(Refused { reason, contact: decision.contact });
+        return Err(Refused { reason, contact: decision.contact().into() });
     }
     let addresses = match (&asked.host, known) {
         (_, Some(address)) => vec![address],

@@ -27,6 +27,13 @@ def write_egress(tree: Tree, answer: Answer) -> None:
     if len(answer["tried"]) > _MAX_RULES:
         branch.add(text((f"and {len(answer['tried']) - _MAX_RULES} more", "soft")))
     if not answer["tried"]:
-        branch.add(text((f"none of {answer['policies']} policies names this destination", "soft")))
+        branch.add(text((_nobody(answer["policies"]), "soft")))
     if answer["contact"]:
         branch.add(text(("ask ", "soft"), answer["contact"]))
+
+
+def _nobody(policies: int) -> str:
+    if policies == 0:
+        return "no policy speaks for this way out"
+    whose = "the one policy does not name" if policies == 1 else f"none of {policies} policies names"
+    return f"{whose} this destination"

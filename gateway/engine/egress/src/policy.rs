@@ -158,6 +158,11 @@ impl RuleRef {
         self.policy.mode
     }
 
+    /// Addresses that are not public and that a name of this rule may resolve to, as they were written.
+    pub fn address_blocks(&self) -> &[String] {
+        &self.policy.source.rules[self.rule].address_blocks
+    }
+
     /// Whether a `ClientHello` may hide its server name.
     pub fn takes_encrypted_hello(&self) -> bool {
         self.rule().encrypted_client_hello

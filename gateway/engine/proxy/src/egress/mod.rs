@@ -9,6 +9,7 @@ mod client;
 mod compiled;
 mod credentials;
 mod explain;
+mod explain_routed;
 mod forward;
 mod gate;
 mod http1;
@@ -35,7 +36,8 @@ use sekisho_table::{EgressWay, Listener};
 use sekisho_tls::{PeerIdentity, Transport};
 
 pub use compiled::Egress;
-pub use explain::{explain, is_asked};
+pub use explain::{Explained, caller, explain, is_asked};
+pub use explain_routed::{RoutedExplanation, RoutedRequest};
 pub use gate::Gate;
 pub use reply::status;
 pub use resolve::Resolvers;

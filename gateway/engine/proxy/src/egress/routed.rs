@@ -107,7 +107,7 @@ impl Leave {
 
 /// `Host` names whom the request goes to, and nobody else: what a client asked for chose the route. A filter or a server
 /// name of TLS that names another one would hide it behind the name that was allowed.
-fn name_destination(
+pub(super) fn name_destination(
     head: &mut RequestHead,
     asked: &Asked,
     server_name: Option<&str>,

@@ -122,7 +122,7 @@ impl Decision {
             Verdict::Deny(Denial::NothingAllows) if policies == 0 => {
                 "no egress policy applies, so nothing goes out".to_owned()
             }
-            Verdict::Deny(Denial::NothingAllows) => format!("no rule of {policies} policies allows it"),
+            Verdict::Deny(Denial::NothingAllows) => "no rule allows it".to_owned(),
             Verdict::Deny(Denial::PolicyMissing) => {
                 format!("the policy {policy} is not in the table, so everything is denied")
             }

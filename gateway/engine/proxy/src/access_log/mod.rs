@@ -13,7 +13,9 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
 
 use crate::timestamp::{TimestampText, WallClock};
 pub use line::{Line, PlaceFields, backend_fields, connection_fields, listener_fields, route_fields};
@@ -134,6 +136,18 @@ impl Default for LogText {
     fn default() -> Self {
         let lines = Vec::with_capacity(FLUSH_BYTES + 1024);
         Self { lines, clock: WallClock::default(), timestamps: TimestampText::default() }
+    }
+}
+
+impl LogText {
+    /// Appends a line of JSON, which is made from the moment that it is about as text.
+    pub fn write_json<L: Serialize>(&mut self, moment: Instant, line: impl FnOnce(String) -> L) {
+        let mut text = Vec::with_capacity(24);
+        self.timestamps.write(self.clock.since_epoch(moment), &mut text);
+        let line = line(String::from_utf8_lossy(&text).into_owned());
+        // Neither a Vec nor the fields of a line can fail to be written.
+        let _ = serde_json::to_writer(&mut self.lines, &line);
+        self.lines.push(b'\n');
     }
 }
 

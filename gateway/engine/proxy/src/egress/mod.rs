@@ -1,10 +1,11 @@
 //! Ways out: clients name a destination, and egress policies decide whether they reach it. So do they where a route leads
-//! outside ([`routed`]).
+//! outside ([`routed`], [`carried`]).
 //!
 //! accept → who asks ([`client`]) → what is asked for ([`http1`] and [`http2`] by [`request`], [`redirected`]) → [`open`]: decide, resolve, vet, dial
 //! → bytes ([`tunnel`], [`forward`]) → [`record`], last. Everything that is not allowed is denied; the address that was
 //! vetted is the one that is dialled.
 
+mod carried;
 mod client;
 mod compiled;
 mod credentials;
@@ -35,6 +36,7 @@ use sekisho_stream::{Http1, Preface};
 use sekisho_table::{EgressWay, Listener};
 use sekisho_tls::{PeerIdentity, Transport};
 
+pub use carried::{Carried, Secured};
 pub use compiled::Egress;
 pub use explain::{Explained, caller, explain, is_asked};
 pub use explain_routed::{RoutedExplanation, RoutedRequest};
@@ -42,6 +44,7 @@ pub use gate::Gate;
 pub use reply::status;
 pub use resolve::Resolvers;
 pub use routed::{Leave, Wanted, backend_at};
+pub use tunnel::refuse as turn_away;
 
 use crate::authorization::{self, Caller};
 use crate::layer4::Place;

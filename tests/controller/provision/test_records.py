@@ -24,7 +24,8 @@ def records(**asked: Any) -> Any:
 
 def test_nothing_is_added_where_nothing_is_asked_for() -> None:
     for nothing in (None, records()):
-        assert record_arguments(nothing) == record_mounts(nothing) == record_volumes(nothing) == []
+        assert record_arguments(nothing) == []
+        assert record_mounts(nothing) == record_volumes(nothing) == []
     only_collector = records(collector={"url": "http://otel:4318"})
     assert record_mounts(only_collector) == record_volumes(only_collector) == []
 

@@ -121,6 +121,11 @@ impl<'a> RuleOf<'a> {
         &self.policy.rules[self.rule as usize]
     }
 
+    /// Addresses that are not public and that a name of this rule may resolve to, as they were written.
+    pub(crate) fn address_blocks(self) -> &'a [String] {
+        &self.policy.source.rules[self.rule as usize].address_blocks
+    }
+
     pub(crate) fn kept(self) -> RuleRef {
         RuleRef { policy: self.policy.clone(), rule: self.rule }
     }

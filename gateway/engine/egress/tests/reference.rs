@@ -282,7 +282,7 @@ fn a_decision_is_the_one_of_a_look_at_every_rule() {
             };
             let expected = reference(&table, &request);
             assert_eq!(outcome, expected, "{request:?} by {table:#?}");
-            let explained = set.explain(&request);
+            let (_, explained) = set.explain(&request);
             assert_eq!((explained.allowed, explained.policy), (outcome.verdict == Verdict::Allow, outcome.policy));
             *seen.entry(format!("{:?} {}", outcome.verdict, outcome.would_deny)).or_default() += 1;
         }

@@ -187,8 +187,9 @@ impl Reception {
         let place = self.place();
         let peer = spoken.client.as_deref().and_then(identity);
         let standing = self.standing(&spoken);
-        let Spoken { transport, unread, sni: server_name, .. } = spoken;
-        let arrived = Arrived { place, config: self.config, listener, transport, unread, server_name, peer, standing };
+        let Spoken { transport, unread, sni: server_name, client: certificate, .. } = spoken;
+        let config = self.config;
+        let arrived = Arrived { place, config, listener, transport, unread, server_name, peer, certificate, standing };
         Box::pin(layer4::carry(arrived)).await;
     }
 

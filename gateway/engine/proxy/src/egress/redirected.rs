@@ -16,7 +16,8 @@ pub async fn serve(client: &Client, mut transport: Transport) {
     let mut record = Record::begin(client, &caller);
     record.port = client.listener.port;
     let mut unread = BytesMut::new();
-    let hello = match tunnel::read_hello(client, &mut transport, &mut unread).await {
+    let bound_ms = client.limits.tls_handshake_timeout_ms;
+    let hello = match tunnel::read_hello(bound_ms, &mut transport, &mut unread).await {
         Ok(hello) => hello,
         Err(reason) => {
             record.denied(reason);

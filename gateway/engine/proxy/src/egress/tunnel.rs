@@ -40,7 +40,7 @@ pub struct Through {
 pub async fn serve(client: &Client, (mut transport, mut unread): (Transport, BytesMut), mut through: Through) {
     let mut verified = false;
     if !through.permit.grant.opaque {
-        let greeting = read_hello(client, &mut transport, &mut unread).await;
+        let greeting = read_hello(client.limits.tls_handshake_timeout_ms, &mut transport, &mut unread).await;
         let judged = greeting.and_then(|hello| judge(&hello, &through.asked.host, through.permit.grant.rule.as_ref()));
         if let Err(reason) = judged {
             through.record.denied(reason);
@@ -64,7 +64,8 @@ pub async fn refuse(mut transport: Transport, reason: Reason) {
     let _ = tokio::time::timeout(COUNT_EVERY, told).await;
 }
 
-pub async fn read_hello(client: &Client, transport: &mut Transport, unread: &mut BytesMut) -> Result<Hello, Reason> {
+/// `bound_ms`: 0 stands for a minute.
+pub async fn read_hello(bound_ms: u64, transport: &mut Transport, unread: &mut BytesMut) -> Result<Hello, Reason> {
     let read = async {
         loop {
             match hello::read(unread) {
@@ -80,8 +81,7 @@ pub async fn read_hello(client: &Client, transport: &mut Transport, unread: &mut
             }
         }
     };
-    let bound = client.limits.tls_handshake_timeout_ms;
-    let bound = Duration::from_millis(if bound == 0 { 60_000 } else { bound });
+    let bound = Duration::from_millis(if bound_ms == 0 { 60_000 } else { bound_ms });
     tokio::time::timeout(bound, read).await.unwrap_or(Err(Reason::RequestHeadTimeout))
 }
 

@@ -31,7 +31,7 @@ def write_egress(tree: Tree, answer: Answer) -> None:
     if len(answer["tried"]) > _MAX_RULES:
         branch.add(text((f"and {len(answer['tried']) - _MAX_RULES} more", "soft")))
     if not answer["tried"]:
-        branch.add(text((f"none of {answer['policies']} policies names this destination", "soft")))
+        branch.add(text((_nobody(answer["policies"]), "soft")))
     if answer["allowed"]:
         branch.add(text(("guard ", "soft"), _guard(answer["address_blocks"])))
         limits = ", ".join(_limits(answer["limits"]))
@@ -39,6 +39,13 @@ def write_egress(tree: Tree, answer: Answer) -> None:
             branch.add(text(("limits ", "soft"), limits))
     if answer["contact"]:
         branch.add(text(("ask ", "soft"), answer["contact"]))
+
+
+def _nobody(policies: int) -> str:
+    if policies == 0:
+        return "no policy speaks for this way out"
+    whose = "the one policy does not name" if policies == 1 else f"none of {policies} policies names"
+    return f"{whose} this destination"
 
 
 def write_destinations(tree: Tree, destinations: Iterable[Answer]) -> None:

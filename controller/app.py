@@ -30,7 +30,8 @@ from controller.sources.denied import follow_denied
 from controller.standalone_authority import StandaloneAuthority
 from controller.store import Key
 from controller.terminal.announce import Changed, Started, announce, announce_change
-from controller.terminal.curl import curl_lines
+from controller.terminal.curl import CurlLine, curl_lines
+from controller.terminal.ways_out import way_out_line
 from controller.terminal.writer import Writer, counted
 from gateway.admin.explain import Question, encode_question
 from gateway.admin.status import GatewayVersion, Problem, StatusReport
@@ -130,13 +131,17 @@ class Standalone:
                 sources={item.key: item.source for item in self._report.objects},
                 problems=self._problems,
                 left_alone=self._report.left_alone,
-                curl=await asyncio.to_thread(
-                    curl_lines, self._publisher.held, self._explain, authority=self._authority
-                ),
+                curl=await asyncio.to_thread(self._lines_to_try),
                 admin_url=self._gateway.admin_url,
                 notice=kept or self._gateway.notice,
             ),
         )
+
+    def _lines_to_try(self) -> tuple[CurlLine, ...]:
+        table = self._publisher.held
+        outward = way_out_line(table, self._explain)
+        inward = curl_lines(table, self._explain, authority=self._authority)
+        return (*inward, outward) if outward is not None else inward
 
     async def _first_keys(self) -> None:
         """A table without keys refuses tokens: it waits a moment for those that come at once."""

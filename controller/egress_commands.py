@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 import yaml
-from rich.table import Table
 
-from controller.egress_records import Line, Record, records, report, suggest
+from controller.egress_records import Record, records, report, suggest
+from controller.terminal.egress_report import write_egress_report
 from controller.terminal.writer import Writer
-from gateway.errors import SettingsError
+from gateway.errors import SekishoError, SettingsError
 
 Command = Callable[[argparse.Namespace, Writer], int]
 
@@ -50,28 +50,8 @@ def _report(arguments: argparse.Namespace, writer: Writer) -> int:
     if arguments.output == "json":
         writer.json(msgspec.json.encode(lines))
         return 0
-    if not lines:
-        writer.line("no records of egress are in there")
-        return 0
-    if writer.styled:
-        writer.block(_table(lines))
-        return 0
-    for line in lines:
-        writer.line("  ".join(_cells(line)))
+    write_egress_report(writer, lines)
     return 0
-
-
-def _table(lines: list[Line]) -> Table:
-    table = Table("who", "destination", "allowed", "would deny", "denied", "failed", "bytes out", "bytes in", "why")
-    for line in lines:
-        table.add_row(*_cells(line))
-    return table
-
-
-def _cells(line: Line) -> tuple[str, ...]:
-    counts = (line.allowed, line.would_deny, line.denied, line.failed, line.bytes_received, line.bytes_sent)
-    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(line.reasons.items()))
-    return (line.caller, f"{line.host}:{line.port}", *map(str, counts), reasons)
 
 
 def _suggest(arguments: argparse.Namespace, writer: Writer) -> int:
@@ -80,6 +60,9 @@ def _suggest(arguments: argparse.Namespace, writer: Writer) -> int:
         raise SettingsError(f"--gateway {arguments.gateway}: write NAMESPACE/NAME")
     policy = suggest(_read(arguments.file), arguments.name, namespace, {"name": name})
     if not policy["spec"]["rules"]:
-        raise SettingsError("nothing was let out in there, so there is nothing to suggest")
+        raise SekishoError(
+            "nothing was let out in there, so there is nothing to suggest",
+            "let a policy of mode Report watch for a while, or see 'sekisho egress report' for what was denied",
+        )
     writer.line(yaml.safe_dump(policy, sort_keys=False).rstrip())
     return 0

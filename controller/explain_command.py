@@ -28,7 +28,8 @@ def add_explain(commands: Commands) -> None:
         "  sekisho explain --admin 10.0.0.7:9901 POST https://shop.example.com/buy --output json\n"
         "  sekisho explain -f shop.yaml --workload shop/cart-1 --from spiffe://cluster.local/ns/shop/sa/web \\\n"
         "    GET http://cart.shop:8080/cart\n"
-        "  sekisho explain -f egress.yaml --from spiffe://cluster.local/ns/shop/sa/cart CONNECT api.example.com:443",
+        "  sekisho explain -f egress.yaml --from spiffe://cluster.local/ns/shop/sa/cart CONNECT api.example.com:443\n"
+        "  sekisho explain -f egress.yaml POST http://pay.example.com/a.B/New -H 'content-type: application/grpc'",
     )
     parser.add_argument("method", metavar="METHOD", help="for example GET")
     parser.add_argument("url", metavar="URL", help="scheme and port choose the listener; https is TLS with that name")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from controller.provision.records import record_arguments, record_mounts, record_volumes
 from controller.provision.scaling import scales_by_itself
 from controller.provision.settings import ProvisionSettings
-from controller.resources import DeploymentParameters
+from controller.resources import DeploymentParameters, GatewayParametersSpec
 from controller.translate import Infrastructure
 
 HEALTH_PORT: Final = 15021
@@ -78,8 +79,8 @@ def _pod(infrastructure: Infrastructure, settings: ProvisionSettings) -> dict[st
             # Lets it bind port 80: a capability would not reach a process that is not root.
             "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}],
         },
-        "containers": [_container(parameters, settings)],
-        "volumes": _volumes(infrastructure.name, settings),
+        "containers": [_container(infrastructure.parameters, settings)],
+        "volumes": _volumes(infrastructure.name, settings) + record_volumes(infrastructure.parameters.egress.records),
     }
     spread = _spread(infrastructure)
     if spread:
@@ -100,12 +101,13 @@ def _pod(infrastructure: Infrastructure, settings: ProvisionSettings) -> dict[st
     return pod
 
 
-def _container(parameters: DeploymentParameters, settings: ProvisionSettings) -> dict[str, Any]:
+def _container(spec: GatewayParametersSpec, settings: ProvisionSettings) -> dict[str, Any]:
+    parameters = spec.deployment
     return {
         "name": "gateway",
         "image": parameters.image or settings.image,
         "imagePullPolicy": settings.image_pull_policy,
-        "args": _arguments(parameters, settings),
+        "args": _arguments(spec, settings),
         "env": _environment(parameters),
         "ports": [{"name": "health", "containerPort": HEALTH_PORT, "protocol": "TCP"}],
         "startupProbe": _probe("/healthz/live", 1, failures=60),
@@ -122,15 +124,17 @@ def _container(parameters: DeploymentParameters, settings: ProvisionSettings) ->
             {"name": "token", "mountPath": _CREDENTIALS, "readOnly": True},
             {"name": "state", "mountPath": _STATE},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # a volume of the pod, not this machine's folder
+            *record_mounts(spec.egress.records),
         ],
     }
 
 
-def _arguments(parameters: DeploymentParameters, settings: ProvisionSettings) -> list[str]:
+def _arguments(spec: GatewayParametersSpec, settings: ProvisionSettings) -> list[str]:
     arguments = ["gateway", "--role", "edge", "--controller", settings.controller_url]
     arguments += ["--trust-bundle", f"{_CA}/ca.crt", "--token", f"{_CREDENTIALS}/token"]
     arguments += ["--state-dir", _STATE, "--health", f"0.0.0.0:{HEALTH_PORT}"]
-    grace = parameters.termination_grace_period_seconds
+    arguments += record_arguments(spec.egress.records)
+    grace = spec.deployment.termination_grace_period_seconds
     if grace is not None:
         arguments += ["--drain-timeout", str(grace - _BEFORE_KILL)]
     return arguments

@@ -29,6 +29,12 @@ from controller.resources.config_map import ConfigMap
 from controller.resources.credential_injection import CredentialInjection
 from controller.resources.denied_identities import DENIED_IDENTITIES, DeniedIdentities
 from controller.resources.duration import duration_ms
+from controller.resources.egress_parameters import (
+    EgressParameters,
+    EgressRecords,
+    RecordCollector,
+    RecordFiles,
+)
 from controller.resources.egress_policy import (
     EgressFrom,
     EgressPolicy,
@@ -72,7 +78,6 @@ from controller.resources.gateway import (
 from controller.resources.gateway_class import GatewayClass, GatewayClassSpec
 from controller.resources.gateway_parameters import (
     SEKISHO_GROUP,
-    EgressParameters,
     GatewayLimits,
     GatewayParameters,
     GatewayParametersSpec,
@@ -236,6 +241,7 @@ __all__ = [
     "EgressPolicy",
     "EgressPolicyRule",
     "EgressPolicySpec",
+    "EgressRecords",
     "EgressTargetReference",
     "EgressTo",
     "Endpoint",
@@ -333,6 +339,8 @@ __all__ = [
     "PolicyTargetReference",
     "Problem",
     "ProviderService",
+    "RecordCollector",
+    "RecordFiles",
     "ReferenceGrant",
     "ReferenceGrantFrom",
     "ReferenceGrantSpec",

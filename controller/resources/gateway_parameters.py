@@ -6,10 +6,11 @@ what the Gateway's sets wins. An absent field keeps the routing table's default.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
+from controller.resources.egress_parameters import EgressParameters
 from controller.resources.metadata import Resource
 from controller.resources.provisioning import (
     AutoscalingParameters,
@@ -45,20 +46,11 @@ class GatewayLimits(Struct, frozen=True, kw_only=True):
     mirror_buffer_bytes: Count | None = None
 
 
-class EgressParameters(Struct, frozen=True, kw_only=True):
-    """Of listeners that are ways out, and of routes that lead outside."""
-
-    nameservers: Annotated[tuple[str, ...], Meta(max_length=3)] = ()
-    """Servers that resolve names, ``address:port``, in order; none means the system's resolver."""
-    routes: Literal["ByPolicy"] | None = None
-    """``ByPolicy``: routes lead outside only where an EgressPolicy allows it, and so nowhere while none speaks for the
-    listener. Left out, that holds for the listeners that an EgressPolicy speaks for."""
-
-
 class GatewayParametersSpec(Struct, frozen=True, kw_only=True):
     """``trusted_hops``: proxies in front whose forwarding headers are believed.
 
-    The fields from ``deployment`` on are for clusters, where each Gateway has pods of its own.
+    The fields from ``deployment`` on are for clusters, where each Gateway has pods of its own, and so is
+    ``egress.records``.
     """
 
     trusted_hops: Annotated[int, Meta(ge=0, le=100)] | None = None

@@ -9,6 +9,7 @@ from msgspec import Struct
 from rich.text import Text
 
 from controller.terminal.curl import CurlLine
+from controller.terminal.ways_out import way_out, write_ways_out
 from controller.terminal.writer import Writer, counted, grid, text
 from gateway import __version__
 from gateway.admin.explain import object_of_route
@@ -64,6 +65,7 @@ def announce(writer: Writer, started: Started) -> None:
         problems(writer, (Problem(message=started.notice, severity="warning"),))
     _listening(writer, started)
     _routes(writer, started)
+    write_ways_out(writer, started.table)
     problem_section(writer, started.problems)
     left_alone(writer, started.left_alone)
     _try(writer, started.curl)
@@ -95,17 +97,22 @@ def _listening(writer: Writer, started: Started) -> None:
 
 
 def _listener_sentence(listener: Listener, state: ListenerState | None) -> str:
-    where = f"{describe.listener_url(listener)} for {listener.hostname or 'every host'} ({listener.key})"
+    where = f"{describe.listener_url(listener)} {_for_whom(listener)} ({listener.key})"
     if state is not None and state.bound:
         return f"listening on {where}"
     return f"NOT listening on {where}: {_bind_error(state)}"
+
+
+def _for_whom(listener: Listener) -> str:
+    way = way_out(listener)
+    return f"as a {way}" if way else f"for {listener.hostname or 'every host'}"
 
 
 def _listener_row(listener: Listener, state: ListenerState | None) -> list[Text]:
     bound = state is not None and state.bound
     return [
         text(("●" if bound else "✗", "good" if bound else "bad"), " ", describe.listener_url(listener)),
-        text(listener.hostname or "every host"),
+        text(way_out(listener) or listener.hostname or "every host"),
         text((listener.key, "soft")) if bound else text((_bind_error(state), "bad")),
     ]
 

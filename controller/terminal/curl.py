@@ -119,7 +119,7 @@ def _hostname(pattern: str) -> str:
     return f"www.{pattern.removeprefix('*.')}" if pattern.startswith("*.") else pattern
 
 
-def _dialled(listener: Listener) -> str:
+def dialled(listener: Listener) -> str:
     """The address a client on this machine uses."""
     address = ip_address(listener.address)
     if address.is_unspecified:
@@ -130,7 +130,7 @@ def _dialled(listener: Listener) -> str:
 def _is_local_name(target: _Target) -> bool:
     """Names under ``.localhost`` need no DNS and no option, where curl's own idea of them fits."""
     under_localhost = target.hostname == "localhost" or target.hostname.endswith(".localhost")
-    return under_localhost and _dialled(target.listener) in {"127.0.0.1", "[::1]"}
+    return under_localhost and dialled(target.listener) in {"127.0.0.1", "[::1]"}
 
 
 def _url(target: _Target, host: str) -> str:
@@ -147,7 +147,7 @@ def _question(target: _Target) -> Question:
         headers += [("content-type", "application/grpc"), ("te", "trailers")]
     method = target.match.method or ("POST" if target.route.kind == "GRPCRoute" else "GET")
     return Question(
-        url=_url(target, target.hostname or _dialled(target.listener)), method=method, headers=tuple(headers)
+        url=_url(target, target.hostname or dialled(target.listener)), method=method, headers=tuple(headers)
     )
 
 
@@ -163,13 +163,13 @@ def _line(target: _Target, authority: Path | None) -> CurlLine:
         words += ["--cacert", str(authority)] if authority is not None else ["--insecure"]
     host = target.hostname
     if not host:
-        host = _dialled(listener)
+        host = dialled(listener)
     elif not _is_local_name(target):
         if listener.protocol == "HTTPS":
-            words += ["--resolve", f"{host}:{listener.bind_port}:{_dialled(listener)}"]
+            words += ["--resolve", f"{host}:{listener.bind_port}:{dialled(listener)}"]
         else:
             words += ["-H", f"Host: {host}"]
-            host = _dialled(listener)
+            host = dialled(listener)
     for header in target.match.headers:
         words += ["-H", f"{header.name}: {header.value}"]
     if target.route.kind == "GRPCRoute":

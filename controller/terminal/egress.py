@@ -1,8 +1,11 @@
-"""What egress policies say of a destination, in an explanation: the decision, and every rule that speaks of it."""
+"""What egress policies say of a destination, in an explanation: the decision, and every rule that speaks of it.
+
+A route may lead to several destinations; each has an answer of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from rich.tree import Tree
@@ -23,10 +26,52 @@ def write_egress(tree: Tree, answer: Answer) -> None:
         name = (f"{rule['policy']}/{rule['rule']}", "title")
         mode = f" {rule['action']}" + (", Report" if rule["mode"] == "Report" else "")
         what = ("matches", "good") if rule["matched"] else (f"does not match: {rule['failed']}", "warn")
-        branch.add(text(name, f"{mode}: ", what))
+        place = (f"  {rule['source']}" if rule.get("source") else "", "where")
+        branch.add(text(name, f"{mode}: ", what, place))
     if len(answer["tried"]) > _MAX_RULES:
         branch.add(text((f"and {len(answer['tried']) - _MAX_RULES} more", "soft")))
     if not answer["tried"]:
-        branch.add(text((f"none of {answer['policies']} policies names this destination", "soft")))
+        branch.add(text((_nobody(answer["policies"]), "soft")))
+    if answer["allowed"]:
+        branch.add(text(("guard ", "soft"), _guard(answer["address_blocks"])))
+        limits = ", ".join(_limits(answer["limits"]))
+        if limits:
+            branch.add(text(("limits ", "soft"), limits))
     if answer["contact"]:
         branch.add(text(("ask ", "soft"), answer["contact"]))
+
+
+def _nobody(policies: int) -> str:
+    if policies == 0:
+        return "no policy speaks for this way out"
+    whose = "the one policy does not name" if policies == 1 else f"none of {policies} policies names"
+    return f"{whose} this destination"
+
+
+def write_destinations(tree: Tree, destinations: Iterable[Answer]) -> None:
+    """Where a route leads outside, and whether the request gets there."""
+    for answer in destinations:
+        place = f"{answer['host']}:{answer['port']}"
+        branch = tree.add(text(("outside ", "soft"), (place, "title"), f" as {answer['method']} {answer['path']}"))
+        if answer["egress"]:
+            write_egress(branch, answer["egress"])
+        elif answer["status"]:
+            branch.add(text(("denied", "bad"), f": answers {answer['status']} ({answer['code']})"))
+        else:
+            branch.add(text(("no egress policy speaks for this listener, so none is asked", "warn")))
+        if answer["credentials"]:
+            branch.add(text(("credentials ", "soft"), f"from a Secret: {', '.join(answer['credentials'])}"))
+
+
+def _guard(blocks: Iterable[str]) -> str:
+    named = ", ".join(blocks)
+    return "every address that the name has must be public" + (f", or in {named}" if named else "")
+
+
+def _limits(limits: Mapping[str, int]) -> Iterable[str]:
+    if limits["connections"]:
+        yield f"{limits['connections']} connections at once"
+    if limits["bytes"]:
+        yield f"{limits['bytes']} bytes"
+    if limits["duration_ms"]:
+        yield f"{limits['duration_ms']} ms"

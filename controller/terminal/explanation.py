@@ -11,7 +11,7 @@ from rich.tree import Tree
 
 from controller.terminal.authentication import write_authentication
 from controller.terminal.authorization import write_authorization
-from controller.terminal.egress import write_egress
+from controller.terminal.egress import write_destinations, write_egress
 from controller.terminal.writer import Writer, text
 from gateway.admin.explain import Question
 from gateway.routing_table import describe
@@ -38,6 +38,7 @@ def write_explanation(writer: Writer, question: Question, answer: Answer) -> Non
         write_egress(tree, answer["egress"])
     else:
         _found(tree, answer)
+    write_destinations(tree, answer.get("destinations") or ())
     writer.block(tree) if writer.styled else _plain(writer, tree)
 
 

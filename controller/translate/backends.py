@@ -26,6 +26,10 @@ from gateway.routing_table import model
 from gateway.routing_table.reasons import Reason
 
 _KINDS = {("", Service.kind), (EXPERIMENTAL_GROUP, XBackend.kind)}
+_TLS_IN_TLS = (
+    "{} asks for TLS that the gateway begins, and a listener of the route passes the client's own through: "
+    "set the listener's tls.mode to Terminate, or leave tls out of the XBackend"
+)
 
 
 def _backend(backend: BackendId, reads: Reads) -> BackendView:
@@ -40,13 +44,15 @@ BACKEND: Stage[BackendId, BackendView] = Stage(Rank.BACKEND, _backend)
 class Referrer(NamedTuple):
     """The route that refers, what it carries, and the client certificate that its Gateway presents.
 
-    ``grants`` False: it may refer to any namespace (see ``mesh_route``).
+    ``passthrough``: TLS of clients goes on as it is, by one listener at least. ``grants`` False: it may refer to any
+    namespace (see ``mesh_route``).
     """
 
     route: Key
     client_certificate: Key | None = None
     variant: str = ""
     transport: Transport = ""
+    passthrough: bool = False
     grants: bool = True
 
 
@@ -62,9 +68,11 @@ def resolve_backend(reads: Reads, referrer: Referrer, reference: BackendObjectRe
     """The backend a reference names."""
     transport = referrer.transport
     known = (reference.group, reference.kind) in _KINDS
-    if not known or (transport and reference.kind == XBackend.kind):
+    if not known or (transport == "UDP" and reference.kind == XBackend.kind):
         group = f" of group {reference.group}" if reference.group else ""
-        possible = f"for a {referrer.route.kind} only a Service can" if transport else "Service and XBackend can"
+        possible = (
+            f"for a {referrer.route.kind} only a Service can" if transport == "UDP" else "Service and XBackend can"
+        )
         message = f"{reference.kind} {reference.name}{group} cannot be a backend: {possible}"
         return Resolved(failing(Problem(ConditionReason.INVALID_KIND, message), Reason.BACKEND_KIND_UNSUPPORTED))
     target = Key(reference.kind, reference.namespace or referrer.route.namespace, reference.name)
@@ -80,6 +88,9 @@ def resolve_backend(reads: Reads, referrer: Referrer, reference: BackendObjectRe
     if view.resource is not None and view.resource.protocol == "WS" and referrer.route.kind == "GRPCRoute":
         problem = Problem(ConditionReason.UNSUPPORTED_PROTOCOL, f"{target} speaks WebSocket on port {port}, not gRPC")
         return Resolved(failing(problem, Reason.BACKEND_PORT_INVALID), None, target)
+    if referrer.passthrough and target.kind == XBackend.kind and view.resource is not None and view.resource.tls:
+        problem = Problem(ConditionReason.INVALID_BACKEND_TLS, _TLS_IN_TLS.format(target))
+        return Resolved(failing(problem, Reason.BACKEND_TLS_INVALID), None, target)
     return Resolved(view, backend if view.resource is not None else None, target)
 
 

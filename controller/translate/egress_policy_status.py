@@ -114,7 +114,8 @@ def _problem(reads: Reads, key: Key, parsed: ParsedEgress, gateway: Key, standin
 
 
 def _remedy() -> str:
-    return f"give one a protocol of {', '.join(WAYS)}, or of {' or '.join(ROUTED)} for routes that lead outside"
+    routed = f"{', '.join(ROUTED[:-1])} or {ROUTED[-1]}"
+    return f"give one a protocol of {', '.join(WAYS)}, or of {routed} for routes that lead outside"
 
 
 def _conflict(parsed: ParsedEgress, standing: EgressStanding, generation: int) -> Condition:

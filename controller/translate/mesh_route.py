@@ -75,7 +75,9 @@ def _mesh_route(key: Key, reads: Reads) -> MeshRoute | None:
     if not references:
         return None
     transport: Transport = "" if key.kind in ("HTTPRoute", "GRPCRoute") else "TCP"
-    rules = translate_rules(reads, Referrer(key, transport=transport, grants=False), route)
+    rules = translate_rules(
+        reads, Referrer(key, transport=transport, passthrough=key.kind == "TLSRoute", grants=False), route
+    )
     return MeshRoute(
         kind=kind_of(route),
         namespace=key.namespace,

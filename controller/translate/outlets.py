@@ -94,7 +94,7 @@ def _leads_out_in_the_clear(outlets: Outlets, listener: ParsedListener) -> bool:
     """Other TLS has certificates that its clients expect."""
     if listener.protocol in WAYS:
         return not listener.terminates_tls
-    return listener.protocol == "HTTP" and outlets.routed(listener) is not None
+    return listener.protocol in ("HTTP", "TCP") and outlets.routed(listener) is not None
 
 
 def _pod_labels(key: Key, gateway: Gateway, layers: Sequence[GatewayParametersSpec]) -> Mapping[str, str]:

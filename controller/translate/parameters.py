@@ -14,6 +14,7 @@ import msgspec
 from controller.resources import (
     SEKISHO_GROUP,
     DeploymentParameters,
+    EgressParameters,
     GatewayLimits,
     GatewayParameters,
     GatewayParametersSpec,
@@ -24,6 +25,7 @@ from controller.resources import (
 )
 from controller.store import Key
 from controller.translate.conditions import ConditionReason, Problem
+from controller.translate.egress_parameters import wrong_egress
 from controller.translate.graph import Reads
 from gateway.routing_table import model
 
@@ -49,6 +51,9 @@ def find_parameters(
     hops = parameters.spec.trusted_hops
     if hops is not None and hops > MAX_TRUSTED_HOPS:
         return _invalid(f"{key}: trustedHops is {hops}, at most {MAX_TRUSTED_HOPS} are possible")
+    wrong = wrong_egress(parameters.spec.egress)
+    if wrong:
+        return _invalid(f"{key}: {wrong}")
     return parameters.spec
 
 
@@ -57,7 +62,10 @@ def _invalid(message: str) -> Problem:
 
 
 def layered(layers: Sequence[GatewayParametersSpec]) -> GatewayParametersSpec:
-    """What is provisioned by: of each field of ``deployment`` and ``service``, and of the rest as a whole, the last."""
+    """What is provisioned by: of each field of ``deployment`` and ``service``, and of the rest as a whole, the last.
+
+    Of ``egress`` that is ``records`` alone; the rest of it is in the table.
+    """
     merged = GatewayParametersSpec()
     for layer in layers:
         merged = GatewayParametersSpec(
@@ -65,6 +73,7 @@ def layered(layers: Sequence[GatewayParametersSpec]) -> GatewayParametersSpec:
             service=_over(merged.service, layer.service),
             pod_disruption_budget=layer.pod_disruption_budget or merged.pod_disruption_budget,
             autoscaling=layer.autoscaling or merged.autoscaling,
+            egress=EgressParameters(records=layer.egress.records or merged.egress.records),
         )
     return merged
 

@@ -11,7 +11,7 @@ from typing import assert_never
 
 import msgspec
 
-from controller.resources import GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute
+from controller.resources import GRPCRoute, HTTPRoute, TCPRoute, TLSRoute, UDPRoute, XBackend
 from controller.store import Key
 from controller.translate.attachment import ParentMatch, attach
 from controller.translate.backend_tls_policy import ANCESTORS
@@ -38,7 +38,7 @@ ATTACHED = "attached"
 """Collection, by Gateway or ListenerSet and listener name: the accepted routes attached to it."""
 
 _AS_IS = ("TCP", "UDP")
-"""Transports that no policy and no client certificate has a say in."""
+"""Transports that no policy of a Service and no client certificate of a Gateway has a say in."""
 
 
 class _Group(msgspec.Struct, frozen=True):
@@ -63,7 +63,8 @@ def _route(key: Key, reads: Reads) -> Published:
     if services:
         notices += mesh_notices(reads, key, route, alone=not parents)
     transport = _transport(route, parents)
-    groups = [_group(key, parent, transport) for parent in parents]
+    passthrough = isinstance(route, TLSRoute) and not _all_terminate(parents)
+    groups = [_group(key, parent, transport, passthrough=passthrough) for parent in parents]
     rules: dict[_Group, Rules] = {group: translate_rules(reads, group.referrer, route) for group in groups}
     first = next(iter(rules.values()), ())
     notices += [f"rule {index}: {notice}" for index, rule in enumerate(first) for notice in rule.notices]
@@ -109,11 +110,15 @@ def _transport(route: Route, parents: Iterable[ParentMatch]) -> Transport:
             assert_never(route)
 
 
-def _group(route: Key, parent: ParentMatch, transport: Transport) -> _Group:
+def _all_terminate(parents: Iterable[ParentMatch]) -> bool:
+    return all(one.listener.terminates_tls for parent in parents for one in parent.listeners)
+
+
+def _group(route: Key, parent: ParentMatch, transport: Transport, *, passthrough: bool) -> _Group:
     view = parent.parent
     if transport in _AS_IS:
-        return _Group(view.table, Referrer(route, transport=transport))
-    return _Group(view.table, Referrer(route, view.client_certificate, view.variant, transport))
+        return _Group(view.table, Referrer(route, transport=transport, passthrough=passthrough))
+    return _Group(view.table, Referrer(route, view.client_certificate, view.variant, transport, passthrough))
 
 
 def _members(
@@ -124,8 +129,9 @@ def _members(
             yield (ATTACHED, (parent.owner, attached.listener.name)), key
         served = any(attached.listener.keys for attached in parent.listeners)
         for rule in rules[group]:
-            for target in () if group.referrer.transport in _AS_IS else rule.targets:
-                yield (ANCESTORS, target), parent.parent.gateway
+            for target in rule.targets:
+                if group.referrer.transport not in _AS_IS or target.kind == XBackend.kind:
+                    yield (ANCESTORS, target), parent.parent.gateway
             if served and not rule.dropped:
                 for backend in rule.backends:
                     yield (PLACEMENTS, ""), (group.table, backend)

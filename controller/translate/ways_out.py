@@ -16,5 +16,5 @@ EGRESS_TLS: Final = "sekisho.dev/EgressTLS"
 EGRESS_HTTP: Final = "sekisho.dev/EgressHTTP"
 WAYS: Final[Mapping[str, model.EgressWay]] = {EGRESS_PROXY: "Proxy", EGRESS_TLS: "TLS", EGRESS_HTTP: "HTTP"}
 """What each protocol is in a routing table."""
-ROUTED: Final = ("HTTP", "HTTPS")
+ROUTED: Final = ("HTTP", "HTTPS", "TLS", "TCP")
 """Protocols of listeners whose routes may lead outside."""

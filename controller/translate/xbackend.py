@@ -18,7 +18,7 @@ from controller.resources import (
 from controller.store import Key
 from controller.translate.backend_tls import tls_settings
 from controller.translate.backend_tls_policy import ANCESTORS, MAX_ANCESTORS, gateway_reference
-from controller.translate.backend_view import BackendId, BackendView, failing
+from controller.translate.backend_view import BackendId, BackendView, Transport, failing
 from controller.translate.conditions import ConditionReason, ConditionType, Problem, fails, holds
 from controller.translate.graph import NOTHING, Published, Reads, Stage
 from controller.translate.hostnames import hostname_problem
@@ -37,6 +37,8 @@ _PROTOCOLS: dict[str, Literal["HTTP", "H2C"]] = {
     "H2C": "H2C",
     "GRPC": "H2C",
 }
+_CONNECTIONS = "TCP"
+"""The protocol of what is no HTTP."""
 _TLS_MODES = ("None", "ServerOnly", "ClientAndServer")
 
 
@@ -50,13 +52,17 @@ def external_backend(reads: Reads, backend: BackendId) -> BackendView:
         message = f"{key} has port {found.spec.port.port}, not {backend.port}"
         return failing(Problem(ConditionReason.BACKEND_NOT_FOUND, message), Reason.BACKEND_PORT_INVALID)
     problem = _spec_problem(reads, found.spec)
+    if not problem and found.spec.protocol == _CONNECTIONS and not backend.transport:
+        message = f"{key} has protocol {_CONNECTIONS}: a TCPRoute or TLSRoute can refer to it"
+        return failing(Problem(ConditionReason.UNSUPPORTED_PROTOCOL, message), Reason.BACKEND_PORT_INVALID)
     if problem or found.spec.external_hostname is None:
         message = f"{key} is not accepted: {problem}"
         return failing(Problem(ConditionReason.INVALID_BACKEND, message), Reason.BACKEND_KIND_UNSUPPORTED)
     hostname = found.spec.external_hostname.hostname
     resource = model.Backend(
-        key=backend_key(key, backend.port, backend.variant),
-        protocol=_PROTOCOLS[found.spec.protocol or "HTTP"],
+        key=backend_key(key, backend.port, backend.variant, backend.transport),
+        # Connections are carried as they are, whatever is spoken in them.
+        protocol="HTTP" if backend.transport else _PROTOCOLS[found.spec.protocol or "HTTP"],
         destination=model.Destination(service=hostname, service_name=key.name, service_namespace=key.namespace),
     )
     tls = found.spec.tls
@@ -90,8 +96,8 @@ def _spec_problem(reads: Reads, spec: BackendSpec) -> str:
         return problem
     if hostname.endswith("." + reads.options.cluster_domain):
         return f"{hostname} is a name of the cluster: refer to the Service instead"
-    if (spec.protocol or "HTTP") not in _PROTOCOLS:
-        return f"protocol {spec.protocol} is not supported: {', '.join(_PROTOCOLS)} are"
+    if (spec.protocol or "HTTP") not in (*_PROTOCOLS, _CONNECTIONS):
+        return f"protocol {spec.protocol} is not supported: {', '.join((*_PROTOCOLS, _CONNECTIONS))} are"
     return _tls_problem(spec.tls) if spec.tls else ""
 
 
@@ -108,7 +114,8 @@ def _status(key: Key, reads: Reads) -> BackendStatus | None:
     gateways = sorted(reads.members(ANCESTORS, key))
     if backend is None or not gateways:
         return None
-    view = external_backend(reads, BackendId(key, backend.spec.port.port))
+    transport: Transport = "TCP" if backend.spec.protocol == _CONNECTIONS else ""
+    view = external_backend(reads, BackendId(key, backend.spec.port.port, transport=transport))
     generation = backend.metadata.generation
     accepted = (
         fails(ConditionType.ACCEPTED, ConditionReason.INVALID, view.problem.message, generation)

@@ -135,6 +135,9 @@ def with_sources(answer: bytes, sources: Mapping[str, str]) -> dict[str, Any]:
             candidate["source"] = sources.get(object_of_route(candidate["route"]), "")
     for tried in (explanation.get("authorization") or {}).get("policies") or ():
         tried["source"] = sources.get(f"AuthorizationPolicy/{tried['policy']}", "")
+    outside = [explanation.get("egress"), *(place["egress"] for place in explanation.get("destinations") or ())]
+    for tried in (rule for answer in outside if answer for rule in answer["tried"]):
+        tried["source"] = sources.get(f"EgressPolicy/{tried['policy']}", "")
     authentication = explanation.get("authentication") or {}
     if authentication.get("rule"):
         policy = "/".join(authentication["rule"].split("/")[:2])

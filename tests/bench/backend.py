@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.bench.identities import Identities
 from tests.bench.machine import PinnedProcess
+from tests.bench.nginx import start_nginx
 from tests.bench.workloads import Upstream
 from tests.support.ports import free_port
 
@@ -32,25 +33,10 @@ class Backend:
 def start_backend(directory: Path, core: int, identities: Identities) -> Backend:
     http1, h2c, mutual_tls = free_port(), free_port(), free_port()
     own = identities.backend
-    directory.mkdir(parents=True, exist_ok=True)
-    configuration = directory / "nginx.conf"
-    configuration.write_text(
+    process = start_nginx(
+        directory,
+        core,
         f"""
-worker_processes 1;
-daemon off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log crit;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;
-  client_body_temp_path {directory}/body;
-  proxy_temp_path {directory}/proxy;
-  fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi;
-  scgi_temp_path {directory}/scgi;
-  keepalive_requests 1000000000;
-  keepalive_timeout 1h;
-  default_type text/plain;
   server {{
     listen 127.0.0.1:{http1} backlog=4096;
     location / {{ return 200 "{ANSWER}"; }}
@@ -63,9 +49,6 @@ http {{
     ssl_verify_client on; ssl_client_certificate {identities.authority_file};
     return 200 "{ANSWER}";
   }}
-}}
-"""
+""",
     )
-    process = PinnedProcess(["nginx", "-c", configuration, "-p", directory], directory / "nginx.log", core)
-    process.start()
     return Backend(http1, h2c, mutual_tls, process)

@@ -236,6 +236,19 @@ def dial(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
 
 
+def ports(backends: dict[str, StreamBackend]) -> dict[str, tuple[int, ...]]:
+    return {name: (backend.port,) for name, backend in backends.items()}
+
+
+def handshake(port: int, context: ssl.SSLContext, name: str | None) -> ssl.SSLSocket:
+    return context.wrap_socket(dial(port), server_hostname=name)
+
+
+def said(port: int, context: ssl.SSLContext, name: str, message: bytes = b"hello") -> bytes:
+    """What the backend behind the port answers over TLS, its own name first."""
+    return converse(handshake(port, context, name), message)
+
+
 def is_refused(port: int) -> bool:
     """Whether a connection is closed without a byte."""
     with dial(port) as stream:

@@ -191,6 +191,11 @@ byId("search").addEventListener("input", poll);
 const missed = (candidate) => make("tr", {},
   make("td", {}, candidate.route, candidate.source ? make("div", { class: "mono soft small" }, candidate.source) : ""),
   make("td", { class: "small" }, candidate.failed ? `${candidate.failed.predicate}${candidate.failed.name ? ` ${candidate.failed.name}` : ""}: wants ${candidate.failed.want || "–"}, got ${candidate.failed.got || "nothing"}` : "matched"));
+const inWords = (egress) => {
+  const limits = Object.entries(egress.limits).filter(([, most]) => most).map(([name, most]) => `${name.replace("_ms", " (ms)")} ${most}`);
+  const verdict = !egress.allowed ? "denied" : egress.would_deny ? "let through by Report mode" : "allowed";
+  return [`${verdict}: ${egress.reason}`, ...(limits.length ? [`limits: ${limits.join(", ")}`] : []), ...(egress.contact ? [`ask ${egress.contact}`] : [])].join("; ");
+};
 const showExplanation = (answer) => {
   const target = byId("explanation");
   if (answer.error) { target.replaceChildren(make("p", { class: "chip bad" }, answer.error)); return; }
@@ -201,7 +206,13 @@ const showExplanation = (answer) => {
   fact("from", answer.source);
   fact("filters", (answer.filters || []).map((step) => step.type).join(", "));
   fact("backends", (answer.backends || []).map((share) => `${share.backend || (share.failure && share.failure.message)} (weight ${share.weight === undefined ? 1 : share.weight})`).join(", "));
-  const routed = answer.decision === "route";
+  if (answer.egress) fact("egress", inWords(answer.egress));
+  for (const place of answer.destinations || []) {
+    fact("outside", `${place.host}:${place.port} as ${place.method} ${place.path}`);
+    fact("", place.egress ? inWords(place.egress) : place.status ? `answers ${place.status} (${place.code})` : "no egress policy speaks for this listener");
+    fact("credentials", place.credentials.join(", "));
+  }
+  const routed = answer.decision === "route" || answer.decision === "egress";
   const misses = routed ? (answer.candidates || []).filter((one) => !one.matched).slice(0, 5) : answer.nearest || [];
   target.replaceChildren(
     make("p", { class: "verdict" }, make("span", { class: `pill ${routed && !answer.status ? "good" : routed ? "warn" : "bad"}` }, answer.decision.replaceAll("_", " ")), answer.status ? ` answers ${answer.status}` : "", answer.code ? make("span", { class: "soft small" }, ` ${answer.code}`) : ""),
@@ -215,7 +226,7 @@ const explain = async () => {
     return colon < 0 ? [line.trim(), ""] : [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
   });
   try {
-    const answer = await fetch("/explain", { method: "POST", body: JSON.stringify({ method: String(form.get("method")).trim(), url: String(form.get("url")).trim(), headers }) });
+    const answer = await fetch("/explain", { method: "POST", body: JSON.stringify({ method: String(form.get("method")).trim(), url: String(form.get("url")).trim(), headers, from: String(form.get("from")).trim() }) });
     showExplanation(await answer.json());
   } catch (error) {
     showExplanation({ error: `no answer: ${error.message || error}` });

@@ -36,10 +36,12 @@ class Egress(Struct):
 
 
 class RoutedEgress(Struct):
-    """What requests of routes need the leave of where their backend has an endpoint that is a DNS name.
+    """What requests and connections of routes need the leave of where their backend has an endpoint that is a DNS name.
 
-    The policies decide about the name, the endpoint's port, and method and path as they are sent; the name is resolved
-    once and vetted, and ``Host`` names it. For HTTP and HTTPS listeners that are no way out themselves.
+    The policies decide about the name, the endpoint's port, and of requests method and path as they are sent; the name
+    is resolved once and vetted, and ``Host`` names it. A connection is TLS to them where the gateway begins TLS, which
+    must verify that name, and where a client's own passes through, which must ask for it; any other is a tunnel, that
+    must turn out to be TLS with that name unless a rule for TCP allows it. Not for UDP, HBONE and ways out.
     """
 
     policies: tuple[str, ...] = ()
@@ -122,4 +124,4 @@ class Listener(Struct):
     tunnels carry (an IPv6 address in brackets)."""
     egress: Egress | None = None
     routed_egress: RoutedEgress | None = None
-    """None: requests of routes go to whatever their backends are."""
+    """None: requests and connections of routes go to whatever their backends are."""

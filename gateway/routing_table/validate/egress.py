@@ -60,9 +60,9 @@ def egress_listener(egress: Egress, listener: Listener) -> Problems:
 
 
 def routed_egress(egress: RoutedEgress, listener: Listener) -> Problems:
-    """Routes are looked at where their requests are, and never of a way out."""
-    if listener.protocol not in ("HTTP", "HTTPS") or listener.egress is not None:
-        yield "only HTTP and HTTPS listeners that are no way out have requests of routes; leave it out"
+    """Routes are looked at where their requests and connections are, and never of a way out."""
+    if listener.protocol in ("UDP", "HBONE") or listener.egress is not None:
+        yield "UDP, HBONE and ways out have no routes that it could speak of; leave it out"
     yield from _deciding(egress)
 
 

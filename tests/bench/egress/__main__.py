@@ -20,6 +20,7 @@ from tests.bench.egress.client import SMALL, Mode
 from tests.bench.egress.peers import MANY, NAME, PEERS, SEKISHO, Peer, Site
 from tests.bench.egress.results import Sample, table, told
 from tests.bench.machine import Cores, PinnedProcess, choose_cores, describe
+from tests.bench.nginx import start_nginx
 from tests.bench.results import RESULTS
 from tests.support.ports import free_port
 
@@ -34,31 +35,17 @@ def start_destination(directory: Path, core: int) -> tuple[PinnedProcess, int]:
     directory.mkdir()
     with (directory / "large").open("wb") as file:
         file.truncate(LARGE_BYTES)
-    temporary = "\n".join(
-        f"{kind}_temp_path {directory}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    configuration = directory / "nginx.conf"
-    configuration.write_text(
+    process = start_nginx(
+        directory,
+        core,
         f"""
-worker_processes 1;
-daemon off;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log crit;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;
-  sendfile on;
-  {temporary}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location / {{ return 200 "{SMALL.decode()}"; }}
     location /large {{ root {directory}; }}
   }}
-}}
-"""
+""",
     )
-    process = PinnedProcess(["nginx", "-c", configuration, "-p", directory], directory / "nginx.log", core)
-    process.start()
     return process, port
 
 

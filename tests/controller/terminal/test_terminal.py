@@ -321,3 +321,46 @@ def test_a_report_shows_who_workloads_are_what_they_take_and_who_decides() -> No
     ]
     styled = written(lambda writer: write_report(writer, report), styled=True)
     assert all(word in styled for word in ("Workloads", "shop/cart-1", "mTLS STRICT", "1970-01-02"))
+
+
+def test_a_destination_outside_is_told_with_what_policies_say_of_it() -> None:
+    tried = {
+        "policy": "shop/out",
+        "rule": "stripe",
+        "action": "Allow",
+        "mode": "Enforce",
+        "matched": True,
+        "failed": None,
+    }
+    egress = {
+        "allowed": True,
+        "would_deny": False,
+        "reason": "rule stripe of shop/out allows it",
+        "policy": "shop/out",
+        "rule": "stripe",
+        "mode": "Enforce",
+        "contact": "",
+        "limits": {"connections": 9, "bytes": 0, "duration_ms": 5000},
+        "address_blocks": ["10.0.0.1/32"],
+        "tried": [{**tried, "source": "out.yaml:3"}],
+        "policies": 1,
+    }
+    place = {"backend": "XBackend/shop/stripe/443", "weight": 1, "host": "api.stripe.com", "port": 443}
+    sent = {"method": "POST", "path": "/v1", "status": None, "code": None, "credentials": ["authorization"]}
+    unguarded = {**place, **sent, "host": "other.example", "credentials": [], "egress": None}
+    mismatch = {**unguarded, "status": 421, "code": "egress_name_mismatch"}
+    answer = {**ROUTED, "destinations": [{**place, **sent, "egress": egress}, unguarded, mismatch]}
+    lines = written(lambda writer: write_explanation(writer, Question(url="http://a/"), answer)).splitlines()
+    at = lines.index("  outside api.stripe.com:443 as POST /v1")
+    assert lines[at:] == [
+        "  outside api.stripe.com:443 as POST /v1",
+        "    egress allowed: rule stripe of shop/out allows it",
+        "      shop/out/stripe Allow: matches  out.yaml:3",
+        "      guard every address that the name has must be public, or in 10.0.0.1/32",
+        "      limits 9 connections at once, 5000 ms",
+        "    credentials from a Secret: authorization",
+        "  outside other.example:443 as POST /v1",
+        "    no egress policy speaks for this listener, so none is asked",
+        "  outside other.example:443 as POST /v1",
+        "    denied: answers 421 (egress_name_mismatch)",
+    ]

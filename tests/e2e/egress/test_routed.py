@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -287,3 +288,36 @@ def test_a_request_under_way_ends_when_it_is_no_longer_allowed(
     edge.write(routed(authority, BASE))
     eventually(lambda: status_of(get(edge, "/ok")) == 200, within=10, what="the policy is back")
     assert METADATA not in {address for address, _ in outside.reached}
+
+
+@pytest.mark.parametrize(
+    "path", [*(f"/{name}" for name in DESTINATIONS), "/other/v1/x", "/fronted", "/sni", "/credential"]
+)
+def test_explain_says_of_a_route_what_the_gateway_does(edge: EgressGateway, path: str) -> None:
+    answer = edge.admin(f"/explain?url=http://api.internal:{WEB}{path}")
+    assert TOKEN not in answer
+    said = json.loads(answer.partition("\r\n\r\n")[2])
+    [outside] = said["destinations"]
+    did = get(edge, path)
+    if said["decision"] == "denied":
+        assert (status_of(did), said["code"].encode() in did) == (said["status"], True)
+        assert outside["egress"] is None or not outside["egress"]["allowed"]
+        return
+    assert outside["egress"]["allowed"]
+    assert outside["credentials"] == (["authorization"] if path == "/credential" else [])
+    # What a name resolves to is not asked; the engine's answer is by its addresses then.
+    by_address = (b"egress_address_prohibited", b"egress_name_unresolved")
+    assert status_of(did) == 200 or any(reason in did for reason in by_address), did
+
+
+def test_explain_names_policy_rule_and_place_of_a_destination(edge: EgressGateway) -> None:
+    answer = edge.admin(f"/explain?url=http://api.internal:{WEB}/denied&from=spiffe://cluster.local/ns/shop/sa/cart")
+    said = json.loads(answer.partition("\r\n\r\n")[2])
+    [outside] = said["destinations"]
+    assert (outside["host"], outside["port"], said["code"]) == ("evil.example", 80, "egress_denied")
+    assert (outside["egress"]["policy"], outside["egress"]["contact"]) == ("default/base", "security@example.com")
+    answer = edge.admin(f"/explain?url=http://api.internal:{WEB}/other/v1&method=POST")
+    [outside] = json.loads(answer.partition("\r\n\r\n")[2])["destinations"]
+    [tried] = outside["egress"]["tried"]
+    assert (tried["rule"], tried["failed"]) == ("narrow", "methods")
+    assert tried["source"].endswith(tuple("0123456789")), "file and line of the policy"

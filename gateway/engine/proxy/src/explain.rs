@@ -11,8 +11,8 @@ use sekisho_codec::{Headers, RequestHead, Scheme, target};
 use sekisho_egress::EgressExplanation;
 use sekisho_filter::edge::forwarded::Forwarding;
 use sekisho_policy::{AuthorizationExplanation, Facts, Peer};
-use sekisho_router::{Explanation, RequestView, SocketId};
-use sekisho_table::{Applied, Gateway, Rejection, TableStore};
+use sekisho_router::{Decision, Explanation, RequestView, SocketId};
+use sekisho_table::{Applied, Filter, Gateway, Rejection, TableStore};
 use sekisho_tls::{CertificateChecks, ServerTls};
 use sekisho_token::{Authenticated, Refusal, TokenCache};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::authentication::{self, AuthenticationExplanation};
 use crate::authorization::{self, Caller};
 use crate::config::{Compiled, socket_for};
-use crate::egress;
+use crate::egress::{self, Explained, RoutedExplanation, RoutedRequest};
 use crate::exchange::decide::host_of;
 use crate::layer4;
 use crate::reason::Reason;
@@ -54,11 +54,13 @@ struct Answer {
     authentication: Option<AuthenticationExplanation>,
     /// `None` where the question is not how to get out.
     egress: Option<EgressExplanation>,
+    /// Backends of the rule that are hosts outside.
+    destinations: Vec<RoutedExplanation>,
 }
 
 impl From<Explanation> for Answer {
     fn from(explanation: Explanation) -> Self {
-        Self { explanation, authorization: None, authentication: None, egress: None }
+        Self { explanation, authorization: None, authentication: None, egress: None, destinations: Vec::new() }
     }
 }
 
@@ -77,6 +79,22 @@ impl Answer {
         }
         self.authorization = Some(explained);
         self
+    }
+
+    /// Follows a request that is routed to where its rule leads outside. With a share that gets nowhere else, it is denied.
+    fn led_outside(&mut self, compiled: &Compiled, request: &RoutedRequest<'_>) {
+        if self.explanation.decision != "route" || self.explanation.status.is_some() {
+            return;
+        }
+        self.destinations = request.explain(compiled);
+        let shares = self.explanation.backends.iter().filter(|share| share.weight > 0).count();
+        let refused = self.destinations.iter().filter(|destination| destination.status.is_some());
+        let refused: Vec<_> = refused.collect();
+        if let Some(first) = refused.first().filter(|_| refused.len() == shares) {
+            self.explanation.decision = "denied";
+            self.explanation.status = first.status;
+            self.explanation.code = first.code.clone().unwrap_or_default();
+        }
     }
 }
 
@@ -133,7 +151,7 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
     let question: Question = serde_json::from_slice(question).map_err(|e| format!("the question is not valid: {e}"))?;
     let asker = Asker::of(&question)?;
     if egress::is_asked(&question.method) {
-        return answer(outwards(compiled, &question.url, asker)?);
+        return answer(outwards(compiled, &question, asker)?);
     }
     let uri: Uri = question.url.parse().map_err(|e| format!("{}: not a URL: {e}", question.url))?;
     if let (Some(scheme), Some(host), Some(port)) = (uri.scheme_str(), uri.host(), uri.port_u16())
@@ -177,9 +195,11 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
     let sni = uri.host().map(str::to_ascii_lowercase).filter(|_| tls);
     let look_up = |head: &RequestHead| explained(compiled, socket, head, &host, sni.as_deref());
     let mut found = Answer::from(look_up(&head));
+    let mut decided = decide(compiled, socket, &head, &host, sni.as_deref());
     let tokens = found.authenticated(compiled, &mut head);
     if let Some(Ok(Authenticated { changed: true, .. })) = &tokens {
         found.explanation = look_up(&head);
+        decided = decide(compiled, socket, &head, &host, sni.as_deref());
     }
     if let Some(Err(refusal)) = &tokens {
         found.refuse(refusal);
@@ -188,16 +208,29 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
     let token = tokens.and_then(Result::ok).and_then(|authenticated| authenticated.token);
     let caller = asker.caller(compiled.socket_plan(socket).address.ip(), sni.as_deref());
     let request = authorization::request(&head, &host, token.as_deref());
-    answer(found.authorized(compiled, |port, gateway| {
+    let mut found = found.authorized(compiled, |port, gateway| {
         let hops = gateway.map_or(0, |gateway| gateway.trusted_hops);
         let remote = Forwarding::new(hops, asker.source, scheme).client_of(&head.headers);
         caller.facts(port, remote, Some(request))
-    }))
+    });
+    if let Decision::Matched { listener, route, rule_match } = decided {
+        let caller = egress::caller(asker.peer.clone(), &question.from, asker.source);
+        found.led_outside(compiled, &RoutedRequest { listener, route, rule_match, head: &head, caller });
+    }
+    answer(found)
 }
 
 fn explained(compiled: &Compiled, socket: SocketId, head: &RequestHead, host: &str, sni: Option<&str>) -> Explanation {
+    compiled.router.explain(socket, &view(head, host, sni))
+}
+
+fn decide(compiled: &Compiled, socket: SocketId, head: &RequestHead, host: &str, sni: Option<&str>) -> Decision {
+    compiled.router.find(socket, &view(head, host, sni))
+}
+
+fn view<'a>(head: &'a RequestHead, host: &'a str, sni: Option<&'a str>) -> RequestView<'a> {
     let (path, query) = head.path_and_query();
-    let view = RequestView {
+    RequestView {
         tls: head.scheme == Scheme::Https,
         sni,
         method: head.method.as_str(),
@@ -205,23 +238,20 @@ fn explained(compiled: &Compiled, socket: SocketId, head: &RequestHead, host: &s
         path,
         query,
         headers: &head.headers,
-    };
-    compiled.router.explain(socket, &view)
+    }
 }
 
 /// What becomes of a CONNECT to a forward proxy.
-fn outwards(compiled: &Compiled, destination: &str, asker: Asker) -> Result<Answer, String> {
-    let (listener, explained) = egress::explain(compiled, destination, asker.peer, asker.source)?;
-    let mut explanation = Explanation::no_listener();
-    explanation.listener = Some(listener);
-    let (decision, status, reason) = match explained.allowed {
-        true => ("egress", 200, Reason::ViaUpstream),
-        false => ("denied", 403, Reason::EgressDenied),
-    };
-    explanation.decision = decision;
-    explanation.status = Some(status);
-    explanation.code = reason.code().to_owned();
-    Ok(Answer { explanation, authorization: None, authentication: None, egress: Some(explained) })
+fn outwards(compiled: &Compiled, question: &Question, asker: Asker) -> Result<Answer, String> {
+    let caller = egress::caller(asker.peer, &question.from, asker.source);
+    let (listener, Explained { explanation, refused }) = egress::explain(compiled, &question.url, caller)?;
+    let mut found = Answer::from(Explanation::no_listener());
+    found.explanation.listener = Some(listener);
+    found.explanation.decision = if refused.is_some() { "denied" } else { "egress" };
+    found.explanation.status = Some(refused.map_or(200, |reason| egress::status(reason).as_u16()));
+    found.explanation.code = refused.unwrap_or(Reason::ViaUpstream).code().to_owned();
+    found.egress = Some(explanation);
+    Ok(found)
 }
 
 fn headers(list: &[(String, String)]) -> Result<Headers, String> {
@@ -251,8 +281,17 @@ fn refused(why: &str) -> Explanation {
     explanation
 }
 
-fn answer(answer: Answer) -> Result<Vec<u8>, String> {
+fn answer(mut answer: Answer) -> Result<Vec<u8>, String> {
+    let Explanation { filters, backends, .. } = &mut answer.explanation;
+    backends.iter_mut().flat_map(|share| &mut share.filters).chain(filters).for_each(conceal);
     serde_json::to_vec(&answer).map_err(|e| format!("the answer cannot be written: {e}"))
+}
+
+/// An explanation is for reading: values of Secrets have no place in it.
+fn conceal(filter: &mut Filter) {
+    if let Filter::CredentialInjection(it) = filter {
+        it.headers.iter_mut().for_each(|header| header.value = "<redacted>".to_owned());
+    }
 }
 
 /// Explains for a snapshot that no engine has loaded.

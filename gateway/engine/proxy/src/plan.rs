@@ -112,6 +112,11 @@ impl RoutePlan {
         }
     }
 
+    /// In the order of the rule's backends, those without weight among them.
+    pub fn backends(&self) -> &[PlannedBackend] {
+        &self.backends
+    }
+
     /// The backend for a request, given a random number; `None` when no backend has any weight.
     pub fn backend(&self, random: u64) -> Option<&PlannedBackend> {
         match &*self.backends {

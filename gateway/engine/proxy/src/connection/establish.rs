@@ -58,6 +58,10 @@ impl Spoken {
         let (sni, validation, client) = (None, None, None);
         Self { transport, unread, protocol: None, tls: false, sni, validation, client, mutual: false }
     }
+
+    fn certified(&self) -> Option<egress::Certified> {
+        self.client.clone().map(|certificate| egress::Certified { certificate, in_mesh: self.mutual })
+    }
 }
 
 /// The protocol of a connection; `None` when the client is not worth an answer, or was served already.
@@ -182,8 +186,8 @@ impl Reception {
         let listener = self.config.compiled.router.listener(listener).clone();
         let place = self.place();
         drop(self);
-        let Spoken { transport, unread, protocol, client, mutual: in_mesh, .. } = spoken;
-        let certified = client.map(|certificate| egress::Certified { certificate, in_mesh });
+        let certified = spoken.certified();
+        let Spoken { transport, unread, protocol, .. } = spoken;
         let arrival = egress::Arrival { place, listener, transport, unread, certified, protocol };
         Box::pin(egress::serve(arrival)).await;
     }
@@ -192,8 +196,10 @@ impl Reception {
         let place = self.place();
         let peer = spoken.client.as_deref().and_then(identity);
         let standing = self.standing(&spoken);
+        let certified = spoken.certified();
         let Spoken { transport, unread, sni: server_name, .. } = spoken;
-        let arrived = Arrived { place, config: self.config, listener, transport, unread, server_name, peer, standing };
+        let config = self.config;
+        let arrived = Arrived { place, config, listener, transport, unread, server_name, peer, certified, standing };
         Box::pin(layer4::carry(arrived)).await;
     }
 

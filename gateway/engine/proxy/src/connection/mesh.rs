@@ -25,7 +25,10 @@ pub async fn receive(reception: Reception, stream: TcpStream, strict: bool) -> O
     // Of TLS listeners only a way out is here, and what it lets out is its clients' own TLS.
     let carries = matches!(protocol, ListenerProtocol::Tcp | ListenerProtocol::Tls);
     // Readiness alone may be stale: only a byte that can be seen has arrived.
-    if protocol == ListenerProtocol::Tcp && !strict && tokio::time::timeout(SERVER_FIRST, stream.peek(&mut [0])).await.is_err() {
+    if protocol == ListenerProtocol::Tcp
+        && !strict
+        && tokio::time::timeout(SERVER_FIRST, stream.peek(&mut [0])).await.is_err()
+    {
         let spoken = Spoken::plain(Transport::Tcp(stream), BytesMut::new());
         return Some((reception, spoken));
     }
@@ -58,7 +61,7 @@ pub async fn receive(reception: Reception, stream: TcpStream, strict: bool) -> O
 pub fn refuse(reception: &Reception, reason: Reason, detail: Option<String>) {
     if let Some(listener) = reception.outlet() {
         let listener = reception.config.compiled.router.listener(listener).clone();
-        egress::turn_away(reception.place(), listener, reason);
+        egress::record_unproved(reception.place(), listener, reason);
     }
     if let Some(listener) = reception.listener() {
         layer4::refuse(reception.place(), &reception.config, listener, reason, detail);

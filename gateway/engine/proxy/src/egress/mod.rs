@@ -1,14 +1,16 @@
 //! Ways out: clients name a destination, and egress policies decide whether they reach it. So do they where a route leads
-//! outside ([`routed`]).
+//! outside ([`routed`], [`carried`]).
 //!
 //! accept → who asks ([`client`]) → what is asked for ([`http1`] and [`http2`] by [`request`], [`redirected`]) → [`open`]: decide, resolve, vet, dial
 //! → bytes ([`tunnel`], [`forward`]) → [`record`], last. Everything that is not allowed is denied; the address that was
 //! vetted is the one that is dialled.
 
+mod carried;
 mod client;
 mod compiled;
 mod credentials;
 mod explain;
+mod explain_routed;
 mod forward;
 mod gate;
 mod http1;
@@ -16,6 +18,7 @@ mod http2;
 mod name_server;
 mod open;
 mod own_addresses;
+mod pool;
 mod record;
 mod redirected;
 mod reply;
@@ -36,12 +39,15 @@ use sekisho_stream::{Http1, Preface};
 use sekisho_table::{EgressWay, Listener};
 use sekisho_tls::{PeerIdentity, Transport};
 
+pub use carried::{Carried, Secured};
 pub use compiled::Egress;
-pub use explain::{explain, is_asked};
+pub use explain::{Explained, caller, explain, is_asked};
+pub use explain_routed::{RoutedExplanation, RoutedRequest};
 pub use gate::Gate;
 pub use reply::status;
 pub use resolve::Resolvers;
 pub use routed::{Leave, Wanted, backend_at};
+pub use tunnel::refuse as turn_away;
 
 use crate::authorization::{self, Caller};
 use crate::layer4::Place;
@@ -99,7 +105,7 @@ pub async fn serve(arrival: Arrival) {
 }
 
 /// Records the denial of a connection whose client did not prove what the mesh asks for.
-pub fn turn_away(place: Place, listener: Arc<Listener>, reason: Reason) {
+pub fn record_unproved(place: Place, listener: Arc<Listener>, reason: Reason) {
     let client = Client::new(place, listener, None);
     let mut record = Record::begin(&client, &client.caller(None));
     record.denied(reason);

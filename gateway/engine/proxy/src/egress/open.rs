@@ -80,19 +80,9 @@ pub async fn permit(
     let decision = outlet.policies.decide(&request);
     record.follows(&decision);
     if let Verdict::Deny(denial) = decision.verdict {
-        let reason = match denial {
-            Denial::Rule => Reason::EgressDenied,
-            Denial::NothingAllows
-                if gate.is_forward_proxy()
-                    && asked.caller.credential.is_none()
-                    && outlet.policies.wants_credentials() =>
-            {
-                Reason::EgressCredentialsRequired
-            }
-            Denial::NothingAllows => Reason::EgressDenied,
-            Denial::PolicyMissing | Denial::PolicyRefused => Reason::EgressPolicyUnavailable,
-        };
-        return Err(Refused { reason, contact: decision.contact });
+        let may_show = gate.is_forward_proxy() && outlet.policies.wants_credentials();
+        let reason = reason_of(denial, may_show && asked.caller.credential.is_none());
+        return Err(Refused { reason, contact: decision.contact().into() });
     }
     let addresses = match (&asked.host, known) {
         (_, Some(address)) => vec![address],
@@ -121,6 +111,15 @@ pub async fn permit(
     };
     let address = addresses.first().copied().ok_or(Reason::EgressNameUnresolved)?;
     Ok((Permit { grant, address, egress, _load: load }, addresses))
+}
+
+/// How a denial is told. `wants_credentials`: the client could show some and did not.
+pub fn reason_of(denial: Denial, wants_credentials: bool) -> Reason {
+    match denial {
+        Denial::NothingAllows if wants_credentials => Reason::EgressCredentialsRequired,
+        Denial::Rule | Denial::NothingAllows => Reason::EgressDenied,
+        Denial::PolicyMissing | Denial::PolicyRefused => Reason::EgressPolicyUnavailable,
+    }
 }
 
 /// Permits, and connects to one of the addresses that were vetted.

@@ -94,9 +94,9 @@ impl Record {
         self.port = port;
     }
 
-    pub fn follows(&mut self, decision: &Decision) {
-        self.policy.clone_from(&decision.policy);
-        self.rule.clone_from(&decision.rule);
+    pub fn follows(&mut self, decision: &Decision<'_>) {
+        self.policy = decision.policy().map(Into::into);
+        self.rule = decision.rule().map(Into::into);
         self.mode = decision.mode.as_str();
         self.would_deny = decision.would_deny;
     }
@@ -164,10 +164,10 @@ impl Record {
     }
 
     fn write(&self, record: &'static str, reason: Reason) {
-        let mut line = Line {
+        let line = |start_time| Line {
             record,
             id: format!("{:016x}", self.id),
-            start_time: String::new(),
+            start_time,
             gateway: &self.listener.gateway,
             listener: &self.listener.key,
             way: self.way,
@@ -192,14 +192,7 @@ impl Record {
             duration: self.started.elapsed().as_millis() as u64,
             trace_id: self.trace.as_deref(),
         };
-        self.worker.write_record(|text| {
-            let mut start_time = Vec::with_capacity(24);
-            text.timestamps.write(text.clock.since_epoch(self.started), &mut start_time);
-            line.start_time = String::from_utf8_lossy(&start_time).into_owned();
-            // Neither a Vec nor these fields can fail to be written.
-            let _ = serde_json::to_writer(&mut text.lines, &line);
-            text.lines.push(b'\n');
-        });
+        self.worker.write_record(|text| text.write_json(self.started, line));
     }
 }
 

@@ -15,7 +15,8 @@ pub async fn serve(client: &Client, mut transport: Transport, mut unread: BytesM
     let caller = client.caller(None);
     let mut record = Record::begin(client, &caller);
     record.port = client.listener.port;
-    let hello = match tunnel::read_hello(client, &mut transport, &mut unread).await {
+    let bound_ms = client.limits.tls_handshake_timeout_ms;
+    let hello = match tunnel::read_hello(bound_ms, &mut transport, &mut unread).await {
         Ok(hello) => hello,
         Err(reason) => {
             record.denied(reason);
@@ -52,5 +53,5 @@ pub async fn serve(client: &Client, mut transport: Transport, mut unread: BytesM
         return tunnel::refuse(transport, reason).await;
     }
     record.allowed();
-    tunnel::run(client, (transport, unread), Through { asked, permit, stream, record }, true).await;
+    tunnel::run(client, (transport, unread), Through::new(asked, permit, stream, record), true).await;
 }

@@ -1,4 +1,5 @@
-//! Requests of routes whose backend is a host outside: the same policies, guard and records as for ways out.
+//! Requests of routes whose backend is a host outside: the same policies, guard and records as for ways out. Connections of
+//! routes are [`super::carried`]'s.
 //!
 //! What is decided about is what is sent: the backend's name and port, and the request's method and path as filters left
 //! them. The backend is then reached at the addresses that were vetted. Whoever keeps the [`Leave`] asks it as time goes by.
@@ -26,13 +27,15 @@ use crate::exchange::Reply;
 use crate::reason::Reason;
 use crate::watchdog::after;
 
-/// What one request was let out by.
+/// What one request, or connection, was let out by.
 pub struct Leave {
     gate: Gate,
     asked: Asked,
     permit: Permit,
     record: Record,
     limits: EgressLimits,
+    /// What is sent is known to be for the destination; else only a rule for TCP lets it out.
+    verified: bool,
     /// By the rule's bound on duration.
     pub until: Option<Instant>,
     /// Of the head that went out.
@@ -78,11 +81,15 @@ impl Leave {
         };
         // Whoever is outside is not told who is who inside.
         head.headers.remove(&X_FORWARDED_CLIENT_CERT);
-        let limits = permit.grant.rule.as_ref().map(|rule| *rule.limits()).unwrap_or_default();
-        let until = after(Instant::now(), limits.duration_ms);
         let head_bytes = head.target.len() as u64 + super::forward::size(&head.headers);
         let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
-        Ok((Self { gate, asked, permit, record, limits, until, head_bytes }, addresses))
+        Ok((Self { head_bytes, ..Self::new(gate, asked, permit, record, true) }, addresses))
+    }
+
+    pub(super) fn new(gate: Gate, asked: Asked, permit: Permit, record: Record, verified: bool) -> Self {
+        let limits = permit.grant.rule.as_ref().map(|rule| *rule.limits()).unwrap_or_default();
+        let until = after(Instant::now(), limits.duration_ms);
+        Self { gate, asked, permit, record, limits, verified, until, head_bytes: 0 }
     }
 
     /// A connection is there. `endpoint`: the address it leads to.
@@ -97,7 +104,7 @@ impl Leave {
         if self.limits.bytes > 0 && self.record.bytes() >= self.limits.bytes {
             return Err(Reason::EgressLimit);
         }
-        self.permit.renew(&self.gate, &self.asked, true)
+        self.permit.renew(&self.gate, &self.asked, self.verified)
     }
 
     /// How it ended, with all that has moved.
@@ -110,7 +117,7 @@ impl Leave {
 
 /// `Host` names whom the request goes to, and nobody else: what a client asked for chose the route. A filter or a server
 /// name of TLS that names another one would hide it behind the name that was allowed.
-fn name_destination(
+pub(super) fn name_destination(
     head: &mut RequestHead,
     asked: &Asked,
     server_name: Option<&str>,

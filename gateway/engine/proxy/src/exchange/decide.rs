@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use http::StatusCode;
 use http::header::{HeaderValue, ORIGIN};
-use sekisho_codec::{Headers, ResponseHead, authority};
+use sekisho_codec::{Headers, RequestHead, ResponseHead, authority};
 use sekisho_filter::{FilterPlan, LocalResponse, RequestContext, ResponseContext, Verdict, edge};
 use sekisho_policy::{PolicySet, Token};
 use sekisho_router::{Decision, ListenerId, RequestView, RouteId, Router, SocketId};
@@ -340,11 +340,11 @@ fn matched_prefix(route: &Route, rule_match: u32) -> Option<&str> {
 }
 
 /// Where a request's filters learn what they need besides its head.
-struct Filters<'a> {
-    router: &'a Router,
-    listener: ListenerId,
-    route: RouteId,
-    rule_match: u32,
+pub struct Filters<'a> {
+    pub router: &'a Router,
+    pub listener: ListenerId,
+    pub route: RouteId,
+    pub rule_match: u32,
 }
 
 impl Filters<'_> {
@@ -354,14 +354,19 @@ impl Filters<'_> {
         }
         // Filters may change the authority: the one that was matched counts.
         let authority = record.received_authority().clone();
+        self.apply(plan, &authority, &mut record.head)
+    }
+
+    /// `authority`: as it was received.
+    pub fn apply(&self, plan: &FilterPlan, authority: &HeaderValue, head: &mut RequestHead) -> Result<(), Reply> {
         let host = authority.to_str().ok().and_then(host_of).ok_or_else(malformed)?;
         let context = RequestContext {
             matched_prefix: matched_prefix(self.router.route(self.route), self.rule_match),
             listener_port: self.router.listener(self.listener).port,
             host: &host,
-            scheme: record.head.scheme,
+            scheme: head.scheme,
         };
-        match plan.on_request(&context, &mut record.head) {
+        match plan.on_request(&context, head) {
             Verdict::Continue => Ok(()),
             Verdict::Respond(response) => Err(local(response)),
         }

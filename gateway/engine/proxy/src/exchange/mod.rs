@@ -9,6 +9,7 @@ mod attempt;
 pub mod decide;
 mod mirror;
 mod open;
+mod outside;
 mod pump;
 mod record;
 mod relay;
@@ -17,7 +18,6 @@ mod respond;
 mod retry;
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -27,13 +27,12 @@ use http::{Method, StatusCode, Version};
 use sekisho_codec::http1::HeadLimits;
 use sekisho_codec::{Headers, RequestHead, Scheme};
 use sekisho_stream::{BodyKind, Downstream, Http1, ResponseOptions};
-use sekisho_table::Listener;
 use sekisho_tls::Transport;
 use sekisho_upstream::{Backend, LeaseGuard};
 
 use crate::active_config::ActiveConfig;
 use crate::connection::ConnectionContext;
-use crate::egress::{self, Gate, Leave, Wanted};
+use crate::egress::Leave;
 use crate::layer4;
 use crate::reason::Reason;
 use crate::watchdog::{Activity, Watchdog, after, earliest};
@@ -224,52 +223,6 @@ impl Exchange<'_> {
         self.forward_to(backend, config, forward).await
     }
 
-    /// The request's listener, where egress policies decide about its routes.
-    fn guarded<'c>(&self, config: &'c ActiveConfig) -> Option<&'c Arc<Listener>> {
-        let listener = config.compiled.router.listener(self.record.place.listener?);
-        listener.routed_egress.is_some().then_some(listener)
-    }
-
-    /// Once the policies have let it out, at the addresses that they vetted.
-    async fn forward_outside(
-        &mut self,
-        backend: &Rc<Backend>,
-        config: &ActiveConfig,
-        forward: &Forward<'_>,
-        (host, port, listener): (&str, u16, &Arc<Listener>),
-    ) -> Step {
-        let context = self.context;
-        let gate = Gate {
-            worker: context.worker.clone(),
-            listener: listener.clone(),
-            remote: context.remote,
-            connect_timeout_ms: context.limits.connect_timeout_ms,
-        };
-        let rewritten = self.record.head.authority != *self.record.received_authority();
-        let wanted = Wanted {
-            certified: context.certified(),
-            head: &mut self.record.head,
-            host,
-            port,
-            server_name: backend.spec().backend.tls.as_ref().map(|tls| tls.server_name.as_str()),
-            rewritten,
-        };
-        // Woken when the policies change, also on a connection with many exchanges.
-        let _registration = context.worker.registered().await;
-        let (leave, addresses) = match Leave::ask(gate, wanted).await {
-            Ok(let_out) => let_out,
-            Err(reply) => return self.reply(reply).await.into(),
-        };
-        self.leave = Some(Box::new(leave));
-        let step = self.forward_to(&egress::backend_at(backend, addresses), config, forward).await;
-        if let Step::Served(_) = step
-            && let Some(leave) = self.leave.take()
-        {
-            leave.finish(self.record.reason, self.record.bytes_received, self.record.bytes_sent);
-        }
-        step
-    }
-
     async fn forward_to(&mut self, backend: &Rc<Backend>, config: &ActiveConfig, forward: &Forward<'_>) -> Step {
         self.request_deadline = after(self.record.started(), forward.plan.request_timeout_ms);
         self.start_mirrors(config, forward);
@@ -373,12 +326,6 @@ impl Exchange<'_> {
         let let_out = self.leave.as_ref().and_then(|leave| leave.until);
         let asked_for = earliest(self.request_deadline, attempt);
         earliest(earliest(asked_for, let_out), earliest(idle, self.context.leave_by()))
-    }
-
-    /// Why a request that was let out goes no further, if it does not.
-    fn revoked(&mut self) -> Option<Reason> {
-        let (received, sent) = (self.record.bytes_received, self.record.bytes_sent);
-        self.leave.as_mut()?.check(received, sent).err()
     }
 
     /// Which of the deadlines it was.

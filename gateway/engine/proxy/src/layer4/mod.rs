@@ -7,6 +7,7 @@ mod binding;
 mod choice;
 mod counters;
 mod explain;
+mod outside;
 mod record;
 mod session;
 mod tcp;

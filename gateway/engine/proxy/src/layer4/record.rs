@@ -133,8 +133,8 @@ impl Record {
 
     fn log(&self) {
         let duration = self.started.elapsed();
-        let mut line = Line {
-            start_time: String::new(),
+        let line = |start_time| Line {
+            start_time,
             protocol: self.kind.protocol(),
             response_code: 0,
             response_flags: self.reason.flags(),
@@ -160,14 +160,7 @@ impl Record {
             upstream_host: self.upstream_host.as_deref(),
             upstream_transport_failure_reason: self.upstream_failure.as_deref(),
         };
-        self.worker.write_log(|text| {
-            let mut start_time = Vec::with_capacity(24);
-            text.timestamps.write(text.clock.since_epoch(self.started), &mut start_time);
-            line.start_time = String::from_utf8_lossy(&start_time).into_owned();
-            // Neither a Vec nor these fields can fail to be written.
-            let _ = serde_json::to_writer(&mut text.lines, &line);
-            text.lines.push(b'\n');
-        });
+        self.worker.write_log(|text| text.write_json(self.started, line));
     }
 }
 

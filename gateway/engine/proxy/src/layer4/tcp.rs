@@ -17,9 +17,11 @@ use sekisho_upstream::{Backend, LeaseGuard, OpenError};
 
 use super::choice::{Choice, choose};
 use super::counters::Kind;
+use super::outside;
 use super::record::{Origin, Record};
 use crate::active_config::ActiveConfig;
 use crate::authorization::Caller;
+use crate::egress::{self, Certified, Gate, Leave};
 use crate::parties::Standing;
 use crate::reason::Reason;
 use crate::statistics::Slot;
@@ -53,6 +55,8 @@ pub struct Arrived {
     pub server_name: Option<String>,
     /// Who the client is, by a certificate that was verified.
     pub peer: Option<Box<Peer>>,
+    /// All that the certificate says.
+    pub certified: Option<Certified>,
     /// For telemetry.
     pub standing: Standing,
 }
@@ -72,7 +76,8 @@ pub fn refuse(place: Place, config: &ActiveConfig, listener: ListenerId, reason:
 
 /// Carries a connection to its end. A connection that has nowhere to go is closed.
 pub async fn carry(arrived: Arrived) {
-    let Arrived { place, config, listener, transport, unread, server_name, peer, standing } = arrived;
+    let Arrived { place, config, listener, mut transport, mut unread, server_name, peer, certified, standing } =
+        arrived;
     let Place { worker, socket, remote, local, original_destination, limits, access_log } = place;
     let caller = Caller {
         peer: peer.as_deref(),
@@ -87,6 +92,12 @@ pub async fn carry(arrived: Arrived) {
     let kind = if listener.protocol == ListenerProtocol::Tls { Kind::Tls } else { Kind::Tcp };
     // What passes through is TLS already, the client's own.
     let with_tls = listener.tls_mode != TlsMode::Passthrough;
+    let gate = listener.routed_egress.is_some().then(|| Gate {
+        worker: worker.clone(),
+        listener: listener.clone(),
+        remote,
+        connect_timeout_ms: limits.connect_timeout_ms,
+    });
     let origin = Origin { kind, standing, peer, remote, local, server_name, listener, access_log };
     let mut record = Record::begin(&worker, origin, &choice);
     let backend = match choice.backend.and_then(|backend| going_on(backend, original_destination)) {
@@ -96,22 +107,50 @@ pub async fn carry(arrived: Arrived) {
             return;
         }
     };
+    let (backend, mut leave) = match gate {
+        Some(gate) if backend.spec().outside().is_some() => {
+            let handshake_ms = limits.tls_handshake_timeout_ms;
+            let certified = certified.as_ref();
+            let wanted = outside::Wanted { certified, backend: &backend, with_tls, handshake_ms };
+            match outside::ask(gate, wanted, (&mut transport, &mut unread)).await {
+                Ok((backend, leave)) => (backend, Some(leave)),
+                Err(reason) => {
+                    record.reason = reason;
+                    if !with_tls {
+                        egress::turn_away(transport, reason).await;
+                    }
+                    return;
+                }
+            }
+        }
+        _ => (backend, None),
+    };
     let bound = Duration::from_millis(limits.connect_timeout_ms);
     let (upstream, lease) = match connect(&backend, with_tls, bound).await {
         Ok(connected) => connected,
         Err(error) => {
             record.reason = reason_of(&error);
             record.upstream_failure = Some(error.to_string());
+            if let Some(leave) = leave {
+                leave.finish(record.reason, 0, 0);
+            }
             return;
         }
     };
     record.upstream_host = Some(lease.handle().label().clone());
+    if let Some(leave) = &mut leave {
+        leave.connected(lease.handle().label());
+    }
     if backend.spec().backend.tls.is_none() || !with_tls {
         record.upstream_party = worker.party_of(&lease);
     }
     record.open();
     let tunnel = Tunnel::new((transport, unread), (upstream, BytesMut::new()));
-    run(tunnel, &mut record, &Stay { worker: &worker, socket: &socket, limits: &limits }).await;
+    let stay = Stay { worker: &worker, socket: &socket, limits: &limits };
+    let (received, sent) = run(tunnel, &mut record, leave.as_mut(), &stay).await;
+    if let Some(leave) = leave {
+        leave.finish(record.reason, received, sent);
+    }
 }
 
 /// The backend that is dialled: of one whose traffic goes on to its original destination, that destination.
@@ -159,13 +198,23 @@ impl Stay<'_> {
     }
 }
 
-/// Until both sides have ended, one breaks, nothing moves for too long, or a drain has lasted its time.
-async fn run(mut tunnel: Tunnel<Transport, Transport>, record: &mut Record, stay: &Stay<'_>) {
+/// Until both sides have ended, one breaks, nothing moves for too long, a drain has lasted its time, or it may no longer
+/// go out. Returns what has moved from the client and to it.
+async fn run(
+    mut tunnel: Tunnel<Transport, Transport>,
+    record: &mut Record,
+    mut leave: Option<&mut Leave>,
+    stay: &Stay<'_>,
+) -> (u64, u64) {
     let mut watchdog = Watchdog::default();
     let mut moved = tunnel.copied();
     let mut activity = Instant::now();
-    let mut leave = None;
+    let mut told_to_leave = None;
+    let until = leave.as_ref().and_then(|leave| leave.until);
     record.reason = poll_fn(|task| {
+        if let Some(Err(reason)) = leave.as_mut().map(|leave| leave.check(moved.0, moved.1)) {
+            return Poll::Ready(reason);
+        }
         let ended = Pin::new(&mut tunnel).poll(task);
         if tunnel.copied() != moved {
             moved = tunnel.copied();
@@ -180,14 +229,24 @@ async fn run(mut tunnel: Tunnel<Transport, Transport>, record: &mut Record, stay
                 Some(Side::Second) => Reason::UpstreamReset,
             });
         }
-        if leave.is_none() && stay.is_over() {
-            leave = after(Instant::now(), stay.limits.drain_timeout_ms);
+        if let Some(Err(reason)) = leave.as_mut().map(|leave| leave.check(moved.0, moved.1)) {
+            return Poll::Ready(reason);
+        }
+        if told_to_leave.is_none() && stay.is_over() {
+            told_to_leave = after(Instant::now(), stay.limits.drain_timeout_ms);
         }
         let idle = after(activity, stay.limits.connection_idle_timeout_ms);
-        watchdog.poll_expired(task, earliest(idle, leave)).map(|()| {
-            let told = leave.is_some_and(|leave| leave <= Instant::now());
-            if told { Reason::RequestTimeout } else { Reason::StreamIdleTimeout }
+        watchdog.poll_expired(task, earliest(earliest(idle, told_to_leave), until)).map(|()| {
+            let passed = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= Instant::now());
+            if passed(until) {
+                Reason::EgressLimit
+            } else if passed(told_to_leave) {
+                Reason::RequestTimeout
+            } else {
+                Reason::StreamIdleTimeout
+            }
         })
     })
     .await;
+    tunnel.copied()
 }

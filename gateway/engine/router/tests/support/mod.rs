@@ -167,3 +167,8 @@ pub fn decide(router: &Router, request: &Request) -> String {
     }
     text
 }
+
+/// The name of the route in a decision, or its status.
+pub fn name_of(decided: &str) -> String {
+    decided.split('/').nth(2).unwrap_or(decided).to_owned()
+}

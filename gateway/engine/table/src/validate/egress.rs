@@ -44,11 +44,11 @@ pub fn listener(egress: &Egress, listener: &Listener) -> Verdict {
     deciding(&egress.policies, &egress.nameservers)
 }
 
-/// Routes are looked at where their requests are, and never of a way out.
+/// Routes are looked at where their requests and connections are, and never of a way out.
 pub fn routed(egress: &RoutedEgress, listener: &Listener) -> Verdict {
-    let has_requests = matches!(listener.protocol, ListenerProtocol::Http | ListenerProtocol::Https);
-    if !has_requests || listener.egress.is_some() {
-        return problem("only HTTP and HTTPS listeners that are no way out have requests of routes; leave it out");
+    let has_none = matches!(listener.protocol, ListenerProtocol::Udp | ListenerProtocol::Hbone);
+    if has_none || listener.egress.is_some() {
+        return problem("UDP, HBONE and ways out have no routes that it could speak of; leave it out");
     }
     deciding(&egress.policies, &egress.nameservers)
 }

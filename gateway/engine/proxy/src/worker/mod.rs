@@ -4,18 +4,18 @@
 //! through commands alone; a new configuration is taken over between two requests, and every
 //! request keeps the one it started with.
 
+mod registry;
+mod sockets;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::net::{SocketAddr, TcpListener as StdListener, UdpSocket as StdUdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::Sender;
-use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use sekisho_router::SocketId;
 use sekisho_table::Gateway;
 use sekisho_tls::MeshIdentity;
 use sekisho_token::TokenCache;
@@ -24,7 +24,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinHandle, LocalSet};
 
 use crate::access_log::{AccessLog, FLUSH_BYTES, LogText};
-use crate::active_config::{ActiveConfig, SocketPlace};
+use crate::active_config::ActiveConfig;
 use crate::config::Compiled;
 use crate::egress;
 use crate::evidence::Evidence;
@@ -33,6 +33,9 @@ use crate::layer4;
 use crate::listener;
 use crate::parties::{Own, Party, PartyId};
 use crate::statistics::Statistics;
+use registry::ConnectionRegistry;
+use sockets::Accepting;
+pub use sockets::{ConnectionCount, ListeningSocket};
 
 /// How long a line may wait in a worker's buffer.
 const LOG_DELAY: Duration = Duration::from_millis(50);
@@ -73,32 +76,6 @@ pub struct BackendReport {
     pub connect_failures: u64,
     pub retries: u64,
     pub in_flight: u64,
-}
-
-/// A socket this worker accepts on. Connections keep it alive; `closed` asks them to leave.
-#[derive(Debug)]
-pub struct ListeningSocket {
-    pub address: SocketAddr,
-    pub closed: Cell<bool>,
-    /// Connections on this address, over all workers.
-    pub connections: Arc<AtomicU32>,
-    place: SocketPlace,
-}
-
-impl ListeningSocket {
-    fn new(address: SocketAddr, connections: Arc<AtomicU32>) -> Rc<Self> {
-        Rc::new(Self { address, closed: Cell::new(false), connections, place: SocketPlace::default() })
-    }
-
-    /// The socket in a configuration, while it has one.
-    pub fn id(&self, config: &ActiveConfig) -> Option<SocketId> {
-        self.place.in_config(config, self.address)
-    }
-}
-
-struct Accepting {
-    socket: Rc<ListeningSocket>,
-    task: JoinHandle<()>,
 }
 
 /// Where lines go.
@@ -186,13 +163,6 @@ impl Worker {
 
     pub fn draining(&self) -> bool {
         self.draining.get()
-    }
-
-    /// Registers the task that awaits this, so that a drain or a change can wake it. Drop the guard to leave.
-    pub async fn registered(self: &Rc<Self>) -> Registration {
-        let register = |waker: &Waker| self.connections.borrow_mut().insert(waker.clone());
-        let place = poll_fn(|task| Poll::Ready(register(task.waker()))).await;
-        Registration { worker: self.clone(), place }
     }
 
     fn take_over(&self, compiled: Arc<Compiled>) {
@@ -334,51 +304,6 @@ fn backend_report(backend: &Backend) -> BackendReport {
     }
 }
 
-/// Wakers of the open connections, in reused places.
-#[derive(Debug, Default)]
-struct ConnectionRegistry {
-    wakers: Vec<Option<Waker>>,
-    free: Vec<usize>,
-}
-
-impl ConnectionRegistry {
-    fn insert(&mut self, waker: Waker) -> usize {
-        match self.free.pop() {
-            Some(place) => {
-                self.wakers[place] = Some(waker);
-                place
-            }
-            None => {
-                self.wakers.push(Some(waker));
-                self.wakers.len() - 1
-            }
-        }
-    }
-
-    fn remove(&mut self, place: usize) {
-        self.wakers[place] = None;
-        self.free.push(place);
-    }
-
-    fn wake_all(&self) {
-        for waker in self.wakers.iter().flatten() {
-            waker.wake_by_ref();
-        }
-    }
-}
-
-/// A connection's place in the registry.
-pub struct Registration {
-    worker: Rc<Worker>,
-    place: usize,
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        self.worker.connections.borrow_mut().remove(self.place);
-    }
-}
-
 /// Runs a worker until it is told to stop. `Err` only when the runtime cannot be made.
 pub fn run(
     logs: Logs,
@@ -416,39 +341,4 @@ pub fn run(
         }
     });
     Ok(())
-}
-
-/// Counts one connection, on its address and in all, for as long as it lives.
-pub struct ConnectionCount {
-    worker: Rc<Worker>,
-    socket: Rc<ListeningSocket>,
-}
-
-impl ConnectionCount {
-    /// `None` when a bound is reached.
-    pub fn admit(worker: &Rc<Worker>, socket: &Rc<ListeningSocket>, per_socket: u32, total: u32) -> Option<Self> {
-        let mut statistics = worker.statistics.borrow_mut();
-        if worker.total_connections.fetch_add(1, Ordering::Relaxed) >= total {
-            worker.total_connections.fetch_sub(1, Ordering::Relaxed);
-            statistics.refused += 1;
-            return None;
-        }
-        if socket.connections.fetch_add(1, Ordering::Relaxed) >= per_socket {
-            socket.connections.fetch_sub(1, Ordering::Relaxed);
-            worker.total_connections.fetch_sub(1, Ordering::Relaxed);
-            statistics.refused += 1;
-            return None;
-        }
-        statistics.accepted += 1;
-        statistics.active += 1;
-        Some(Self { worker: worker.clone(), socket: socket.clone() })
-    }
-}
-
-impl Drop for ConnectionCount {
-    fn drop(&mut self) {
-        self.socket.connections.fetch_sub(1, Ordering::Relaxed);
-        self.worker.total_connections.fetch_sub(1, Ordering::Relaxed);
-        self.worker.statistics.borrow_mut().active -= 1;
-    }
 }

@@ -1,0 +1,94 @@
+//! Connections of routes whose backend is a host outside: the policies are asked about its name and port, and what must be TLS
+//! is looked at before the first byte goes out, as in tunnels of a forward proxy.
+
+use std::net::SocketAddr;
+
+use bytes::BytesMut;
+use sekisho_egress::Host;
+use sekisho_tls::Transport;
+
+use super::Certified;
+use super::client::caller;
+use super::gate::Gate;
+use super::open::{self, Asked, Spoken};
+use super::record::Record;
+use super::routed::Leave;
+use super::tunnel;
+use crate::reason::Reason;
+
+/// Who asks, and for what.
+pub struct Carried<'a> {
+    pub certified: Option<&'a Certified>,
+    pub host: &'a str,
+    pub port: u16,
+    pub secured: Secured<'a>,
+    /// How long a `ClientHello` may take.
+    pub handshake_ms: u64,
+}
+
+/// Whose TLS goes to the host.
+#[derive(Clone, Copy)]
+pub enum Secured<'a> {
+    /// The gateway begins it, and verifies the host by this name.
+    ByGateway(&'a str),
+    /// The client's own passes through.
+    ByClient,
+    /// What is carried may be TLS or not.
+    Unknown,
+}
+
+impl Leave {
+    /// With the addresses that may be dialled. An error was recorded.
+    pub async fn for_connection(
+        gate: Gate,
+        carried: Carried<'_>,
+        down: (&mut Transport, &mut BytesMut),
+    ) -> Result<(Self, Vec<SocketAddr>), Reason> {
+        let caller = caller(gate.remote, carried.certified);
+        let mut record = Record::begin(&gate, &caller);
+        let asked = match Host::parse(carried.host) {
+            Ok(host) => {
+                let spoken = if let Secured::Unknown = carried.secured { Spoken::Tunnel } else { Spoken::Tls };
+                record.asks(&host, carried.port);
+                Asked { caller, host, port: carried.port, spoken }
+            }
+            Err(_) => {
+                record.host = Some(carried.host.into());
+                record.denied(Reason::EgressNameInvalid);
+                return Err(Reason::EgressNameInvalid);
+            }
+        };
+        let granted = async {
+            if let Secured::ByGateway(name) = carried.secured
+                && Host::parse(name).as_ref() != Ok(&asked.host)
+            {
+                return Err(Reason::EgressNameMismatch);
+            }
+            let permitted = open::permit(&gate, &asked, None, &mut record).await;
+            let (permit, addresses) = permitted.map_err(|refused| refused.reason)?;
+            let rule = permit.grant.rule.as_ref();
+            let verified = match carried.secured {
+                Secured::ByGateway(_) => true,
+                // As of redirected TLS: another name is another name whatever may be carried, but for a policy that reports.
+                Secured::ByClient if rule.is_none() => false,
+                Secured::Unknown if permit.grant.opaque => false,
+                Secured::ByClient | Secured::Unknown => {
+                    let hello = tunnel::read_hello(carried.handshake_ms, down.0, down.1).await?;
+                    tunnel::judge(&hello, &asked.host, rule)?;
+                    true
+                }
+            };
+            Ok((permit, addresses, verified))
+        };
+        match granted.await {
+            Ok((permit, addresses, verified)) => {
+                let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, carried.port)).collect();
+                Ok((Self::new(gate, asked, permit, record, verified), addresses))
+            }
+            Err(reason) => {
+                record.denied(reason);
+                Err(reason)
+            }
+        }
+    }
+}

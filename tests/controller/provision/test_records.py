@@ -1,0 +1,76 @@
+"""Records of egress decisions of provisioned gateways: options that the gateway takes, and volumes with room."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.provision.records import record_arguments, record_mounts, record_volumes
+from controller.resources import EgressParameters, RecordCollector, RecordFiles
+from controller.translate.egress_parameters import wrong_egress
+from gateway.cli import add_gateway_options, gateway_settings
+from gateway.config import GatewaySettings
+from tests.support.gateways import parameters
+
+MEGABYTE = 1024 * 1024
+
+
+def records(**asked: Any) -> Any:
+    return parameters(egress={"records": asked}).egress.records
+
+
+def test_nothing_is_added_where_nothing_is_asked_for() -> None:
+    for nothing in (None, records()):
+        assert record_arguments(nothing) == []
+        assert record_mounts(nothing) == record_volumes(nothing) == []
+    only_collector = records(collector={"url": "http://otel:4318"})
+    assert record_mounts(only_collector) == record_volumes(only_collector) == []
+
+
+def test_a_volume_of_the_pod_has_room_for_all_files_and_a_bound() -> None:
+    asked = records(files={"maxBytes": MEGABYTE, "files": 4})
+    [volume] = record_volumes(asked)
+    limit = int(volume["emptyDir"]["sizeLimit"])
+    assert 4 * MEGABYTE * 1.25 <= limit <= 32 * MEGABYTE
+
+
+def test_pods_that_share_a_claim_have_folders_of_their_own() -> None:
+    asked = records(files={"persistentVolumeClaim": "audit"})
+    assert record_volumes(asked) == [{"name": "records", "persistentVolumeClaim": {"claimName": "audit"}}]
+    assert record_mounts(asked) == [{"name": "records", "mountPath": "/var/log/sekisho", "subPathExpr": "$(POD_NAME)"}]
+
+
+def test_the_gateway_takes_the_options(tmp_path: Path) -> None:
+    asked = records(files={"maxBytes": 2 * MEGABYTE, "files": 3}, collector={"url": "http://otel.ns:4318"})
+    arguments = record_arguments(asked)
+    assert arguments[:2] == ["--egress-log", "/var/log/sekisho/egress.jsonl"]
+    settings = settings_of([*arguments[:1], str(tmp_path / "egress.jsonl"), *arguments[2:]])
+    assert (settings.egress_log_bytes, settings.egress_log_files) == (2 * MEGABYTE, 3)
+    assert settings.egress_otlp == "http://otel.ns:4318"
+
+
+def settings_of(arguments: list[str]) -> GatewaySettings:
+    parser = argparse.ArgumentParser()
+    add_gateway_options(parser, access_log="stdout")
+    return gateway_settings(parser.parse_args(arguments))
+
+
+@pytest.mark.parametrize(
+    "url", ["", "otel:4318", "http://otel", "http://otel:0", "http://a@otel:1", "http://otel:1/ x", "ftp://otel:21"]
+)
+def test_a_collector_that_the_gateway_would_not_take_is_told_with_its_remedy(url: str) -> None:
+    wrong = wrong_egress(EgressParameters(records=records_of(url)))
+    assert wrong.startswith("egress.records.collector.url: ")
+    assert "http://HOST:PORT" in wrong
+
+
+def records_of(url: str) -> Any:
+    found = records(collector={"url": "http://otel:4318"})
+    return type(found)(files=RecordFiles(), collector=RecordCollector(url=url))
+
+
+def test_what_is_right_is_not_told() -> None:
+    assert wrong_egress(EgressParameters(records=records_of("http://[::1]:4318/v1"))) == ""

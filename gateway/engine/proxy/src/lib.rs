@@ -18,6 +18,7 @@ mod evidence;
 mod exchange;
 mod explain;
 mod external;
+mod http2_options;
 mod layer4;
 mod listener;
 mod otlp;

@@ -86,7 +86,7 @@ def test_certificates_for_a_collector_in_the_clear_are_refused(field: str) -> No
     found = parse(document)
     assert found.resource is None
     [problem] = found.problems
-    assert problem.path.endswith(f"egress.records.collector.{field}")
+    assert problem.field.endswith(f"egress.records.collector.{field}")
     assert problem.remedy == "write https:// in url"
 
 

@@ -143,8 +143,8 @@ def test_a_collector_over_tls_is_verified_and_shown_who_asks(outside: Outside, t
     context.load_verify_locations(cadata=clients.pem)
     certificate, key = clients.issue("gateway").write(tmp_path, "client")
     with collector(outside, context) as (url, received):
-        options = ("--egress-otlp", url, "--egress-otlp-ca", authority.write(tmp_path / "ca.crt"))
-        options += ("--egress-otlp-certificate", certificate, "--egress-otlp-key", key)
+        options: list[str | Path] = ["--egress-otlp", url, "--egress-otlp-ca", authority.write(tmp_path / "ca.crt")]
+        options += ["--egress-otlp-certificate", certificate, "--egress-otlp-key", key]
         with EgressGateway(outside, tmp_path, ways_out(POLICY), options=options) as gateway:
             assert ask(gateway, "ok.example:443") == 200
             eventually(lambda: "ok.example" in hosts_in(received), within=10, what="the record")
@@ -191,7 +191,7 @@ def test_a_collector_that_cannot_be_is_said_at_the_start(
     write(tmp_path / "main.yaml", [gateway_class()])
     up = sekisho_command("up", "-f", tmp_path, "--admin", f"127.0.0.1:{free_port()}", *options)
     done = subprocess.run(up, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
+    assert done.returncode in (1, 2)
     assert message in done.stderr
 
 

@@ -43,7 +43,7 @@ class Namespace:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._thread = ThreadPoolExecutor(max_workers=1, initializer=self._enter)
+        self._thread = ThreadPoolExecutor(max_workers=1, initializer=self.enter)
 
     def make(self) -> None:
         _ip("netns", "add", self.name)
@@ -53,7 +53,8 @@ class Namespace:
         self._thread.shutdown()
         subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True, timeout=10)
 
-    def _enter(self) -> None:
+    def enter(self) -> None:
+        """Moves the calling thread."""
         with Path(f"/run/netns/{self.name}").open(encoding="ascii") as file:
             if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _NEW_NETWORK) != 0:
                 raise OSError(ctypes.get_errno(), f"setns to {self.name}")

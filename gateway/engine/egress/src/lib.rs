@@ -17,6 +17,8 @@ pub mod hello;
 mod host;
 mod names;
 mod policy;
+mod policy_set;
+mod target;
 mod under;
 
 pub use caller::{Caller, Credential};
@@ -25,4 +27,5 @@ pub use decide::{Decision, Denial, Destination, Grant, Protocol, Request, Verdic
 pub use explain::{EgressExplanation, TriedRule};
 pub use guard::{OwnAddresses, Prohibited};
 pub use host::{Host, HostError};
-pub use policy::{Load, Policies, PolicySet, RuleRef};
+pub use policy::{Load, Policies, RuleRef};
+pub use policy_set::PolicySet;

@@ -155,7 +155,9 @@ fn a_rule_s_places_are_given_back() {
     let set = set(&[r#"{"key": "a/few", "rules": [
         {"name": "few", "destinations": [{"names": ["ok.example"]}], "limits": {"connections": 2}}]}"#]);
     let ok = asked("ok.example", 443, None);
-    let rule = set.decide(&ok.request()).grants[0].rule.clone().expect("a rule");
+    let decision = set.decide(&ok.request());
+    let grant = set.vet(&ok.request(), &decision, &[address("93.184.216.34")], &OwnAddresses::default());
+    let rule = grant.ok().and_then(|grant| grant.rule).expect("a rule");
     let (first, _second) = (rule.admit().expect("one"), rule.admit().expect("two"));
     assert!(rule.admit().is_none());
     drop(first);

@@ -12,8 +12,9 @@ use sekisho_tls::Transport;
 use tokio::net::TcpStream;
 
 use super::client::Client;
-use super::forward::{self, Pool, flush};
+use super::forward::{self, Incoming, flush};
 use super::open::{self, Asked, Permit, Refused, Spoken};
+use super::pool::Pool;
 use super::record::Record;
 use super::reply::{self, Told};
 use super::request;
@@ -81,7 +82,7 @@ async fn serve_stream(client: &Client, pool: &Pool, asked: (RequestHead, BodyKin
             let asked = Asked { caller, host, port, spoken: Spoken::Tunnel };
             match connect(client, &asked, &mut record).await {
                 Ok((permit, stream, count)) => {
-                    let through = Through { asked, permit, stream, record };
+                    let through = Through::new(asked, permit, stream, record);
                     open_tunnel(client, down, through).await;
                     return drop(count);
                 }
@@ -91,7 +92,9 @@ async fn serve_stream(client: &Client, pool: &Pool, asked: (RequestHead, BodyKin
         Ok((host, port)) => {
             let spoken = Spoken::Http { method: method.clone(), path: head.path().into() };
             let asked = Asked { caller, host, port, spoken };
-            match forward::exchange(client, &mut down, (head, content), &asked, pool, &mut record).await {
+            // Only HTTP/1 switches protocols.
+            let incoming = Incoming { head, content, upgrade: None };
+            match forward::exchange(client, &mut down, incoming, &asked, pool, &mut record).await {
                 Ok(_) => return,
                 Err(refused) => refused,
             }

@@ -18,6 +18,7 @@ mod http2;
 mod name_server;
 mod open;
 mod own_addresses;
+mod pool;
 mod record;
 mod redirected;
 mod reply;

@@ -93,9 +93,9 @@ impl Record {
         self.port = port;
     }
 
-    pub fn follows(&mut self, decision: &Decision) {
-        self.policy.clone_from(&decision.policy);
-        self.rule.clone_from(&decision.rule);
+    pub fn follows(&mut self, decision: &Decision<'_>) {
+        self.policy = decision.policy().map(Into::into);
+        self.rule = decision.rule().map(Into::into);
         self.mode = decision.mode.as_str();
         self.would_deny = decision.would_deny;
     }

@@ -54,5 +54,5 @@ pub async fn serve(client: &Client, mut transport: Transport) {
         return tunnel::refuse(transport, reason).await;
     }
     record.allowed();
-    tunnel::run(client, (transport, unread), Through { asked, permit, stream, record }, true).await;
+    tunnel::run(client, (transport, unread), Through::new(asked, permit, stream, record), true).await;
 }

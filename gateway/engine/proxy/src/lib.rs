@@ -10,6 +10,7 @@ mod active_config;
 mod authentication;
 mod authorization;
 mod binder;
+mod collector;
 mod config;
 mod connection;
 mod egress;

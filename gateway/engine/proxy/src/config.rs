@@ -125,7 +125,17 @@ impl Compiled {
     /// What decides about the requests and connections of a listener; `None` where everybody is let in.
     #[inline]
     pub fn policies(&self, listener: ListenerId) -> Option<&PolicySet> {
-        self.policies.get(listener.0 as usize)?.as_deref()
+        self.policies.of(listener)
+    }
+
+    /// As [`Self::policies`], of a listener that carries connections, whatever number it has now.
+    pub fn policies_of(&self, listener: &str) -> Option<&PolicySet> {
+        self.policies.of_key(listener)
+    }
+
+    /// Nothing has changed in who is let in.
+    pub fn admits_as(&self, other: &Compiled) -> bool {
+        Arc::ptr_eq(&self.policies, &other.policies)
     }
 
     /// Whom a CUSTOM policy asks.

@@ -1,5 +1,6 @@
 //! One carried stream: choose, connect, copy both ways until an end.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -86,6 +87,7 @@ pub async fn carry(arrived: Arrived) {
         server_name: server_name.as_deref(),
     };
     let choice = choose(&config, listener, &caller, &worker);
+    let admission = config.admission();
     let listener = config.compiled.router.listener(listener).clone();
     // From here on an update may take the table away.
     drop(config);
@@ -146,7 +148,7 @@ pub async fn carry(arrived: Arrived) {
     }
     record.open();
     let tunnel = Tunnel::new((transport, unread), (upstream, BytesMut::new()));
-    let stay = Stay { worker: &worker, socket: &socket, limits: &limits };
+    let stay = Stay { worker: &worker, socket: &socket, limits: &limits, admission: Cell::new(admission) };
     let (received, sent) = run(tunnel, &mut record, leave.as_mut(), &stay).await;
     if let Some(leave) = leave {
         leave.finish(record.reason, received, sent);
@@ -190,9 +192,17 @@ struct Stay<'a> {
     worker: &'a Worker,
     socket: &'a ListeningSocket,
     limits: &'a Limits,
+    /// The policies by which it was let in.
+    admission: Cell<u64>,
 }
 
 impl Stay<'_> {
+    /// An error once policies have changed and do not let it in any more.
+    fn check(&self, record: &mut Record) -> Result<(), Reason> {
+        let now = self.worker.admission();
+        if self.admission.replace(now) == now { Ok(()) } else { record.admit_again() }
+    }
+
     fn is_over(&self) -> bool {
         self.worker.draining() || self.socket.closed.get()
     }
@@ -212,6 +222,9 @@ async fn run(
     let mut told_to_leave = None;
     let until = leave.as_ref().and_then(|leave| leave.until);
     record.reason = poll_fn(|task| {
+        if let Err(reason) = stay.check(record) {
+            return Poll::Ready(reason);
+        }
         if let Some(Err(reason)) = leave.as_mut().map(|leave| leave.check(moved.0, moved.1)) {
             return Poll::Ready(reason);
         }

@@ -58,7 +58,7 @@ def _outlets(served: ServedGateway) -> tuple[str, ...]:
 def _denials(served: ServedGateway) -> Mapping[str, tuple[Denial, ...]]:
     """Of policies that deny, and do not only report."""
     found: dict[str, list[Denial]] = {}
-    for policy in (attached.policy for attached in served.parsed.egress):
+    for policy in (attached.policy for attached in served.parsed.outlets.policies):
         if policy.mode == "Report":
             continue
         denied = Denial(policy.key, policy.confined_to)

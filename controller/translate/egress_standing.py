@@ -18,7 +18,7 @@ from controller.translate.stages import Rank
 from controller.translate.ways_out import ROUTED, WAYS
 
 DENIALS = "egress-denials"
-"""Collection, by Gateway and domain: each :class:`Denial` of names in it, and at the empty one those of wider patterns."""
+"""Collection, by Gateway and domain: each :class:`Denial` of names in it; at the empty one, of wider patterns."""
 
 
 class Denial(NamedTuple):
@@ -68,7 +68,7 @@ def _outlets(served: ServedGateway) -> tuple[str, ...]:
 
 def _denials(served: ServedGateway) -> Iterator[Denial]:
     """Of policies that deny, and do not only report."""
-    for policy in (attached.policy for attached in served.parsed.egress):
+    for policy in (attached.policy for attached in served.parsed.outlets.policies):
         if policy.mode == "Report":
             continue
         for rule in policy.rules:

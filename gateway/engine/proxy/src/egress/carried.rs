@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use bytes::BytesMut;
 use sekisho_egress::Host;
-use sekisho_tls::{PeerIdentity, Transport};
+use sekisho_tls::Transport;
 
+use super::Certified;
 use super::client::caller;
 use super::gate::Gate;
 use super::open::{self, Asked, Spoken};
@@ -17,7 +18,7 @@ use crate::reason::Reason;
 
 /// Who asks, and for what.
 pub struct Carried<'a> {
-    pub certificate: Option<&'a PeerIdentity>,
+    pub certified: Option<&'a Certified>,
     pub host: &'a str,
     pub port: u16,
     pub secured: Secured<'a>,
@@ -43,7 +44,7 @@ impl Leave {
         carried: Carried<'_>,
         down: (&mut Transport, &mut BytesMut),
     ) -> Result<(Self, Vec<SocketAddr>), Reason> {
-        let caller = caller(gate.remote, carried.certificate);
+        let caller = caller(gate.remote, carried.certified);
         let mut record = Record::begin(&gate, &caller);
         let asked = match Host::parse(carried.host) {
             Ok(host) => {

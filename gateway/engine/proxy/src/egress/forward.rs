@@ -1,69 +1,72 @@
 //! A request in the clear and its answer. Each is decided by itself, also on a connection that carried others before.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::header::{PROXY_AUTHORIZATION, UPGRADE};
+use bytes::{Bytes, BytesMut};
+use http::header::{HeaderValue, PROXY_AUTHORIZATION, UPGRADE};
 use http::{Method, StatusCode, Version};
 use sekisho_codec::{Headers, Piece, RequestHead};
-use sekisho_egress::Host;
 use sekisho_stream::{BodyKind, Downstream, Http1, ResponseOptions};
-use sekisho_table::EgressLimits;
 use sekisho_tls::Transport;
 
 use super::client::Client;
 use super::open::{self, Asked, Permit, Refused};
+use super::pool::{Pool, Upstream};
 use super::record::Record;
+use super::tunnel::Through;
 use crate::exchange::UPSTREAM_HEAD;
 use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after, earliest};
 
-/// Connections that are kept for the next request to where one went before.
-const MOST_KEPT: usize = 16;
+/// The one protocol that requests may switch to: it has no requests of its own, that nobody would decide about.
+const WEBSOCKET: &[u8] = b"websocket";
 
-/// Connections to destinations, of one client: what one was let out for is nobody else's.
-#[derive(Default)]
-pub struct Pool(RefCell<VecDeque<Upstream>>);
-
-struct Upstream {
-    host: Host,
-    port: u16,
-    address: IpAddr,
-    connection: Http1<Transport>,
+/// A request as it came.
+pub struct Incoming {
+    pub head: RequestHead,
+    pub content: BodyKind,
+    /// What it asks to switch to.
+    pub upgrade: Option<HeaderValue>,
 }
 
-impl Pool {
-    fn take(&self, asked: &Asked) -> Option<Upstream> {
-        let mut kept = self.0.borrow_mut();
-        kept.retain(|kept| kept.connection.is_reusable());
-        let place = kept.iter().position(|kept| kept.host == asked.host && kept.port == asked.port)?;
-        kept.remove(place)
-    }
+/// What became of an exchange.
+pub enum Ended {
+    /// Answered, and the client may go on.
+    Whole,
+    /// And with it a connection of HTTP/1.
+    Broken,
+    /// The destination took the switch, and the client knows.
+    Switched(Box<Switched>),
+}
 
-    fn keep(&self, upstream: Upstream) {
-        let mut kept = self.0.borrow_mut();
-        if kept.len() >= MOST_KEPT {
-            kept.pop_front();
-        }
-        kept.push_back(upstream);
+/// A connection that carries another protocol from here on, by the permit of the request that asked for it.
+pub struct Switched {
+    permit: Permit,
+    up: (Transport, BytesMut),
+    until: Option<Instant>,
+    moved: (u64, u64),
+}
+
+impl Switched {
+    pub fn through(self, asked: Asked, record: Record) -> Through {
+        let Switched { permit, up, until, moved } = self;
+        Through { asked, permit, up, record, until, before: moved }
     }
 }
 
-/// `Ok(true)`: answered, and the client may go on. `Ok(false)`: the exchange broke, and with it a connection of HTTP/1.
+/// Decides about one request, sends it and answers with what comes back.
 pub async fn exchange(
     client: &Client,
     down: &mut Downstream<Transport>,
-    (mut head, content): (RequestHead, BodyKind),
+    Incoming { mut head, content, upgrade }: Incoming,
     asked: &Asked,
     pool: &Pool,
     record: &mut Record,
-) -> Result<bool, Refused> {
-    let (permit, mut up) = match pool.take(asked) {
+) -> Result<Ended, Refused> {
+    let (mut permit, mut up) = match pool.take(asked) {
         Some(known) => {
             let (permit, _) = open::permit(client, asked, Some(known.address), record).await?;
             record.dialled = Some(SocketAddr::new(known.address, asked.port));
@@ -80,22 +83,30 @@ pub async fn exchange(
     let (method, version) = (head.method.clone(), head.version);
     head.headers.remove(&PROXY_AUTHORIZATION);
     head.headers.remove(&UPGRADE);
-    if up.connection.start_request(&head, content, None).is_err() {
+    let upgrade = upgrade.filter(|protocol| protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET));
+    if up.connection.start_request(&head, content, upgrade.as_ref()).is_err() {
         record.end = Reason::UpstreamReset;
-        return Ok(false);
+        return Ok(Ended::Broken);
     }
     let limits = permit.grant.rule.as_ref().map(|rule| *rule.limits()).unwrap_or_default();
     let moved = (size(&head.headers) + head.target.len() as u64, 0);
-    let relay = Relay { client, down, up: &mut up.connection, method, version, answered: false, moved };
-    let outcome = relay.run(permit, asked, limits, record).await;
-    record.end = outcome;
-    if outcome != Reason::ViaUpstream {
-        return Ok(false);
+    let until = after(Instant::now(), limits.duration_ms);
+    let asks = upgrade.is_some();
+    let state = State { asks, answered: false, switched: false, moved };
+    let mut relay = Relay { client, down, up: &mut up.connection, method, version, state };
+    record.end = relay.run(&mut permit, asked, (limits.bytes, until), record).await;
+    let State { switched, moved, .. } = relay.state;
+    if record.end != Reason::ViaUpstream {
+        return Ok(Ended::Broken);
+    }
+    if switched {
+        let up = up.connection.into_parts();
+        return Ok(Ended::Switched(Box::new(Switched { permit, up, until, moved })));
     }
     if up.connection.is_reusable() {
         pool.keep(up);
     }
-    Ok(true)
+    Ok(Ended::Whole)
 }
 
 /// As HTTP/1 writes them.
@@ -122,15 +133,29 @@ struct Relay<'a> {
     up: &'a mut Http1<Transport>,
     method: Method,
     version: Version,
+    state: State,
+}
+
+/// How far an exchange has come.
+struct State {
+    /// To switch protocols.
+    asks: bool,
     answered: bool,
+    switched: bool,
     /// Bytes of heads and content, from the client and to it.
     moved: (u64, u64),
 }
 
 impl Relay<'_> {
-    async fn run(mut self, mut permit: Permit, asked: &Asked, limits: EgressLimits, record: &mut Record) -> Reason {
+    /// `bounds`: bytes, of which 0 is no bound, and the moment when it must be over.
+    async fn run(
+        &mut self,
+        permit: &mut Permit,
+        asked: &Asked,
+        (bytes, until): (u64, Option<Instant>),
+        record: &mut Record,
+    ) -> Reason {
         let mut watchdog = Watchdog::default();
-        let until = after(Instant::now(), limits.duration_ms);
         let mut moved = (0, 0);
         let mut activity = Instant::now();
         let client = self.client;
@@ -139,15 +164,15 @@ impl Relay<'_> {
                 return Poll::Ready(reason);
             }
             let step = self.step(task);
-            if self.moved != moved {
-                moved = self.moved;
+            if self.state.moved != moved {
+                moved = self.state.moved;
                 activity = Instant::now();
                 record.moved(moved.0, moved.1);
             }
             if let Poll::Ready(reason) = step {
                 return Poll::Ready(reason);
             }
-            if limits.bytes > 0 && record.bytes() >= limits.bytes {
+            if bytes > 0 && record.bytes() >= bytes {
                 return Poll::Ready(Reason::EgressLimit);
             }
             let idle = after(activity, client.limits.stream_idle_timeout_ms);
@@ -157,7 +182,7 @@ impl Relay<'_> {
             })
         })
         .await;
-        if !self.answered && end == Reason::UpstreamReset {
+        if !self.state.answered && end == Reason::UpstreamReset {
             self.bad_gateway().await;
         }
         end
@@ -197,7 +222,7 @@ impl Relay<'_> {
                 Poll::Ready(None) => self.up.finish(),
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Reason::DownstreamDisconnected)),
                 Poll::Ready(Some(Ok(piece))) => {
-                    self.moved.0 += piece_size(&piece);
+                    self.state.moved.0 += piece_size(&piece);
                     if self.up.send(piece).is_err() {
                         return Poll::Ready(Ok(()));
                     }
@@ -208,27 +233,28 @@ impl Relay<'_> {
     }
 
     fn answer(&mut self, task: &mut Context<'_>) -> Poll<Result<(), Reason>> {
-        while !self.answered {
+        while !self.state.answered {
             let parsed = match self.up.poll_response(task, &self.method, &UPSTREAM_HEAD) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::UpstreamReset)),
                 Poll::Ready(Ok(parsed)) => parsed,
             };
-            if parsed.head.status == StatusCode::SWITCHING_PROTOCOLS {
+            self.state.switched = parsed.head.status == StatusCode::SWITCHING_PROTOCOLS;
+            if self.state.switched && !self.state.asks {
                 // Nobody asked for it.
                 return Poll::Ready(Err(Reason::UpstreamReset));
             }
-            if parsed.head.status.is_informational() {
+            if parsed.head.status.is_informational() && !self.state.switched {
                 self.down.send_informational(&parsed.head);
                 continue;
             }
-            let options =
-                ResponseOptions { method: &self.method, version: self.version, keep_alive: true, upgrade: None };
+            let (method, version, upgrade) = (&self.method, self.version, parsed.upgrade.as_ref());
+            let options = ResponseOptions { method, version, keep_alive: true, upgrade };
             if self.down.start_response(&parsed.head, BodyKind::from(parsed.framing), &options).is_err() {
                 return Poll::Ready(Err(Reason::DownstreamDisconnected));
             }
-            self.answered = true;
-            self.moved.1 += size(&parsed.head.headers);
+            self.state.answered = true;
+            self.state.moved.1 += size(&parsed.head.headers);
         }
         while !self.down.send_done() {
             match self.down.poll_send_ready(task) {
@@ -241,7 +267,7 @@ impl Relay<'_> {
                 Poll::Ready(None) => self.down.finish(),
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Reason::UpstreamReset)),
                 Poll::Ready(Some(Ok(piece))) => {
-                    self.moved.1 += piece_size(&piece);
+                    self.state.moved.1 += piece_size(&piece);
                     if self.down.send(piece).is_err() {
                         return Poll::Ready(Err(Reason::DownstreamDisconnected));
                     }

@@ -56,6 +56,7 @@ impl Record {
         let identity = caller.peer.as_deref().map(|peer| format!("spiffe://{}", peer.principal()));
         let identity = identity.map(String::into).or_else(|| caller.subject_alt_names.first().cloned());
         let proof = match (&identity, &caller.credential) {
+            (Some(_), _) if caller.in_mesh => "mesh",
             (Some(_), _) => "certificate",
             (None, Some(_)) => "credentials",
             (None, None) => "address",

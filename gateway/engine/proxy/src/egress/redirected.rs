@@ -11,11 +11,10 @@ use super::record::Record;
 use super::tunnel::{self, Through};
 use crate::reason::Reason;
 
-pub async fn serve(client: &Client, mut transport: Transport) {
+pub async fn serve(client: &Client, mut transport: Transport, mut unread: BytesMut) {
     let caller = client.caller(None);
     let mut record = Record::begin(client, &caller);
     record.port = client.listener.port;
-    let mut unread = BytesMut::new();
     let bound_ms = client.limits.tls_handshake_timeout_ms;
     let hello = match tunnel::read_hello(bound_ms, &mut transport, &mut unread).await {
         Ok(hello) => hello,
@@ -54,5 +53,5 @@ pub async fn serve(client: &Client, mut transport: Transport) {
         return tunnel::refuse(transport, reason).await;
     }
     record.allowed();
-    tunnel::run(client, (transport, unread), Through { asked, permit, stream, record }, true).await;
+    tunnel::run(client, (transport, unread), Through::new(asked, permit, stream, record), true).await;
 }

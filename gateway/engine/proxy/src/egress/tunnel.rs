@@ -32,8 +32,22 @@ const MAX_HELLO: usize = 80 * 1024;
 pub struct Through {
     pub asked: Asked,
     pub permit: Permit,
-    pub stream: TcpStream,
+    /// The destination, and what was read of it already.
+    pub up: (Transport, BytesMut),
     pub record: Record,
+    /// By the rule's bound on duration.
+    pub until: Option<Instant>,
+    /// Bytes that moved before, from the client and to it.
+    pub before: (u64, u64),
+}
+
+impl Through {
+    /// To a destination that has just been connected to.
+    pub fn new(asked: Asked, permit: Permit, stream: TcpStream, record: Record) -> Self {
+        let duration_ms = permit.grant.rule.as_ref().map_or(0, |rule| rule.limits().duration_ms);
+        let until = after(Instant::now(), duration_ms);
+        Self { asked, permit, up: (Transport::Tcp(stream), BytesMut::new()), record, until, before: (0, 0) }
+    }
 }
 
 /// Once CONNECT was answered: looks at what the client begins with, and carries the rest.
@@ -105,11 +119,10 @@ pub fn judge(hello: &Hello, host: &Host, rule: Option<&RuleRef>) -> Result<(), R
 
 /// Until both sides have ended, one breaks, nothing moves for too long, a limit is reached, or it is no longer allowed.
 pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through, verified: bool) {
-    let Through { asked, mut permit, stream, mut record } = through;
-    let limits = permit.grant.rule.as_ref().map(|rule| *rule.limits()).unwrap_or_default();
-    let mut tunnel = Tunnel::new(down, (Transport::Tcp(stream), BytesMut::new()));
+    let Through { asked, mut permit, up, mut record, until, before } = through;
+    let most = permit.grant.rule.as_ref().map_or(0, |rule| rule.limits().bytes);
+    let mut tunnel = Tunnel::new(down, up);
     let mut watchdog = Watchdog::default();
-    let until = after(Instant::now(), limits.duration_ms);
     let mut moved = (0, 0);
     let mut activity = Instant::now();
     let mut counted_at = activity;
@@ -121,7 +134,7 @@ pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through,
         if tunnel.copied() != moved {
             moved = tunnel.copied();
             activity = Instant::now();
-            record.moved(moved.0, moved.1);
+            record.moved(before.0 + moved.0, before.1 + moved.1);
             if activity.duration_since(counted_at) >= COUNT_EVERY {
                 counted_at = activity;
                 record.count();
@@ -134,7 +147,7 @@ pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through,
                 Some(Side::Second) => Reason::UpstreamReset,
             });
         }
-        if limits.bytes > 0 && record.bytes() >= limits.bytes {
+        if most > 0 && record.bytes() >= most {
             return Poll::Ready(Reason::EgressLimit);
         }
         // Whoever waits for a side that has gone waits like a request, and not like a connection.

@@ -8,8 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::HeaderValue;
 use sekisho_codec::{RequestHead, Scheme, authority};
 use sekisho_egress::Host;
 use sekisho_filter::edge::forwarded::X_FORWARDED_CLIENT_CERT;
@@ -143,10 +142,8 @@ pub(super) fn name_destination(
 
 fn refuse(record: &mut Record, refused: &Refused) -> Reply {
     let told = Told::of(record, refused);
-    let mut reply = Reply::new(reply::status(told.reason), told.reason);
-    reply.headers.set(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    reply.content = Some(Bytes::from(told.text()));
-    reply
+    let words = told.text().trim_end().into();
+    Reply { told: Some(words), ..Reply::new(reply::status(told.reason), told.reason) }
 }
 
 /// The backend at the addresses that were vetted.

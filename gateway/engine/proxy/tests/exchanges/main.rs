@@ -8,6 +8,7 @@ mod control;
 mod disconnects;
 mod drain;
 mod http2;
+mod outside;
 mod relaying;
 mod retries;
 mod support;

@@ -136,11 +136,14 @@ _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     AuthorizationPolicy.kind: (AUTHORIZATION_NOTICES,),
     RequestAuthentication.kind: (AUTHENTICATION_NOTICES,),
     PeerAuthentication.kind: (PEER_AUTHENTICATION_NOTICES,),
+}
+"""Stages that every object of a kind goes through."""
+_MESH_ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     Pod.kind: (WORKLOAD,),
     WorkloadEntry.kind: (WORKLOAD,),
     Service.kind: (DESTINATIONS, EAST_WEST, WAYPOINT),
 }
-"""Stages that every object of a kind goes through."""
+"""Those that come to nothing where there is no mesh."""
 _ROOTING: dict[str, Stage[Any, Any]] = {
     PLACEMENTS: PLACEMENT,
     WANTED: WANTED_GATEWAY,
@@ -189,6 +192,7 @@ class Translator:
         self._outputs = _Outputs()
         self._graph = Graph(options, _STAGES, self._indexes.referring, _ROOTING, self._outputs)
         self._options = options
+        self._roots = {**_ROOTS, **_MESH_ROOTS} if options.mesh else _ROOTS
 
     def update(self, snapshot: Snapshot, changed: Iterable[Key]) -> Update:
         """The translation of ``snapshot``, in which ``changed`` differ from the snapshot before."""
@@ -197,7 +201,7 @@ class Translator:
             resource = snapshot.find(key)
             touched.add(key)
             touched.update(self._indexes.update(key, resource))
-            for stage in _ROOTS.get(key.kind, ()):
+            for stage in self._roots.get(key.kind, ()):
                 self._graph.set_root(stage, key, resource is not None)
         self._graph.update(snapshot, touched)
         names = self._graph.members_of((TABLES, ""))

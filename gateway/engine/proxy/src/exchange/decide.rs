@@ -156,6 +156,11 @@ pub fn resume<'a>(
 fn admitted<'a>(config: &'a ActiveConfig, found: Found, record: &mut Record) -> Result<Forward<'a>, Stop<'a>> {
     if let Some((route, _)) = found.route {
         let plan = config.compiled.plan(route);
+        if let Some(ranges) = &plan.source_ranges
+            && !ranges.admits(record.client)
+        {
+            return Err(Reply::new(StatusCode::FORBIDDEN, Reason::SourceDenied).into());
+        }
         if let (Some(providers), None) = (&plan.external, &plan.failure) {
             if let Some(response) = plan.filters.preflight(&record.head) {
                 return Err(local(response).into());

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use sekisho_table::{EgressAction, EgressMode, EgressProtocol};
 
 use crate::caller::Caller;
+use crate::class::ends_at;
 use crate::host::Host;
+use crate::paths;
 use crate::policy::{Place, Policy, PolicySet, Rule, RuleRef, Target};
 
 /// Where to.
@@ -171,7 +173,8 @@ impl PolicySet {
 
     /// The Deny rule whose addresses hold one of those that a name resolved to.
     pub(crate) fn denies_address(&self, request: &Request<'_>, addresses: &[IpAddr]) -> Option<RuleRef> {
-        let covering = addresses.iter().flat_map(|address| self.denied_literals.covering(*address));
+        let ends = addresses.iter().flat_map(|address| ends_at(*address));
+        let covering = ends.flat_map(|address| self.denied_literals.covering(address));
         let denies = |place: &Place| {
             let (policy, rule) = self.at(*place);
             unmet(policy, rule, &rule.destinations[place.destination as usize], request).is_none()
@@ -241,11 +244,8 @@ fn unmet(policy: &Policy, rule: &Rule, target: &Target, request: &Request<'_>) -
             if !target.methods.is_empty() && !target.methods.iter().any(|known| **known == *method) {
                 return Some("methods");
             }
-            let covers = |prefix: &str| {
-                let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-                path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            };
-            (!target.path_prefixes.is_empty() && !target.path_prefixes.iter().any(|prefix| covers(prefix)))
+            let covers = if denies { paths::may_be_below } else { paths::is_below };
+            (!target.path_prefixes.is_empty() && !target.path_prefixes.iter().any(|prefix| covers(path, prefix)))
                 .then_some("path_prefixes")
         }
         // Requests are not seen: who is to allow some of them allows none, and who is to forbid some forbids all.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use crate::class::{Class, classify};
+use crate::class::{Class, classify, ends_at};
 use crate::decide::{Decision, Grant, Request};
 use crate::policy::{PolicySet, RuleRef};
 
@@ -57,7 +57,7 @@ impl PolicySet {
 
 fn prohibited(grant: &Grant, address: IpAddr, own: &OwnAddresses) -> Option<Prohibited> {
     let (class, canonical) = (classify(address), address.to_canonical());
-    let own = own.0.contains(&canonical);
+    let own = ends_at(address).any(|end| own.0.contains(&end));
     let rule = grant.rule.as_ref().map(RuleRef::rule);
     let named_alone = rule.is_some_and(|rule| rule.permitted_alone.contains(&canonical));
     let permitted = match class {

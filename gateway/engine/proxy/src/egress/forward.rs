@@ -25,6 +25,8 @@ use crate::watchdog::{Watchdog, after, earliest};
 
 /// Connections that are kept for the next request to where one went before.
 const MOST_KEPT: usize = 16;
+/// Informational answers to one request. A client that reads nothing would have them all kept.
+const MAX_INTERIM: u32 = 64;
 
 /// Connections to destinations, of one client: what one was let out for is nobody else's.
 #[derive(Default)]
@@ -86,7 +88,8 @@ pub async fn exchange(
     }
     let limits = permit.grant.rule.as_ref().map(|rule| *rule.limits()).unwrap_or_default();
     let moved = (size(&head.headers) + head.target.len() as u64, 0);
-    let relay = Relay { client, down, up: &mut up.connection, method, version, answered: false, moved };
+    let most = if limits.bytes > 0 { limits.bytes } else { u64::MAX };
+    let relay = Relay { client, down, up: &mut up.connection, method, version, interim: 0, answered: false, moved, most };
     let outcome = relay.run(permit, asked, limits, record).await;
     record.end = outcome;
     if outcome != Reason::ViaUpstream {
@@ -122,9 +125,12 @@ struct Relay<'a> {
     up: &'a mut Http1<Transport>,
     method: Method,
     version: Version,
+    interim: u32,
     answered: bool,
     /// Bytes of heads and content, from the client and to it.
     moved: (u64, u64),
+    /// Most of these: no piece is taken once they are reached.
+    most: u64,
 }
 
 impl Relay<'_> {
@@ -192,6 +198,9 @@ impl Relay<'_> {
                 Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
                 Poll::Pending => return Poll::Pending,
             }
+            if self.moved.0 + self.moved.1 >= self.most {
+                return Poll::Pending;
+            }
             match self.down.poll_recv(task) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => self.up.finish(),
@@ -219,6 +228,11 @@ impl Relay<'_> {
                 return Poll::Ready(Err(Reason::UpstreamReset));
             }
             if parsed.head.status.is_informational() {
+                self.interim += 1;
+                if self.interim > MAX_INTERIM {
+                    return Poll::Ready(Err(Reason::UpstreamReset));
+                }
+                self.moved.1 += size(&parsed.head.headers);
                 self.down.send_informational(&parsed.head);
                 continue;
             }
@@ -235,6 +249,9 @@ impl Relay<'_> {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::DownstreamDisconnected)),
                 Poll::Pending => return Poll::Pending,
+            }
+            if self.moved.0 + self.moved.1 >= self.most {
+                return Poll::Pending;
             }
             match self.up.poll_recv(task) {
                 Poll::Pending => return Poll::Pending,

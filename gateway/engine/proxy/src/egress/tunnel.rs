@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use super::client::Client;
 use super::open::{Asked, Permit};
 use super::record::Record;
+use super::watched::{self, Finding};
 use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after, earliest};
 
@@ -36,20 +37,45 @@ pub struct Through {
     pub record: Record,
 }
 
+/// Whom the client's TLS names.
+#[derive(Clone, Debug)]
+pub enum Named {
+    /// Nobody looked.
+    Unknown,
+    /// The destination, until there is a finding.
+    Agrees(Finding),
+}
+
+impl Named {
+    pub fn agrees(&self) -> bool {
+        matches!(self, Self::Agrees(_))
+    }
+
+    /// Why what it names later forbids to go on.
+    pub fn finding(&self) -> Option<Reason> {
+        match self {
+            Self::Unknown => None,
+            Self::Agrees(finding) => finding.reason(),
+        }
+    }
+}
+
 /// Once CONNECT was answered: looks at what the client begins with, and carries the rest.
 pub async fn serve(client: &Client, (mut transport, mut unread): (Transport, BytesMut), mut through: Through) {
-    let mut verified = false;
+    let mut named = Named::Unknown;
     if !through.permit.grant.opaque {
         let greeting = read_hello(client.limits.tls_handshake_timeout_ms, &mut transport, &mut unread).await;
-        let judged = greeting.and_then(|hello| judge(&hello, &through.asked.host, through.permit.grant.rule.as_ref()));
-        if let Err(reason) = judged {
-            through.record.denied(reason);
-            return refuse(transport, reason).await;
+        let (host, rule) = (&through.asked.host, through.permit.grant.rule.as_ref());
+        match greeting.and_then(|hello| watched::watch(&mut transport, &unread, &hello, host, rule)) {
+            Ok(finding) => named = Named::Agrees(finding),
+            Err(reason) => {
+                through.record.denied(reason);
+                return refuse(transport, reason).await;
+            }
         }
-        verified = true;
     }
     through.record.allowed();
-    run(client, (transport, unread), through, verified).await;
+    run(client, (transport, unread), through, named).await;
 }
 
 /// Tells a client of TLS that it named nobody; others are just closed.
@@ -104,17 +130,18 @@ pub fn judge(hello: &Hello, host: &Host, rule: Option<&RuleRef>) -> Result<(), R
 }
 
 /// Until both sides have ended, one breaks, nothing moves for too long, a limit is reached, or it is no longer allowed.
-pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through, verified: bool) {
+pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through, named: Named) {
     let Through { asked, mut permit, stream, mut record } = through;
     let limits = permit.grant.rule.as_ref().map(|rule| *rule.limits()).unwrap_or_default();
-    let mut tunnel = Tunnel::new(down, (Transport::Tcp(stream), BytesMut::new()));
+    let most = if limits.bytes > 0 { limits.bytes } else { u64::MAX };
+    let mut tunnel = Tunnel::new(down, (Transport::Tcp(stream), BytesMut::new())).with_most(most);
     let mut watchdog = Watchdog::default();
     let until = after(Instant::now(), limits.duration_ms);
     let mut moved = (0, 0);
     let mut activity = Instant::now();
     let mut counted_at = activity;
     record.end = poll_fn(|task| {
-        if let Err(reason) = permit.renew(client, &asked, verified) {
+        if let Err(reason) = permit.renew(client, &asked, named.agrees()) {
             return Poll::Ready(reason);
         }
         let ended = Pin::new(&mut tunnel).poll(task);
@@ -126,6 +153,9 @@ pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through,
                 counted_at = activity;
                 record.count();
             }
+        }
+        if let Some(reason) = named.finding() {
+            return Poll::Ready(reason);
         }
         if let Poll::Ready(result) = ended {
             return Poll::Ready(match result.err().and(tunnel.failed()) {

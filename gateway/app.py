@@ -20,7 +20,7 @@ from gateway.admin.sources import AdminSources
 from gateway.admin.status import StatusReport
 from gateway.agent.agent import Agent
 from gateway.agent.compiled import start_engine
-from gateway.agent.engine import Engine, EngineOptions, RecordOptions
+from gateway.agent.engine import CollectorOptions, Engine, EngineOptions, RecordOptions
 from gateway.agent.persistence import TableFile
 from gateway.config import GatewaySettings
 from gateway.limits import raise_file_limit
@@ -154,11 +154,17 @@ class GatewayApp:
 
 
 def _records(settings: GatewaySettings) -> RecordOptions:
+    asked = settings.egress_otlp
+    files = (asked.authorities, asked.certificate, asked.private_key)
+    authorities, certificate, private_key = (str(path or "") for path in files)
+    collector = CollectorOptions(
+        url=asked.url, authorities=authorities, certificate=certificate, private_key=private_key
+    )
     if settings.egress_log is None:
-        return RecordOptions(collector=settings.egress_otlp)
+        return RecordOptions(collector=collector)
     return RecordOptions(
         file=str(settings.egress_log),
         file_bytes=settings.egress_log_bytes,
         files=settings.egress_log_files,
-        collector=settings.egress_otlp,
+        collector=collector,
     )

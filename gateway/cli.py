@@ -23,6 +23,7 @@ from gateway.config import (
     SIDECAR_ADMIN,
     SIDECAR_HEALTH,
     ClusterSettings,
+    CollectorSettings,
     GatewaySettings,
     default_workers,
 )
@@ -77,9 +78,15 @@ def add_gateway_options(
     parser.add_argument(
         "--egress-otlp",
         default="",
-        metavar="http://HOST:PORT",
+        metavar="http[s]://HOST:PORT",
         help="a collector of OpenTelemetry that gets egress decisions as log records (OTLP over HTTP)",
     )
+    for option, what in (
+        ("--egress-otlp-ca", "certificates that the collector is verified by (default: the operating system's)"),
+        ("--egress-otlp-certificate", "what the gateway shows to the collector; read again when the file changes"),
+        ("--egress-otlp-key", "the private key of that certificate"),
+    ):
+        parser.add_argument(option, type=Path, metavar="FILE", help=what)
     parser.add_argument(
         "--drain-timeout",
         type=float,
@@ -98,7 +105,12 @@ def gateway_settings(arguments: argparse.Namespace) -> GatewaySettings:
         egress_log=arguments.egress_log,
         egress_log_bytes=arguments.egress_log_size,
         egress_log_files=arguments.egress_log_files,
-        egress_otlp=arguments.egress_otlp,
+        egress_otlp=CollectorSettings(
+            url=arguments.egress_otlp,
+            authorities=arguments.egress_otlp_ca,
+            certificate=arguments.egress_otlp_certificate,
+            private_key=arguments.egress_otlp_key,
+        ),
         state_dir=arguments.state_dir,
         drain_seconds=arguments.drain_timeout,
     )

@@ -28,6 +28,31 @@ _LONGEST_NAME: Final = 253
 
 
 @dataclass(frozen=True)
+class CollectorSettings:
+    """A collector of OpenTelemetry that gets records of egress decisions as well. The files are PEM, for https."""
+
+    url: str = ""
+    """``http://host:port`` or ``https://host:port``; empty: none."""
+    authorities: Path | None = None
+    """What the collector is verified by; None: the operating system's authorities."""
+    certificate: Path | None = None
+    """What the gateway shows to it."""
+    private_key: Path | None = None
+
+    def __post_init__(self) -> None:
+        given = [self.authorities, self.certificate, self.private_key]
+        if any(given) and not self.url.startswith("https://"):
+            raise SettingsError(
+                "certificates for a collector that is spoken to in the clear", "give --egress-otlp https://HOST:PORT"
+            )
+        if (self.certificate is None) != (self.private_key is None):
+            raise SettingsError(
+                "a certificate for the collector needs its key, and a key its certificate",
+                "give --egress-otlp-certificate and --egress-otlp-key",
+            )
+
+
+@dataclass(frozen=True)
 class GatewaySettings:
     """How the data plane of this process runs."""
 
@@ -41,8 +66,7 @@ class GatewaySettings:
     """How large it becomes before it is put aside as ``.1``."""
     egress_log_files: int = DEFAULT_EGRESS_LOG_FILES
     """How many there are at most, the current one included."""
-    egress_otlp: str = ""
-    """``http://host:port`` of a collector of OpenTelemetry that gets the records as well."""
+    egress_otlp: CollectorSettings = CollectorSettings()
     state_dir: Path | None = None
     """Where the last good table is kept; None keeps nothing."""
     drain_seconds: float = DEFAULT_DRAIN_SECONDS

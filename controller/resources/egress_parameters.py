@@ -7,14 +7,15 @@ besides.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from controller.resources.schema import Struct
+from controller.resources.schema import Struct, Violation
 
 ObjectName = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\Z", max_length=253)]
-CollectorURL = Annotated[str, Meta(pattern=r"^http://[^\s/@]+:[0-9]{1,5}(/\S*)?\Z", max_length=1024)]
+CollectorURL = Annotated[str, Meta(pattern=r"^https?://[^\s/@]+:[0-9]{1,5}(/\S*)?\Z", max_length=1024)]
 
 DEFAULT_FILE_BYTES = 64 * 1024 * 1024
 DEFAULT_FILES = 10
@@ -36,7 +37,19 @@ class RecordCollector(Struct, frozen=True, kw_only=True):
     """A collector of OpenTelemetry that gets the records as well."""
 
     url: CollectorURL
-    """``http://host:port``, OTLP over HTTP."""
+    """``http://host:port`` or ``https://host:port``, OTLP over HTTP."""
+    ca_config_map: ObjectName | None = None
+    """Of https: a ConfigMap in the Gateway's namespace with the certificates that the collector is verified by, in
+    ``ca.crt``. Left out: the authorities of the image."""
+    client_certificate_secret: ObjectName | None = None
+    """Of https: a Secret of type ``kubernetes.io/tls`` in the Gateway's namespace, shown to the collector."""
+
+    def violations(self) -> Iterator[Violation]:
+        """What is verified or shown is a matter of TLS."""
+        given = {"caConfigMap": self.ca_config_map, "clientCertificateSecret": self.client_certificate_secret}
+        for field, value in given.items():
+            if value is not None and not self.url.startswith("https://"):
+                yield Violation(field, f"{self.url} is spoken to in the clear", "write https:// in url")
 
 
 class EgressRecords(Struct, frozen=True, kw_only=True):

@@ -19,13 +19,13 @@ def wrong_egress(egress: EgressParameters) -> str:
 
 def _wrong_collector(collector: RecordCollector) -> str:
     url = collector.url
-    wrong = f"egress.records.collector.url: {url!r} is no collector; write http://HOST:PORT"
+    wrong = f"egress.records.collector.url: {url!r} is no collector; write http://HOST:PORT or https://HOST:PORT"
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return wrong
     plain = url.isascii() and url.isprintable() and " " not in url and not (parts.query or parts.fragment)
-    if parts.scheme != "http" or not parts.hostname or not port or "@" in parts.netloc or not plain:
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port or "@" in parts.netloc or not plain:
         return wrong
     return ""

@@ -76,6 +76,8 @@ class Rank(IntEnum):
     GATEWAY_CLASS_STATUS = auto()
     EGRESS_STANDING = auto()
     """What a Gateway's egress policies need to know of it and of each other."""
+    EGRESS_OUTLETS = auto()
+    """The part of it that says nothing of policies."""
     EGRESS_POLICY_STATUS = auto()
     AUTHORIZATION_NOTICES = auto()
     AUTHENTICATION_NOTICES = auto()

@@ -39,7 +39,7 @@ from controller.translate.destinations import DESTINATIONS, OUTBOUND
 from controller.translate.east_west import EAST_WEST
 from controller.translate.egress_policy import EGRESS_POLICY
 from controller.translate.egress_policy_status import EGRESS_POLICY_STATUS
-from controller.translate.egress_standing import EGRESS_STANDING
+from controller.translate.egress_standing import EGRESS_OUTLETS, EGRESS_STANDING
 from controller.translate.endpoints import ENDPOINTS, MESH_ENDPOINTS
 from controller.translate.gateway import GATEWAY, PARSED_GATEWAY, PORT, TABLES
 from controller.translate.gateway_class import GATEWAY_CLASS, GATEWAY_CLASS_STATUS
@@ -115,6 +115,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     XBACKEND_STATUS,
     GATEWAY_CLASS_STATUS,
     EGRESS_STANDING,
+    EGRESS_OUTLETS,
     EGRESS_POLICY_STATUS,
     AUTHORIZATION_NOTICES,
     AUTHENTICATION_NOTICES,

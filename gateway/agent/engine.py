@@ -52,6 +52,17 @@ class Engine(Protocol):
         ...
 
 
+class CollectorOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """A collector that takes OTLP over HTTP. Paths of files; empty where there are none."""
+
+    url: str = ""
+    """``http://host:port`` or ``https://host:port``; empty: no collector."""
+    authorities: str = ""
+    """Empty: the operating system's."""
+    certificate: str = ""
+    private_key: str = ""
+
+
 class RecordOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where records of egress decisions go, besides the access log."""
 
@@ -61,8 +72,7 @@ class RecordOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How large a file becomes before it is put aside."""
     files: int = 0
     """How many there are at most, the current one included."""
-    collector: str = ""
-    """``http://host:port`` that takes OTLP; empty: none."""
+    collector: CollectorOptions = CollectorOptions()
 
 
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):

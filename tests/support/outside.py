@@ -43,7 +43,7 @@ class Namespace:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._thread = ThreadPoolExecutor(max_workers=1, initializer=self._enter)
+        self._thread = ThreadPoolExecutor(max_workers=1, initializer=self.enter)
 
     def make(self) -> None:
         _ip("netns", "add", self.name)
@@ -53,7 +53,8 @@ class Namespace:
         self._thread.shutdown()
         subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True, timeout=10)
 
-    def _enter(self) -> None:
+    def enter(self) -> None:
+        """Moves the calling thread."""
         with Path(f"/run/netns/{self.name}").open(encoding="ascii") as file:
             if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _NEW_NETWORK) != 0:
                 raise OSError(ctypes.get_errno(), f"setns to {self.name}")
@@ -73,9 +74,11 @@ def _ip(*arguments: str) -> None:
 class Outside:
     """Everything beyond the gateway: answers on ports 80 and 443 of every address, and counts who reached what."""
 
-    def __init__(self, zone: Zone, context: ssl.SSLContext) -> None:
+    def __init__(self, zone: Zone, context: ssl.SSLContext, *, within: str = "") -> None:
+        """``within``: a namespace that is there already, whose way to everything else this becomes."""
         tag = f"{os.getpid() % 100_000}"
-        self.inside, self.beyond = Namespace(f"egi{tag}"), Namespace(f"ego{tag}")
+        self.inside, self.beyond = Namespace(within or f"egi{tag}"), Namespace(f"ego{tag}")
+        self._made = (self.beyond,) if within else (self.inside, self.beyond)
         self.zone = dict(zone)
         self.reached: list[tuple[str, int]] = []
         """Address and port of each connection that brought a byte."""
@@ -92,7 +95,7 @@ class Outside:
     @contextlib.contextmanager
     def running(self) -> Iterator[Outside]:
         try:
-            for namespace in (self.inside, self.beyond):
+            for namespace in self._made:
                 namespace.make()
             self._join()
             self._serve()
@@ -100,7 +103,7 @@ class Outside:
         finally:
             for one in self._open:
                 one.close()
-            for namespace in (self.inside, self.beyond):
+            for namespace in self._made:
                 namespace.remove()
 
     def hosts(self, address: str) -> list[str]:
@@ -110,14 +113,13 @@ class Outside:
 
     def _join(self) -> None:
         one, other = self.inside.name, self.beyond.name
-        _ip("-n", one, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", other)
-        _ip("-n", one, "addr", "add", f"{GATEWAY}/30", "dev", "eth0")
-        _ip("-n", other, "addr", "add", f"{BEYOND}/30", "dev", "eth0")
-        for namespace in (one, other):
-            _ip("-n", namespace, "link", "set", "eth0", "up")
+        _ip("-n", one, "link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", other)
+        for namespace, link, address in ((one, "out0", GATEWAY), (other, "eth0", BEYOND)):
+            _ip("-n", namespace, "addr", "add", f"{address}/30", "dev", link)
+            _ip("-n", namespace, "link", "set", link, "up")
         for address in ADDRESSES:
             _ip("-n", other, "addr", "add", f"{address}/32", "dev", "lo")
-        _ip("-n", one, "route", "add", "default", "via", BEYOND)
+        _ip("-n", one, "route", "replace", "default", "via", BEYOND)
 
     def _serve(self) -> None:
         for port in (80, 443, 8443):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controller.provision.records import record_arguments, record_mounts, record_volumes
-from controller.resources import EgressParameters, RecordCollector, RecordFiles
+from controller.resources import EgressParameters, RecordCollector, RecordFiles, parse
 from controller.translate.egress_parameters import wrong_egress
 from gateway.cli import add_gateway_options, gateway_settings
 from gateway.config import GatewaySettings
@@ -49,13 +49,45 @@ def test_the_gateway_takes_the_options(tmp_path: Path) -> None:
     assert arguments[:2] == ["--egress-log", "/var/log/sekisho/egress.jsonl"]
     settings = settings_of([*arguments[:1], str(tmp_path / "egress.jsonl"), *arguments[2:]])
     assert (settings.egress_log_bytes, settings.egress_log_files) == (2 * MEGABYTE, 3)
-    assert settings.egress_otlp == "http://otel.ns:4318"
+    assert settings.egress_otlp.url == "http://otel.ns:4318"
 
 
 def settings_of(arguments: list[str]) -> GatewaySettings:
     parser = argparse.ArgumentParser()
     add_gateway_options(parser, access_log="stdout")
     return gateway_settings(parser.parse_args(arguments))
+
+
+def test_the_collector_s_certificates_are_mounted_for_its_options_alone() -> None:
+    over_tls = {"url": "https://otel:4318", "caConfigMap": "otel-ca", "clientCertificateSecret": "otel-client"}
+    asked = records(collector=over_tls)
+    paths = {mount["name"]: mount["mountPath"] for mount in record_mounts(asked)}
+    assert record_arguments(asked) == [
+        *("--egress-otlp", "https://otel:4318"),
+        *("--egress-otlp-ca", f"{paths['collector-ca']}/ca.crt"),
+        *("--egress-otlp-certificate", f"{paths['collector-client']}/tls.crt"),
+        *("--egress-otlp-key", f"{paths['collector-client']}/tls.key"),
+    ]
+    assert all(mount["readOnly"] for mount in record_mounts(asked))
+    [authorities, shown] = record_volumes(asked)
+    assert authorities["configMap"] == {"name": "otel-ca"}
+    assert shown["secret"] == {"secretName": "otel-client", "defaultMode": 0o440}
+
+
+@pytest.mark.parametrize("field", ["caConfigMap", "clientCertificateSecret"])
+def test_certificates_for_a_collector_in_the_clear_are_refused(field: str) -> None:
+    spec = {"egress": {"records": {"collector": {"url": "http://otel:4318", field: "otel"}}}}
+    document = {
+        "apiVersion": "sekisho.dev/v1alpha1",
+        "kind": "GatewayParameters",
+        "metadata": {"name": "a"},
+        "spec": spec,
+    }
+    found = parse(document)
+    assert found.resource is None
+    [problem] = found.problems
+    assert problem.field.endswith(f"egress.records.collector.{field}")
+    assert problem.remedy == "write https:// in url"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +12,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.support.certificates import Authority
 from tests.support.egress import EgressGateway, egress_policy, status_of, ways_out
+from tests.support.manifests import gateway_class, write
 from tests.support.outside import Outside
+from tests.support.ports import free_port
+from tests.support.sekisho import sekisho_command
 from tests.support.waiting import eventually
 
 POLICY = egress_policy("base", {"name": "ok", "to": [{"names": ["ok.example"], "protocols": ["TCP"]}]})
@@ -63,7 +71,7 @@ def test_files_are_bounded_in_size_and_number_and_hold_whole_records(outside: Ou
 
 
 @contextmanager
-def collector(outside: Outside) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def collector(outside: Outside, tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     received: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -78,10 +86,12 @@ def collector(outside: Outside) -> Iterator[tuple[str, list[dict[str, Any]]]]:
             """Nobody reads it."""
 
     server = outside.inside.run(lambda: ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", received
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}", received
     finally:
         server.shutdown()
         server.server_close()
@@ -112,6 +122,77 @@ def test_a_collector_gets_every_decision_as_a_log_record(outside: Outside, tmp_p
         assert json.loads(denied["body"]["stringValue"])["host"] == "evil.example"
         # The access log has them as well.
         gateway.decision(host="evil.example", reason="egress_denied")
+
+
+def hosts_in(received: list[dict[str, Any]]) -> set[str]:
+    bodies = [one["body"]["resourceLogs"][0]["scopeLogs"][0]["logRecords"] for one in received]
+    return {json.loads(record["body"]["stringValue"])["host"] for records in bodies for record in records}
+
+
+def lost(gateway: EgressGateway) -> int:
+    [line] = [
+        line for line in gateway.admin("/metrics").splitlines() if line.startswith("sekisho_log_lines_lost_total ")
+    ]
+    return int(float(line.split()[1]))
+
+
+def test_a_collector_over_tls_is_verified_and_shown_who_asks(outside: Outside, tmp_path: Path) -> None:
+    authority, clients = Authority("Collectors"), Authority("Clients")
+    context = authority.issue("127.0.0.1").server_context(tmp_path)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=clients.pem)
+    certificate, key = clients.issue("gateway").write(tmp_path, "client")
+    with collector(outside, context) as (url, received):
+        options: list[str | Path] = ["--egress-otlp", url, "--egress-otlp-ca", authority.write(tmp_path / "ca.crt")]
+        options += ["--egress-otlp-certificate", certificate, "--egress-otlp-key", key]
+        with EgressGateway(outside, tmp_path, ways_out(POLICY), options=options) as gateway:
+            assert ask(gateway, "ok.example:443") == 200
+            eventually(lambda: "ok.example" in hosts_in(received), within=10, what="the record")
+            assert lost(gateway) == 0
+
+
+def test_a_collector_that_does_not_verify_gets_nothing_and_holds_nothing_up(outside: Outside, tmp_path: Path) -> None:
+    authority, stranger = Authority("Collectors"), Authority("Strangers")
+    named_otherwise = authority.issue("otel.example").server_context(tmp_path)
+    with collector(outside, named_otherwise) as (url, received):
+        trusted = authority.write(tmp_path / "ca.crt")
+        options = ("--egress-otlp", url, "--egress-otlp-ca", trusted)
+        with EgressGateway(outside, tmp_path, ways_out(POLICY), options=options) as gateway:
+            assert ask(gateway, "evil.example:443") == 403
+            eventually(lambda: lost(gateway) > 0, within=20, what="the record is counted as lost")
+            assert "does not cover 127.0.0.1; it is for otel.example" in gateway.process.output()
+            # Of another authority now, which the file then names: it is read again.
+            named_otherwise.load_cert_chain(*stranger.issue("127.0.0.1").write(tmp_path, "stranger"))
+            assert ask(gateway, "evil.example:443") == 403
+            before = lost(gateway)
+            eventually(lambda: lost(gateway) > before, within=20, what="the second is lost as well")
+            assert received == []
+            stranger.write(trusted)
+            eventually(
+                lambda: ask(gateway, "ok.example:443") == 200 and "ok.example" in hosts_in(received),
+                within=20,
+                what="a record of the collector that verifies",
+            )
+            gateway.decision(host="evil.example", reason="egress_denied")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--egress-otlp", "https://otel:4318", "--egress-otlp-ca", "/nowhere/ca.crt"), "/nowhere/ca.crt"),
+        (("--egress-otlp", "http://otel:4318", "--egress-otlp-ca", "/nowhere/ca.crt"), "in the clear"),
+        (("--egress-otlp", "https://otel:4318", "--egress-otlp-key", "/nowhere/tls.key"), "needs its key"),
+        (("--egress-otlp", "otel:4318"), "is not of the form http://HOST:PORT"),
+    ],
+)
+def test_a_collector_that_cannot_be_is_said_at_the_start(
+    tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    write(tmp_path / "main.yaml", [gateway_class()])
+    up = sekisho_command("up", "-f", tmp_path, "--admin", f"127.0.0.1:{free_port()}", *options)
+    done = subprocess.run(up, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in (1, 2)
+    assert message in done.stderr
 
 
 def severity(record: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from contextlib import closing
 from pathlib import Path
 
@@ -124,3 +125,56 @@ def test_policies_know_the_client_of_a_terminated_stream_and_the_server_name_of_
     assert answer("strict.example.com", "spiffe://cluster.local/ns/pay/sa/pay") == b""
     assert answer("open.example.com") == b"two:hello"
     assert answer("other.example.com") == b""
+
+
+def denies(*sources: str) -> model.AuthorizationPolicy:
+    """Everybody is let in but these addresses."""
+    origin = model.AuthorizationSource(ip_blocks=sources)
+    rules = (model.AuthorizationRule(sources=(origin,)),) if sources else ()
+    return model.AuthorizationPolicy(key="shop/guard", action="DENY", rules=rules)
+
+
+def from_address(address: str, port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0))
+
+
+def test_an_open_connection_is_closed_once_its_client_is_denied_and_others_stay(
+    edge: Edge, streams: dict[str, StreamBackend], port: int
+) -> None:
+    table = Table(
+        listeners=(listener("tcp", "TCP", port, authorization=("shop/guard",)),),
+        routes=(route("TCPRoute", "db", "tcp", share("one")),),
+        backends=ports(streams),
+        policies=(denies(),),
+    )
+    edge.apply(table)
+    with closing(from_address("127.0.0.7", port)) as denied, closing(from_address("127.0.0.8", port)) as stays:
+        for stream in (denied, stays):
+            assert echoed(stream, b"open") == b"one:open"
+        table.policies = (denies("127.0.0.9"),)
+        edge.apply(table)
+        assert echoed(denied, b"still") == b"still"
+        table.policies = (denies("127.0.0.7"),)
+        edge.apply(table)
+        denied.settimeout(1.0)
+        assert is_ended(denied), "closed within a second, without a byte of its own"
+        assert echoed(stays, b"here") == b"here"
+    line = next(line for line in edge.lines(2) if line["downstream_remote_address"].startswith("127.0.0.7:"))
+    assert line["response_code_details"] == "authorization_denied[shop/guard/0]"
+    assert line["bytes_received"] == len(b"openstill")
+
+
+def echoed(stream: socket.socket, message: bytes) -> bytes:
+    """What has come when the message is back."""
+    stream.sendall(message)
+    data = b""
+    while not data.endswith(message) and (piece := stream.recv(100)):
+        data += piece
+    return data
+
+
+def is_ended(stream: socket.socket) -> bool:
+    try:
+        return stream.recv(1) == b""
+    except ConnectionResetError:
+        return True

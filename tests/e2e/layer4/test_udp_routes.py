@@ -110,3 +110,29 @@ def test_datagrams_to_nowhere_cost_one_line_for_each_client(edge: Edge, port: in
             client.send(b"x")
         [line] = edge.lines()
     assert line["response_code_details"] == "backend_not_found"
+
+
+def test_a_session_ends_once_its_client_is_denied(edge: Edge, datagrams: dict[str, DatagramBackend], port: int) -> None:
+    everybody = model.AuthorizationPolicy(key="shop/guard", action="DENY")
+    table = Table(
+        listeners=(listener("udp", "UDP", port, authorization=("shop/guard",)),),
+        routes=(route("UDPRoute", "dns", "udp", share("one")),),
+        backends={"one": (datagrams["one"].port,)},
+        policies=(everybody,),
+    )
+    edge.apply(table)
+    denied = model.AuthorizationPolicy(key="shop/guard", action="DENY", rules=(model.AuthorizationRule(),))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(10)
+        client.connect(("127.0.0.1", port))
+        client.send(b"before")
+        assert client.recv(100).startswith(b"one:")
+        table.policies = (denied,)
+        edge.apply(table)
+        client.settimeout(0.5)
+        client.send(b"after")
+        with pytest.raises(TimeoutError):
+            client.recv(100)
+    first = edge.lines(2)[0]
+    assert first["response_code_details"] == "authorization_denied[shop/guard/0]"
+    assert (first["bytes_received"], first["bytes_sent"] > 0) == (len(b"before"), True)

@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 
-use sekisho_table::{EgressAction, EgressMode, EgressProtocol};
+use sekisho_table::{EgressAction, EgressMode};
+use smallvec::SmallVec;
 
 use crate::caller::Caller;
 use crate::class::ends_at;
 use crate::host::Host;
-use crate::paths;
-use crate::policy::{Place, Policy, PolicySet, Rule, RuleRef, Target};
+use crate::policy::{Policy, RuleOf, RuleRef};
+use crate::policy_set::PolicySet;
+use crate::target::{Place, Target};
 
 /// Where to.
 #[derive(Clone, Copy, Debug)]
@@ -65,106 +67,143 @@ pub struct Grant {
     pub opaque: bool,
 }
 
-/// What becomes of a request.
+/// A grant that nobody relies on yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer<'a> {
+    pub rule: Option<RuleOf<'a>>,
+    mode: EgressMode,
+    opaque: bool,
+}
+
+impl Offer<'_> {
+    pub(crate) fn taken(&self) -> Grant {
+        Grant { rule: self.rule.map(RuleOf::kept), opaque: self.opaque }
+    }
+}
+
+type Offers<'a> = SmallVec<[Offer<'a>; 1]>;
+
+/// What becomes of a request. It points at policies and copies nothing of them: what workers share is not written to.
 #[derive(Clone, Debug)]
-pub struct Decision {
+pub struct Decision<'a> {
     pub verdict: Verdict,
-    /// The policy that decided; of a denial because nothing allows it, one that the caller is under.
-    pub policy: Option<Box<str>>,
-    pub rule: Option<Box<str>>,
+    by: Decider<'a>,
     pub mode: EgressMode,
     /// It goes only because a policy is in Report mode.
     pub would_deny: bool,
-    /// Whom to ask.
-    pub contact: Box<str>,
     /// In order; which of them holds depends on the address.
-    pub grants: Vec<Grant>,
+    pub(crate) offers: Offers<'a>,
 }
 
-/// Is told of every rule that was looked at.
+/// Who decided.
+#[derive(Clone, Copy, Debug)]
+enum Decider<'a> {
+    /// No policy that the caller may know of.
+    Nobody,
+    Rule(RuleOf<'a>),
+    /// One that the caller is under, and that cannot be enforced or does not allow it.
+    Policy(&'a Policy),
+    /// By key.
+    Missing(&'a str),
+}
+
+impl<'a> Decision<'a> {
+    /// The key of the policy that decided; of a denial because nothing allows it, one that the caller is under.
+    pub fn policy(&self) -> Option<&'a str> {
+        match self.by {
+            Decider::Nobody => None,
+            Decider::Rule(rule) => Some(&rule.policy.key),
+            Decider::Policy(policy) => Some(&policy.key),
+            Decider::Missing(key) => Some(key),
+        }
+    }
+
+    /// The name of the rule that decided.
+    pub fn rule(&self) -> Option<&'a str> {
+        match self.by {
+            Decider::Rule(rule) => Some(&rule.rule().name),
+            Decider::Nobody | Decider::Policy(_) | Decider::Missing(_) => None,
+        }
+    }
+
+    /// Whom to ask about a denial; it may be empty.
+    pub fn contact(&self) -> &'a str {
+        match self.by {
+            _ if self.verdict == Verdict::Allow => "",
+            Decider::Rule(rule) => &rule.policy.contact,
+            Decider::Policy(policy) => &policy.contact,
+            Decider::Nobody | Decider::Missing(_) => "",
+        }
+    }
+}
+
+/// Is told of every destination that was looked at.
 pub(crate) trait Recorder {
-    fn rule(&mut self, policy: &Policy, rule: &Rule, unmet: Option<&'static str>);
+    fn target(&mut self, set: &PolicySet, target: &Target, unmet: Option<&'static str>);
 }
 
 impl Recorder for () {
     #[inline]
-    fn rule(&mut self, _: &Policy, _: &Rule, _: Option<&'static str>) {}
+    fn target(&mut self, _: &PolicySet, _: &Target, _: Option<&'static str>) {}
 }
 
 impl PolicySet {
-    pub fn decide(&self, request: &Request<'_>) -> Decision {
+    pub fn decide(&self, request: &Request<'_>) -> Decision<'_> {
         self.decide_with(request, &mut ())
     }
 
-    pub(crate) fn decide_with(&self, request: &Request<'_>, recorder: &mut impl Recorder) -> Decision {
+    pub(crate) fn decide_with(&self, request: &Request<'_>, recorder: &mut impl Recorder) -> Decision<'_> {
         if let Some(missing) = self.missing.first() {
-            return denied(Denial::PolicyMissing, missing, None, "");
+            return denied(Denial::PolicyMissing, Decider::Missing(missing));
         }
-        let caller = request.caller;
         let mut refused = self.refused.iter().map(|position| &self.policies[*position as usize]);
-        let refused = refused.find(|policy| policy.concerns(caller));
-        if let Some(policy) = refused {
-            return denied(Denial::PolicyRefused, &policy.key, None, &policy.contact);
+        if let Some(policy) = refused.find(|policy| policy.concerns(request.caller)) {
+            return denied(Denial::PolicyRefused, Decider::Policy(policy));
         }
-        let mut would_deny: Option<RuleRef> = None;
-        let mut grants: Vec<Grant> = Vec::new();
+        let mut would_deny: Option<RuleOf<'_>> = None;
+        let mut offers = Offers::new();
         for place in self.candidates(request.destination.host) {
-            let (policy, rule) = self.at(place);
-            let target = &rule.destinations[place.destination as usize];
-            let unmet = unmet(policy, rule, target, request);
-            recorder.rule(policy, rule, unmet);
+            let target = self.target(place);
+            let unmet = target.unmet(&self.policies, request);
+            recorder.target(self, target, unmet);
             if unmet.is_some() {
                 continue;
             }
-            match (rule.action, policy.mode) {
-                (EgressAction::Deny, EgressMode::Enforce) => {
-                    return denied(Denial::Rule, &policy.key, Some(&rule.name), &policy.contact);
-                }
-                (EgressAction::Deny, EgressMode::Report) => drop(would_deny.get_or_insert_with(|| self.rule(place))),
+            let rule = self.rule_of(target);
+            match (target.action, target.mode) {
+                (EgressAction::Deny, EgressMode::Enforce) => return denied(Denial::Rule, Decider::Rule(rule)),
+                (EgressAction::Deny, EgressMode::Report) => would_deny = would_deny.or(Some(rule)),
                 (EgressAction::Allow, _) => {
-                    let opaque = target.protocols.contains(&EgressProtocol::Tcp);
-                    grants.push(Grant { rule: Some(self.rule(place)), opaque });
+                    offers.push(Offer { rule: Some(rule), mode: target.mode, opaque: target.is_opaque() });
                 }
             }
         }
         if let Some(rule) = would_deny {
-            let opaque = Grant { rule: None, opaque: true };
-            return reported(rule.policy(), Some(rule.name().into()), grants, opaque);
+            return reported(Decider::Rule(rule), offers);
         }
         // A rule that is enforced is a better reason than one that is tried.
-        grants.sort_by_key(|grant| grant.rule.as_ref().is_some_and(|rule| rule.mode() == EgressMode::Report));
-        if let Some(rule) = grants.first().and_then(|grant| grant.rule.clone()) {
-            return Decision {
-                verdict: Verdict::Allow,
-                policy: Some(rule.policy().into()),
-                rule: Some(rule.name().into()),
-                mode: rule.mode(),
-                would_deny: false,
-                contact: Box::default(),
-                grants,
-            };
+        if offers.len() > 1 {
+            offers.sort_by_key(|offer| offer.mode == EgressMode::Report);
         }
-        self.nothing_allows(caller)
+        let Some(first) = offers.first() else { return self.nothing_allows(request.caller) };
+        let by = first.rule.map_or(Decider::Nobody, Decider::Rule);
+        Decision { verdict: Verdict::Allow, by, mode: first.mode, would_deny: false, offers }
     }
 
-    fn nothing_allows(&self, caller: &Caller) -> Decision {
+    fn nothing_allows(&self, caller: &Caller) -> Decision<'_> {
         if let Some(policy) = self.first_over(caller, true) {
-            return reported(&policy.key, None, Vec::new(), Grant { rule: None, opaque: true });
+            return reported(Decider::Policy(policy), Offers::new());
         }
         // Named are policies that the caller is under, and no others: what else there is, is not for it to know.
-        match self.first_over(caller, false) {
-            Some(policy) => denied(Denial::NothingAllows, &policy.key, None, &policy.contact),
-            None => denied(Denial::NothingAllows, "", None, ""),
-        }
+        let over = self.first_over(caller, false);
+        denied(Denial::NothingAllows, over.map_or(Decider::Nobody, Decider::Policy))
     }
 
     /// Destinations that speak of a host, policy by policy and rule by rule.
-    fn candidates(&self, host: &Host) -> Vec<Place> {
-        let mut found: Vec<Place> = match host {
-            Host::Name(name) => self.names.covering(name).collect(),
-            Host::Address(address) => {
-                self.literals.covering(*address).map(|number| self.places[number as usize]).collect()
-            }
+    fn candidates(&self, host: &Host) -> SmallVec<[Place; 8]> {
+        let mut found = match host {
+            Host::Name(name) => self.names.covering(name),
+            Host::Address(address) => self.literals.covering(*address).map(Place).collect(),
         };
         found.sort_unstable();
         found.dedup();
@@ -174,84 +213,19 @@ impl PolicySet {
     /// The Deny rule whose addresses hold one of those that a name resolved to.
     pub(crate) fn denies_address(&self, request: &Request<'_>, addresses: &[IpAddr]) -> Option<RuleRef> {
         let ends = addresses.iter().flat_map(|address| ends_at(*address));
-        let covering = ends.flat_map(|address| self.denied_literals.covering(address));
-        let denies = |place: &Place| {
-            let (policy, rule) = self.at(*place);
-            unmet(policy, rule, &rule.destinations[place.destination as usize], request).is_none()
-        };
-        let place = covering.map(|number| self.places[number as usize]).filter(denies).min()?;
-        Some(self.rule(place))
-    }
-
-    fn at(&self, place: Place) -> (&Policy, &Rule) {
-        let policy = &self.policies[place.policy as usize];
-        (policy, &policy.rules[place.rule as usize])
+        let covering = ends.flat_map(|address| self.denied_literals.covering(address)).map(Place);
+        let denies = |place: &Place| self.target(*place).unmet(&self.policies, request).is_none();
+        covering.filter(denies).min().map(|place| self.rule_of(self.target(place)).kept())
     }
 }
 
-fn denied(denial: Denial, policy: &str, rule: Option<&str>, contact: &str) -> Decision {
-    Decision {
-        verdict: Verdict::Deny(denial),
-        policy: (!policy.is_empty()).then(|| policy.into()),
-        rule: rule.map(Into::into),
-        mode: EgressMode::Enforce,
-        would_deny: false,
-        contact: contact.into(),
-        grants: Vec::new(),
-    }
+fn denied(denial: Denial, by: Decider<'_>) -> Decision<'_> {
+    let (verdict, mode) = (Verdict::Deny(denial), EgressMode::Enforce);
+    Decision { verdict, by, mode, would_deny: false, offers: Offers::new() }
 }
 
-fn reported(policy: &str, rule: Option<Box<str>>, mut grants: Vec<Grant>, fallback: Grant) -> Decision {
-    grants.push(fallback);
-    Decision {
-        verdict: Verdict::Allow,
-        policy: Some(policy.into()),
-        rule,
-        mode: EgressMode::Report,
-        would_deny: true,
-        contact: Box::default(),
-        grants,
-    }
-}
-
-/// What of a rule does not hold, apart from the host. What is left out of a Deny rule stands for everything.
-fn unmet(policy: &Policy, rule: &Rule, target: &Target, request: &Request<'_>) -> Option<&'static str> {
-    if !policy.concerns(request.caller) {
-        return Some("namespace of the policy");
-    }
-    if let Some(field) = rule.unmet_source(request.caller) {
-        return Some(field);
-    }
-    let denies = rule.action == EgressAction::Deny;
-    let port = request.destination.port;
-    let is_http = matches!(request.protocol, Protocol::Http { .. });
-    let has_port = match &*target.ports {
-        [] => denies || port == 443 || (port == 80 && is_http),
-        ports => ports.contains(&port),
-    };
-    if !has_port {
-        return Some("ports");
-    }
-    let fits = |protocol: &EgressProtocol| match request.protocol {
-        Protocol::Tunnel | Protocol::Tls => matches!(protocol, EgressProtocol::Tls | EgressProtocol::Tcp),
-        Protocol::Http { .. } => *protocol == EgressProtocol::Http,
-    };
-    if !target.protocols.is_empty() && !target.protocols.iter().any(fits) {
-        return Some("protocols");
-    }
-    match request.protocol {
-        Protocol::Http { method, path } => {
-            if !target.methods.is_empty() && !target.methods.iter().any(|known| **known == *method) {
-                return Some("methods");
-            }
-            let covers = if denies { paths::may_be_below } else { paths::is_below };
-            (!target.path_prefixes.is_empty() && !target.path_prefixes.iter().any(|prefix| covers(path, prefix)))
-                .then_some("path_prefixes")
-        }
-        // Requests are not seen: who is to allow some of them allows none, and who is to forbid some forbids all.
-        Protocol::Tunnel | Protocol::Tls if denies => None,
-        Protocol::Tunnel | Protocol::Tls if !target.methods.is_empty() => Some("methods"),
-        Protocol::Tunnel | Protocol::Tls if !target.path_prefixes.is_empty() => Some("path_prefixes"),
-        Protocol::Tunnel | Protocol::Tls => None,
-    }
+/// Report mode lets it through, by another rule where one allows it and the address.
+fn reported<'a>(by: Decider<'a>, mut offers: Offers<'a>) -> Decision<'a> {
+    offers.push(Offer { rule: None, mode: EgressMode::Report, opaque: true });
+    Decision { verdict: Verdict::Allow, by, mode: EgressMode::Report, would_deny: true, offers }
 }

@@ -6,7 +6,9 @@ use sekisho_table::{EgressAction, EgressLimits};
 
 use crate::decide::{Decision, Denial, Recorder, Request, Verdict};
 use crate::guard::Prohibited;
-use crate::policy::{Policy, PolicySet, Rule};
+use crate::policy::RuleOf;
+use crate::policy_set::PolicySet;
+use crate::target::Target;
 
 /// The decision of [`PolicySet::decide`], with its reasons. What a name resolves to is not asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,7 +46,9 @@ pub struct TriedRule {
 struct Trace(Vec<TriedRule>);
 
 impl Recorder for Trace {
-    fn rule(&mut self, policy: &Policy, rule: &Rule, unmet: Option<&'static str>) {
+    fn target(&mut self, set: &PolicySet, target: &Target, unmet: Option<&'static str>) {
+        let policy = set.policy_of(target);
+        let rule = &policy.rules[target.rule as usize];
         self.0.push(TriedRule {
             policy: policy.key.to_string(),
             rule: rule.name.to_string(),
@@ -58,12 +62,12 @@ impl Recorder for Trace {
 
 impl PolicySet {
     /// With the decision that it explains.
-    pub fn explain(&self, request: &Request<'_>) -> (Decision, EgressExplanation) {
+    pub fn explain(&self, request: &Request<'_>) -> (Decision<'_>, EgressExplanation) {
         let mut trace = Trace::default();
         let decision = self.decide_with(request, &mut trace);
-        let rules = || decision.grants.iter().filter_map(|grant| grant.rule.as_ref());
+        let rules = || decision.offers.iter().filter_map(|offer| offer.rule);
         let mut address_blocks: Vec<String> = Vec::new();
-        for block in rules().flat_map(|rule| rule.address_blocks()) {
+        for block in rules().flat_map(RuleOf::address_blocks) {
             if !address_blocks.contains(block) {
                 address_blocks.push(block.clone());
             }
@@ -73,11 +77,11 @@ impl PolicySet {
             would_deny: decision.would_deny,
             reason: decision.in_words(self.policies.len()),
             mode: decision.mode.as_str(),
-            contact: decision.contact.to_string(),
-            limits: rules().next().map(|rule| *rule.limits()).unwrap_or_default(),
+            contact: decision.contact().to_owned(),
+            limits: rules().next().map(|rule| rule.rule().limits).unwrap_or_default(),
             address_blocks,
-            policy: decision.policy.as_deref().map(Into::into),
-            rule: decision.rule.as_deref().map(Into::into),
+            policy: decision.policy().map(Into::into),
+            rule: decision.rule().map(Into::into),
             tried: trace.0,
             policies: self.policies.len(),
         };
@@ -106,10 +110,10 @@ impl EgressExplanation {
     }
 }
 
-impl Decision {
+impl Decision<'_> {
     fn in_words(&self, policies: usize) -> String {
-        let policy = self.policy.as_deref().unwrap_or_default();
-        let rule = self.rule.as_deref().unwrap_or_default();
+        let policy = self.policy().unwrap_or_default();
+        let rule = self.rule().unwrap_or_default();
         match self.verdict {
             Verdict::Allow if self.would_deny && rule.is_empty() => {
                 format!("nothing allows it; {policy} is in Report mode and lets it through")

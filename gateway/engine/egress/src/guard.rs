@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use crate::class::{Class, classify, ends_at};
-use crate::decide::{Decision, Grant, Request};
-use crate::policy::{PolicySet, RuleRef};
+use crate::decide::{Decision, Grant, Offer, Request};
+use crate::policy::RuleRef;
+use crate::policy_set::PolicySet;
 
 /// Addresses of this gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl PolicySet {
     pub fn vet(
         &self,
         request: &Request<'_>,
-        decision: &Decision,
+        decision: &Decision<'_>,
         addresses: &[IpAddr],
         own: &OwnAddresses,
     ) -> Result<Grant, Prohibited> {
@@ -41,9 +42,9 @@ impl PolicySet {
             return Err(Prohibited::Rule(rule));
         }
         let mut first = None;
-        for grant in &decision.grants {
-            match addresses.iter().find_map(|address| prohibited(grant, *address, own)) {
-                None => return Ok(grant.clone()),
+        for offer in &decision.offers {
+            match addresses.iter().find_map(|address| prohibited(offer, *address, own)) {
+                None => return Ok(offer.taken()),
                 Some(why) => drop(first.get_or_insert(why)),
             }
         }
@@ -55,16 +56,15 @@ impl PolicySet {
     }
 }
 
-fn prohibited(grant: &Grant, address: IpAddr, own: &OwnAddresses) -> Option<Prohibited> {
+fn prohibited(offer: &Offer<'_>, address: IpAddr, own: &OwnAddresses) -> Option<Prohibited> {
     let (class, canonical) = (classify(address), address.to_canonical());
     let own = ends_at(address).any(|end| own.0.contains(&end));
-    let rule = grant.rule.as_ref().map(RuleRef::rule);
-    let named_alone = rule.is_some_and(|rule| rule.permitted_alone.contains(&canonical));
+    let named_alone = || offer.rule.is_some_and(|rule| rule.rule().permitted_alone.contains(&canonical));
     let permitted = match class {
-        _ if own => named_alone,
+        _ if own => named_alone(),
         Class::Public => true,
-        Class::Metadata => named_alone,
-        _ => named_alone || rule.is_some_and(|rule| rule.permitted.contains(address)),
+        Class::Metadata => named_alone(),
+        _ => named_alone() || offer.rule.is_some_and(|rule| rule.rule().permitted.contains(address)),
     };
     (!permitted).then_some(Prohibited::Address { address, class, own })
 }

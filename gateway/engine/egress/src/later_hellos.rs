@@ -95,7 +95,8 @@ impl LaterHellos {
     /// What has come of a message is how a `ClientHello` begins. An encrypted message, of a session that is taken up again,
     /// begins with anything.
     fn is_hello(&self) -> bool {
-        let length = |high: u8, middle: u8, low: u8| usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+        let length =
+            |high: u8, middle: u8, low: u8| usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
         match self.message[..] {
             [kind, high, middle, low, major, ..] => {
                 kind == CLIENT_HELLO && length(high, middle, low) <= LONGEST && major == 3

@@ -14,11 +14,13 @@ pub mod dns;
 mod explain;
 mod guard;
 pub mod hello;
-pub mod later_hellos;
 mod host;
+pub mod later_hellos;
 mod names;
 mod paths;
 mod policy;
+mod policy_set;
+mod target;
 mod under;
 
 pub use caller::{Caller, Credential};
@@ -27,4 +29,5 @@ pub use decide::{Decision, Denial, Destination, Grant, Protocol, Request, Verdic
 pub use explain::{EgressExplanation, TriedRule};
 pub use guard::{OwnAddresses, Prohibited};
 pub use host::{Host, HostError};
-pub use policy::{Load, Policies, PolicySet, RuleRef};
+pub use policy::{Load, Policies, RuleRef};
+pub use policy_set::PolicySet;

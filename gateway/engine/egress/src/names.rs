@@ -1,94 +1,223 @@
-//! Which rules speak of a name: exact names and wildcards by hash, so that a name among 50,000 costs what one among ten
-//! does.
+//! Which rules speak of a name, found so that a name among 50,000 costs what one among ten does.
+//!
+//! A large table is asked for names that were not asked for lately, and then what counts is how many places in memory
+//! are touched, one after the other. Here it is two for a name: its slot, and the entry that has the name's bytes and
+//! the places of rules beside each other. Names of a depth that no pattern has are not looked for at all.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 
-use crate::policy::Place;
+use smallvec::SmallVec;
 
-/// Places of rules by the names that they speak of, each list in order and without repetition.
+use crate::target::Place;
+
+/// Places of rules by the patterns that cover a name.
 #[derive(Debug, Default)]
 pub(crate) struct NameIndex {
-    exact: HashMap<Box<str>, Places>,
+    /// Keyed: whoever writes policies must not be able to put all names into one corner of the slots.
+    hasher: RandomState,
+    /// Open addressing, linear; a power of two, at most two thirds of it taken.
+    slots: Box<[Slot]>,
+    /// One after the other: kind, length of the name, name, number of places, places in order and without repetition.
+    entries: Vec<u8>,
+    depths: [Depths; KINDS],
+    all: Vec<Place>,
+}
+
+/// What a pattern covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Exact,
     /// `*.name`, by `name`: one label more.
-    one_more: HashMap<Box<str>, Places>,
+    OneMore,
     /// `**.name`, by `name`: one label more, or several.
-    any_more: HashMap<Box<str>, Places>,
-    all: Places,
+    AnyMore,
 }
 
-/// Most names stand in one rule, and that is told without a list elsewhere.
-#[derive(Debug, Default)]
-enum Places {
-    #[default]
-    None,
-    One(Place),
-    Several(Vec<Place>),
+const KINDS: usize = 3;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    /// The upper half of the hash; the lower one says where the slot is.
+    fingerprint: u32,
+    /// Where the entry begins; 0 where there is none.
+    entry: u32,
 }
 
-impl Places {
-    fn push(&mut self, place: Place) {
-        match self {
-            Self::None => *self = Self::One(place),
-            Self::One(known) if *known != place => *self = Self::Several(vec![*known, place]),
-            Self::Several(list) if list.last() != Some(&place) => list.push(place),
-            Self::One(_) | Self::Several(_) => {}
-        }
+/// Numbers of labels, as a set.
+#[derive(Clone, Copy, Debug, Default)]
+struct Depths(u128);
+
+impl Depths {
+    /// More labels than a name can have count as the most that it can.
+    fn bit(depth: usize) -> u128 {
+        1 << depth.min(127)
     }
 
-    fn list(&self) -> &[Place] {
-        match self {
-            Self::None => &[],
-            Self::One(place) => std::slice::from_ref(place),
-            Self::Several(list) => list,
-        }
+    fn has(self, depth: usize) -> bool {
+        self.0 & Self::bit(depth) != 0
     }
+
+    fn has_fewer_than(self, depth: usize) -> bool {
+        self.0 & (Self::bit(depth) - 1) != 0
+    }
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Pattern<'a> {
+    hash: u64,
+    kind: Kind,
+    name: &'a str,
+    place: Place,
 }
 
 impl NameIndex {
-    pub(crate) fn insert(&mut self, pattern: &str, place: Place) {
-        let places = if pattern == "*" {
-            &mut self.all
-        } else if let Some(suffix) = pattern.strip_prefix("**.") {
-            self.any_more.entry(suffix.into()).or_default()
-        } else if let Some(suffix) = pattern.strip_prefix("*.") {
-            self.one_more.entry(suffix.into()).or_default()
-        } else {
-            self.exact.entry(pattern.into()).or_default()
-        };
-        places.push(place);
+    pub(crate) fn new<'a>(patterns: impl Iterator<Item = (&'a str, Place)>) -> Self {
+        let mut index = Self::default();
+        let mut sorted: Vec<Pattern<'a>> = Vec::new();
+        for (pattern, place) in patterns {
+            let (kind, name) = if pattern == "*" {
+                index.all.push(place);
+                continue;
+            } else if let Some(suffix) = pattern.strip_prefix("**.") {
+                (Kind::AnyMore, suffix)
+            } else if let Some(suffix) = pattern.strip_prefix("*.") {
+                (Kind::OneMore, suffix)
+            } else {
+                (Kind::Exact, pattern)
+            };
+            sorted.push(Pattern { hash: index.hash(kind, name), kind, name, place });
+        }
+        sorted.sort_unstable();
+        sorted.dedup();
+        let alike = |one: &Pattern<'_>, other: &Pattern<'_>| (one.kind, one.name) == (other.kind, other.name);
+        let count = sorted.chunk_by(alike).count();
+        index.slots = vec![Slot::default(); (count * 3 / 2 + 1).next_power_of_two()].into();
+        index.entries.push(0);
+        sorted.chunk_by(alike).for_each(|patterns| index.insert(patterns));
+        index.entries.shrink_to_fit();
+        index
     }
 
-    /// Places of the rules whose names cover `name`. A place may come twice.
-    pub(crate) fn covering<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Place> + 'a {
-        let exact = self.exact.get(name);
-        let one_more = name.split_once('.').and_then(|(_, suffix)| self.one_more.get(suffix));
-        let suffixes = std::iter::successors(name.split_once('.'), |(_, rest)| rest.split_once('.'));
-        let any_more = suffixes.filter_map(|(_, suffix)| self.any_more.get(suffix));
-        let lists = exact.into_iter().chain(one_more).chain(any_more).chain([&self.all]);
-        lists.flat_map(Places::list).copied()
+    /// Patterns that are alike but for their places.
+    fn insert(&mut self, patterns: &[Pattern<'_>]) {
+        let Pattern { hash, kind, name, .. } = patterns[0];
+        // A pattern that is longer than any name covers none.
+        let Ok(length) = u8::try_from(name.len()) else { return };
+        let mask = self.slots.len() - 1;
+        let mut position = hash as usize & mask;
+        while self.slots[position].entry != 0 {
+            position = (position + 1) & mask;
+        }
+        self.slots[position] = Slot { fingerprint: (hash >> 32) as u32, entry: self.entries.len() as u32 };
+        self.depths[kind as usize].0 |= Depths::bit(labels(name));
+        self.entries.extend([kind as u8, length]);
+        self.entries.extend(name.as_bytes());
+        self.entries.extend((patterns.len() as u32).to_le_bytes());
+        self.entries.extend(patterns.iter().flat_map(|pattern| pattern.place.0.to_le_bytes()));
     }
+
+    fn hash(&self, kind: Kind, name: &str) -> u64 {
+        self.hasher.hash_one((kind as u8, name))
+    }
+
+    /// Places of the rules whose names cover `name`, in no order. A place may come twice.
+    pub(crate) fn covering(&self, name: &str) -> SmallVec<[Place; 8]> {
+        let mut found = SmallVec::from_slice(&self.all);
+        let mut depth = labels(name);
+        self.find(Kind::Exact, name, depth, &mut found);
+        let (mut rest, mut kinds) = (name, [Kind::OneMore, Kind::AnyMore].as_slice());
+        while kinds.iter().any(|kind| self.depths[*kind as usize].has_fewer_than(depth)) {
+            let Some((_, suffix)) = rest.split_once('.') else { break };
+            depth -= 1;
+            kinds.iter().for_each(|kind| self.find(*kind, suffix, depth, &mut found));
+            (rest, kinds) = (suffix, &[Kind::AnyMore]);
+        }
+        found
+    }
+
+    fn find(&self, kind: Kind, name: &str, depth: usize, found: &mut SmallVec<[Place; 8]>) {
+        if !self.depths[kind as usize].has(depth) {
+            return;
+        }
+        let hash = self.hash(kind, name);
+        let (fingerprint, mask) = ((hash >> 32) as u32, self.slots.len() - 1);
+        let mut position = hash as usize & mask;
+        loop {
+            let slot = self.slots[position];
+            if slot.entry == 0 {
+                return;
+            }
+            if slot.fingerprint == fingerprint
+                && let Some(places) = self.places(slot.entry as usize, kind, name)
+            {
+                found.extend(places);
+                return;
+            }
+            position = (position + 1) & mask;
+        }
+    }
+
+    /// Those of the entry, if it is of that kind and name.
+    fn places(&self, entry: usize, kind: Kind, name: &str) -> Option<impl Iterator<Item = Place> + '_> {
+        let ([of_kind, length], rest) = self.entries[entry..].split_first_chunk::<2>()?;
+        if *of_kind != kind as u8 || usize::from(*length) != name.len() || !rest.starts_with(name.as_bytes()) {
+            return None;
+        }
+        let (count, rest) = rest[name.len()..].split_first_chunk::<4>()?;
+        let places = rest.as_chunks::<4>().0.iter().take(u32::from_le_bytes(*count) as usize);
+        Some(places.map(|bytes| Place(u32::from_le_bytes(*bytes))))
+    }
+}
+
+fn labels(name: &str) -> usize {
+    name.bytes().filter(|byte| *byte == b'.').count() + 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn covering(patterns: &[&str], name: &str) -> Vec<u32> {
+        let places = patterns.iter().enumerate().map(|(place, pattern)| (*pattern, Place(place as u32)));
+        let mut found: Vec<u32> = NameIndex::new(places).covering(name).iter().map(|place| place.0).collect();
+        found.sort_unstable();
+        found
+    }
+
     #[test]
     fn wildcards_have_a_defined_depth() {
-        let mut index = NameIndex::default();
-        for (place, pattern) in ["a.example", "*.example", "**.example", "*", "*.b.example"].iter().enumerate() {
-            index.insert(pattern, Place { policy: 0, rule: place as u32, destination: 0 });
-        }
-        let covering = |name: &str| {
-            let mut found: Vec<u32> = index.covering(name).map(|place| place.rule).collect();
-            found.sort_unstable();
-            found
-        };
+        let covering = |name| covering(&["a.example", "*.example", "**.example", "*", "*.b.example"], name);
         assert_eq!(covering("a.example"), [0, 1, 2, 3]);
         assert_eq!(covering("b.example"), [1, 2, 3]);
         assert_eq!(covering("a.b.example"), [2, 3, 4]);
         assert_eq!(covering("a.b.c.example"), [2, 3]);
         assert_eq!(covering("example"), [3], "a wildcard does not cover its own suffix");
         assert_eq!(covering("aexample"), [3]);
+    }
+
+    #[test]
+    fn a_name_of_several_rules_has_all_their_places_once() {
+        let patterns = ["one.example", "two.example", "one.example", "*.example", "one.example"];
+        assert_eq!(covering(&patterns, "one.example"), [0, 2, 3, 4]);
+        let twice = [("one.example", Place(7)), ("one.example", Place(7))];
+        assert_eq!(NameIndex::new(twice.into_iter()).covering("one.example").as_slice(), [Place(7)]);
+    }
+
+    #[test]
+    fn among_many_names_each_is_found_and_no_other() {
+        let names: Vec<String> = (0..5_000).map(|number| format!("n{number}.example")).collect();
+        let index = NameIndex::new(names.iter().zip(0..).map(|(name, place)| (name.as_str(), Place(place))));
+        for (place, name) in names.iter().enumerate() {
+            assert_eq!(index.covering(name).as_slice(), [Place(place as u32)], "{name}");
+            assert!(index.covering(&name.replace('n', "m")).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn patterns_of_no_possible_length_cover_nothing_and_disturb_nothing() {
+        let long = format!("{}.example", "a".repeat(300));
+        let deep = "a.".repeat(126) + "b";
+        assert_eq!(covering(&[&long, "*.example", &deep, "**.b"], &deep), [2, 3]);
+        assert!(covering(&[], "a.example").is_empty());
     }
 }

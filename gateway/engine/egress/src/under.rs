@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 
 use sekisho_policy::{AddressIndex, Peer};
-use sekisho_table::{EgressRule, EgressSource};
+use sekisho_table::EgressSource;
+use smallvec::SmallVec;
 
 use crate::caller::Caller;
+use crate::policy::Policy;
 
-type Positions = HashMap<Box<str>, Vec<u32>>;
+type Positions = HashMap<Box<str>, SmallVec<[u32; 2]>>;
 
 /// Positions of policies by one thing that each of their sources asks for, the rarest; each list in order.
 #[derive(Debug, Default)]
@@ -24,9 +26,10 @@ pub(crate) struct CallerIndex {
 }
 
 impl CallerIndex {
-    /// Policies come in the order of their positions. `confined_to`: empty, or the one namespace that it speaks of.
-    pub(crate) fn insert(&mut self, position: u32, confined_to: &str, rules: &[EgressRule]) {
-        for rule in rules {
+    /// Policies come in the order of their positions.
+    pub(crate) fn insert(&mut self, position: u32, policy: &Policy) {
+        let confined_to = &*policy.source.confined_to;
+        for rule in &policy.source.rules {
             if rule.sources.is_empty() {
                 self.insert_unnamed(position, confined_to);
             }
@@ -34,6 +37,7 @@ impl CallerIndex {
         }
     }
 
+    /// `confined_to`: empty, or the one namespace that the policy speaks of.
     fn insert_source(&mut self, position: u32, confined_to: &str, source: &EgressSource) {
         let users: Vec<String> = source.credentials.iter().map(|credential| credential.user.clone()).collect();
         let by_rarity = [
@@ -94,7 +98,8 @@ mod tests {
 
     use super::*;
     use crate::caller::Credential;
-    use crate::policy::{Policies, PolicySet};
+    use crate::policy::Policies;
+    use crate::policy_set::PolicySet;
 
     /// The same numbers each time.
     struct Dice(u64);
@@ -160,7 +165,7 @@ mod tests {
         let credential = users.first().map(|user| Credential { user: user.as_str().into(), digest: [0; 32] });
         let address = ["10.1.1.1", "10.2.2.2", "192.0.2.1", "2001:db8::1"][dice.roll(4) as usize];
         let address = address.parse().expect("an address");
-        Caller { peer: peer.map(Box::new), subject_alt_names: names, credential, address }
+        Caller { peer: peer.map(Box::new), in_mesh: false, subject_alt_names: names, credential, address }
     }
 
     #[test]

@@ -145,8 +145,7 @@ fn a_denied_address_and_the_gateway_s_own_are_what_they_are_inside_ipv6_too() {
     let set = set(&[ALLOW, DENY]);
     let ok = asked("ok.example", 443, None);
     // NAT64, 6to4, translated and ISATAP; then Teredo, as its client and as its server.
-    let denied =
-        ["64:ff9b::c633:6507", "2002:c633:6507::1", "::ffff:0:198.51.101.7", "2606:4700::5efe:198.51.101.7"];
+    let denied = ["64:ff9b::c633:6507", "2002:c633:6507::1", "::ffff:0:198.51.101.7", "2606:4700::5efe:198.51.101.7"];
     for address in denied.iter().chain(&["2001:0:808:808:0:0:39cc:9af8", "2001:0:c633:6507:0:0:f7f7:f7f7"]) {
         assert_eq!(ok.prohibited(&set, &[address]), Some("rule range".to_owned()), "{address}");
     }
@@ -172,7 +171,9 @@ fn a_rule_s_places_are_given_back() {
     let set = set(&[r#"{"key": "a/few", "rules": [
         {"name": "few", "destinations": [{"names": ["ok.example"]}], "limits": {"connections": 2}}]}"#]);
     let ok = asked("ok.example", 443, None);
-    let rule = set.decide(&ok.request()).grants[0].rule.clone().expect("a rule");
+    let decision = set.decide(&ok.request());
+    let grant = set.vet(&ok.request(), &decision, &[address("93.184.216.34")], &OwnAddresses::default());
+    let rule = grant.ok().and_then(|grant| grant.rule).expect("a rule");
     let (first, _second) = (rule.admit().expect("one"), rule.admit().expect("two"));
     assert!(rule.admit().is_none());
     drop(first);

@@ -55,7 +55,8 @@ fn names(first: &Hello, stream: &[u8], piece: usize) -> Result<(Vec<String>, boo
 fn another_hello_is_found_however_it_is_cut() {
     let change = record(20, &[1]);
     let fragments: Vec<u8> = message(&[named(b"b.example")]).chunks(3).flat_map(|part| record(22, part)).collect();
-    for stream in [hello_of(b"b.example"), [change.clone(), hello_of(b"b.example")].concat(), [change, fragments].concat()]
+    for stream in
+        [hello_of(b"b.example"), [change.clone(), hello_of(b"b.example")].concat(), [change, fragments].concat()]
     {
         for piece in [1, 2, 7, 4096] {
             assert_eq!(names(&first(false), &stream, piece), Ok((vec!["b.example".into()], false)));

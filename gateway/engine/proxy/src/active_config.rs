@@ -25,6 +25,7 @@ pub struct Place {
 
 pub struct ActiveConfig {
     version: u64,
+    admission: u64,
     pub compiled: Arc<Compiled>,
     /// By backend position.
     pub backends: Slots<Rc<Backend>>,
@@ -41,14 +42,14 @@ pub struct ActiveConfig {
 /// What a worker has before its first configuration.
 impl Default for ActiveConfig {
     fn default() -> Self {
-        Self::new(0, Arc::default(), Slots::default(), &mut Statistics::default())
+        Self::new((0, 0), Arc::default(), Slots::default(), &mut Statistics::default())
     }
 }
 
 impl ActiveConfig {
     /// Costs little whatever the size of the table: what belongs to a place is made when a request first goes there.
     pub fn new(
-        version: u64,
+        (version, admission): (u64, u64),
         compiled: Arc<Compiled>,
         backends: Slots<Rc<Backend>>,
         statistics: &mut Statistics,
@@ -57,6 +58,7 @@ impl ActiveConfig {
         let (listeners, routes) = (compiled.router.listeners().len(), compiled.plans.bound());
         ActiveConfig {
             version,
+            admission,
             gateways,
             slots: Seldom::new(backends.bound()),
             listener_hits: Seldom::new(listeners),
@@ -72,6 +74,11 @@ impl ActiveConfig {
     /// Grows with every configuration that the worker takes over.
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// The version with which it last changed who is let in.
+    pub fn admission(&self) -> u64 {
+        self.admission
     }
 
     /// The place of a backend's destination in the statistics of this worker.

@@ -3,6 +3,7 @@
 //! Owns where facts come from; what they mean for a policy is `sekisho_policy`'s. A listener without policies costs a
 //! branch.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,12 +14,40 @@ use sekisho_table::{Listener, Table};
 
 use crate::reason::Reason;
 
-/// By [`ListenerId`]; empty where no listener has policies.
-pub type Policies = Vec<Option<Arc<PolicySet>>>;
+/// What decides at each listener.
+#[derive(Debug, Default)]
+pub struct Policies {
+    /// By [`ListenerId`]; empty where no listener has policies.
+    by_listener: Vec<Option<Arc<PolicySet>>>,
+    /// Of listeners that carry connections: these outlive the table in which their listener had its number.
+    by_key: HashMap<String, Arc<PolicySet>>,
+}
+
+impl Policies {
+    #[inline]
+    pub fn of(&self, listener: ListenerId) -> Option<&PolicySet> {
+        self.by_listener.get(listener.0 as usize)?.as_deref()
+    }
+
+    /// Of a listener that carries connections. `None` where everybody is let in, and for a listener that is gone.
+    pub fn of_key(&self, key: &str) -> Option<&PolicySet> {
+        self.by_key.get(key).map(|set| &**set)
+    }
+}
 
 pub fn compile(router: &Router, table: &Table) -> Policies {
+    let by_listener = by_listener(router, table);
+    let carrying = router.listeners().iter().zip(&by_listener);
+    let by_key = carrying
+        .filter(|(listener, _)| !listener.protocol.takes_requests())
+        .filter_map(|(listener, set)| Some((listener.key.clone(), set.clone()?)))
+        .collect();
+    Policies { by_listener, by_key }
+}
+
+fn by_listener(router: &Router, table: &Table) -> Vec<Option<Arc<PolicySet>>> {
     if router.listeners().iter().all(|listener| listener.authorization.is_empty()) {
-        return Policies::new();
+        return Vec::new();
     }
     let mut known: Vec<(&[String], Arc<PolicySet>)> = Vec::new();
     let listeners = router.listeners().iter();

@@ -9,7 +9,7 @@ use std::sync::mpsc::Receiver;
 use serde::Deserialize;
 
 use crate::access_log::{AccessLog, Sink};
-use crate::otlp::Collector;
+use crate::collector::{Collector, CollectorOptions};
 use crate::rotated_file::RotatedFile;
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -20,8 +20,7 @@ pub struct EvidenceOptions {
     pub file_bytes: u64,
     /// Full files that are kept, and the current one.
     pub files: u32,
-    /// `http://host:port` of a collector (OTLP); empty: none.
-    pub collector: String,
+    pub collector: CollectorOptions,
 }
 
 /// Handles on the writers' threads; cloned into each worker.
@@ -40,8 +39,8 @@ impl Evidence {
             let file = file.map_err(|e| format!("egress log {}: {e}; check the folder", path.display()))?;
             opened.push(AccessLog::to(Box::new(file), "egress-log")?);
         }
-        if !options.collector.is_empty() {
-            let collector = Collector::parse(&options.collector).map_err(|e| format!("collector: {e}"))?;
+        if !options.collector.url.is_empty() {
+            let collector = Collector::open(&options.collector).map_err(|e| format!("collector: {e}"))?;
             opened.push(AccessLog::to(Box::new(collector), "egress-otlp")?);
         }
         if opened.is_empty() && *access_log == Sink::None {

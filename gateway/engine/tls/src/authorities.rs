@@ -41,6 +41,22 @@ impl Authorities {
     }
 }
 
+impl Authorities {
+    /// Of PEM; an empty text means the operating system's.
+    pub(crate) fn of_text(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self { roots: system_roots()?, pinned: Vec::new() });
+        }
+        let pinned = parse_bundle(text)?;
+        let mut roots = RootCertStore::empty();
+        for certificate in &pinned {
+            let added = roots.add(certificate.clone());
+            added.map_err(|error| format!("a certificate cannot be used as an authority: {error}"))?;
+        }
+        Ok(Self { roots: Arc::new(roots), pinned })
+    }
+}
+
 /// Every certificate of a bundle, each usable as an authority.
 pub(crate) fn parse_bundle(text: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates = pem::certificates(text)?;

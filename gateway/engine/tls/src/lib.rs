@@ -15,6 +15,7 @@ mod error;
 mod hello;
 mod identity;
 mod mesh;
+mod outward;
 mod peer_check;
 mod pem;
 mod server;
@@ -27,6 +28,7 @@ pub use client::{Alpn, AlpnOffer, ClientTls};
 pub use error::{TlsError, TlsErrorKind};
 pub use identity::PeerIdentity;
 pub use mesh::{Arrival, CertificateRequest, Credentials, MeshIdentity, Serves, Svid, chain_ends};
+pub use outward::{OutwardTls, Trust};
 pub use server::{Accepted, ServerTls};
 pub use transport::{Carried, Transport};
 

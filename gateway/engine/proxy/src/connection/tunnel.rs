@@ -23,7 +23,7 @@ pub async fn run(context: &ConnectionContext, down: Http1<Transport>, upgraded: 
     let mut activity = Instant::now();
     let until = leave.as_ref().and_then(|leave| leave.until);
     poll_fn(|task| {
-        // Before anything moves: the policies may have changed meanwhile.
+        // Policies first: what is no longer allowed moves no further.
         if let Some(Err(reason)) = leave.as_mut().map(|leave| leave.check(moved.0, moved.1)) {
             record.reason = reason;
             return Poll::Ready(());

@@ -5,20 +5,21 @@ use std::net::SocketAddr;
 
 use bytes::BytesMut;
 use sekisho_egress::Host;
-use sekisho_tls::{PeerIdentity, Transport};
+use sekisho_tls::Transport;
 
+use super::Certified;
 use super::client::caller;
 use super::gate::Gate;
 use super::open::{self, Asked, Spoken};
 use super::record::Record;
 use super::routed::Leave;
 use super::tunnel::{self, Named};
-use super::watched::{self, Finding};
+use super::watched;
 use crate::reason::Reason;
 
 /// Who asks, and for what.
 pub struct Carried<'a> {
-    pub certificate: Option<&'a PeerIdentity>,
+    pub certified: Option<&'a Certified>,
     pub host: &'a str,
     pub port: u16,
     pub secured: Secured<'a>,
@@ -44,7 +45,7 @@ impl Leave {
         carried: Carried<'_>,
         down: (&mut Transport, &mut BytesMut),
     ) -> Result<(Self, Vec<SocketAddr>), Reason> {
-        let caller = caller(gate.remote, carried.certificate);
+        let caller = caller(gate.remote, carried.certified);
         let mut record = Record::begin(&gate, &caller);
         let asked = match Host::parse(carried.host) {
             Ok(host) => {
@@ -68,13 +69,13 @@ impl Leave {
             let (permit, addresses) = permitted.map_err(|refused| refused.reason)?;
             let rule = permit.grant.rule.as_ref();
             let named = match carried.secured {
-                Secured::ByGateway(_) => Named::Agrees(Finding::default()),
+                Secured::ByGateway(_) => Named::Settled,
                 // As of redirected TLS: another name is another name whatever may be carried, but for a policy that reports.
                 Secured::ByClient if rule.is_none() => Named::Unknown,
                 Secured::Unknown if permit.grant.opaque => Named::Unknown,
                 Secured::ByClient | Secured::Unknown => {
                     let hello = tunnel::read_hello(carried.handshake_ms, down.0, down.1).await?;
-                    Named::Agrees(watched::watch(down.0, down.1, &hello, &asked.host, rule)?)
+                    Named::Watched(watched::watch(down.0, down.1, &hello, &asked.host, rule)?)
                 }
             };
             Ok((permit, addresses, named))

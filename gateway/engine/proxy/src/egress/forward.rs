@@ -1,71 +1,75 @@
 //! A request in the clear and its answer. Each is decided by itself, also on a connection that carried others before.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::header::{PROXY_AUTHORIZATION, UPGRADE};
+use bytes::{Bytes, BytesMut};
+use http::header::{HeaderValue, PROXY_AUTHORIZATION, UPGRADE};
 use http::{Method, StatusCode, Version};
 use sekisho_codec::{Headers, Piece, RequestHead};
-use sekisho_egress::Host;
 use sekisho_stream::{BodyKind, Downstream, Http1, ResponseOptions};
-use sekisho_table::EgressLimits;
 use sekisho_tls::Transport;
 
 use super::client::Client;
 use super::open::{self, Asked, Permit, Refused};
+use super::pool::{Pool, Upstream};
 use super::record::Record;
+use super::tunnel::Through;
 use crate::exchange::UPSTREAM_HEAD;
 use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after, earliest};
 
-/// Connections that are kept for the next request to where one went before.
-const MOST_KEPT: usize = 16;
+/// The one protocol that requests may switch to: it has no requests of its own, that nobody would decide about.
+const WEBSOCKET: &[u8] = b"websocket";
+
 /// Informational answers to one request. A client that reads nothing would have them all kept.
 const MAX_INTERIM: u32 = 64;
 
-/// Connections to destinations, of one client: what one was let out for is nobody else's.
-#[derive(Default)]
-pub struct Pool(RefCell<VecDeque<Upstream>>);
-
-struct Upstream {
-    host: Host,
-    port: u16,
-    address: IpAddr,
-    connection: Http1<Transport>,
+/// A request as it came.
+pub struct Incoming {
+    pub head: RequestHead,
+    pub content: BodyKind,
+    /// What it asks to switch to.
+    pub upgrade: Option<HeaderValue>,
 }
 
-impl Pool {
-    fn take(&self, asked: &Asked) -> Option<Upstream> {
-        let mut kept = self.0.borrow_mut();
-        kept.retain(|kept| kept.connection.is_reusable());
-        let place = kept.iter().position(|kept| kept.host == asked.host && kept.port == asked.port)?;
-        kept.remove(place)
-    }
+/// What became of an exchange.
+pub enum Ended {
+    /// Answered, and the client may go on.
+    Whole,
+    /// And with it a connection of HTTP/1.
+    Broken,
+    /// The destination took the switch, and the client knows.
+    Switched(Box<Switched>),
+}
 
-    fn keep(&self, upstream: Upstream) {
-        let mut kept = self.0.borrow_mut();
-        if kept.len() >= MOST_KEPT {
-            kept.pop_front();
-        }
-        kept.push_back(upstream);
+/// A connection that carries another protocol from here on, by the permit of the request that asked for it.
+pub struct Switched {
+    permit: Permit,
+    up: (Transport, BytesMut),
+    until: Option<Instant>,
+    moved: (u64, u64),
+}
+
+impl Switched {
+    pub fn through(self, asked: Asked, record: Record) -> Through {
+        let Switched { permit, up, until, moved } = self;
+        Through { asked, permit, up, record, until, before: moved }
     }
 }
 
-/// `Ok(true)`: answered, and the client may go on. `Ok(false)`: the exchange broke, and with it a connection of HTTP/1.
+/// Decides about one request, sends it and answers with what comes back.
 pub async fn exchange(
     client: &Client,
     down: &mut Downstream<Transport>,
-    (mut head, content): (RequestHead, BodyKind),
+    Incoming { mut head, content, upgrade }: Incoming,
     asked: &Asked,
     pool: &Pool,
     record: &mut Record,
-) -> Result<bool, Refused> {
-    let (permit, mut up) = match pool.take(asked) {
+) -> Result<Ended, Refused> {
+    let (mut permit, mut up) = match pool.take(asked) {
         Some(known) => {
             let (permit, _) = open::permit(client, asked, Some(known.address), record).await?;
             record.dialled = Some(SocketAddr::new(known.address, asked.port));
@@ -82,23 +86,31 @@ pub async fn exchange(
     let (method, version) = (head.method.clone(), head.version);
     head.headers.remove(&PROXY_AUTHORIZATION);
     head.headers.remove(&UPGRADE);
-    if up.connection.start_request(&head, content, None).is_err() {
+    let upgrade = upgrade.filter(|protocol| protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET));
+    if up.connection.start_request(&head, content, upgrade.as_ref()).is_err() {
         record.end = Reason::UpstreamReset;
-        return Ok(false);
+        return Ok(Ended::Broken);
     }
     let limits = permit.grant.rule.as_ref().map(|rule| *rule.limits()).unwrap_or_default();
     let moved = (size(&head.headers) + head.target.len() as u64, 0);
+    let until = after(Instant::now(), limits.duration_ms);
+    let asks = upgrade.is_some();
     let most = if limits.bytes > 0 { limits.bytes } else { u64::MAX };
-    let relay = Relay { client, down, up: &mut up.connection, method, version, interim: 0, answered: false, moved, most };
-    let outcome = relay.run(permit, asked, limits, record).await;
-    record.end = outcome;
-    if outcome != Reason::ViaUpstream {
-        return Ok(false);
+    let state = State { asks, interim: 0, answered: false, switched: false, moved, most };
+    let mut relay = Relay { client, down, up: &mut up.connection, method, version, state };
+    record.end = relay.run(&mut permit, asked, until, record).await;
+    let State { switched, moved, .. } = relay.state;
+    if record.end != Reason::ViaUpstream {
+        return Ok(Ended::Broken);
+    }
+    if switched {
+        let up = up.connection.into_parts();
+        return Ok(Ended::Switched(Box::new(Switched { permit, up, until, moved })));
     }
     if up.connection.is_reusable() {
         pool.keep(up);
     }
-    Ok(true)
+    Ok(Ended::Whole)
 }
 
 /// As HTTP/1 writes them.
@@ -125,18 +137,32 @@ struct Relay<'a> {
     up: &'a mut Http1<Transport>,
     method: Method,
     version: Version,
+    state: State,
+}
+
+/// How far an exchange has come.
+struct State {
+    /// To switch protocols.
+    asks: bool,
     interim: u32,
     answered: bool,
+    switched: bool,
     /// Bytes of heads and content, from the client and to it.
     moved: (u64, u64),
-    /// Most of these: no piece is taken once they are reached.
+    /// Most of these: once they are reached, no piece is taken.
     most: u64,
 }
 
+impl State {
+    fn is_spent(&self) -> bool {
+        self.moved.0 + self.moved.1 >= self.most
+    }
+}
+
 impl Relay<'_> {
-    async fn run(mut self, mut permit: Permit, asked: &Asked, limits: EgressLimits, record: &mut Record) -> Reason {
+    /// `until`: when it must be over.
+    async fn run(&mut self, permit: &mut Permit, asked: &Asked, until: Option<Instant>, record: &mut Record) -> Reason {
         let mut watchdog = Watchdog::default();
-        let until = after(Instant::now(), limits.duration_ms);
         let mut moved = (0, 0);
         let mut activity = Instant::now();
         let client = self.client;
@@ -145,15 +171,15 @@ impl Relay<'_> {
                 return Poll::Ready(reason);
             }
             let step = self.step(task);
-            if self.moved != moved {
-                moved = self.moved;
+            if self.state.moved != moved {
+                moved = self.state.moved;
                 activity = Instant::now();
                 record.moved(moved.0, moved.1);
             }
             if let Poll::Ready(reason) = step {
                 return Poll::Ready(reason);
             }
-            if limits.bytes > 0 && record.bytes() >= limits.bytes {
+            if self.state.is_spent() {
                 return Poll::Ready(Reason::EgressLimit);
             }
             let idle = after(activity, client.limits.stream_idle_timeout_ms);
@@ -163,7 +189,7 @@ impl Relay<'_> {
             })
         })
         .await;
-        if !self.answered && end == Reason::UpstreamReset {
+        if !self.state.answered && end == Reason::UpstreamReset {
             self.bad_gateway().await;
         }
         end
@@ -198,7 +224,7 @@ impl Relay<'_> {
                 Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
                 Poll::Pending => return Poll::Pending,
             }
-            if self.moved.0 + self.moved.1 >= self.most {
+            if self.state.is_spent() {
                 return Poll::Pending;
             }
             match self.down.poll_recv(task) {
@@ -206,7 +232,7 @@ impl Relay<'_> {
                 Poll::Ready(None) => self.up.finish(),
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Reason::DownstreamDisconnected)),
                 Poll::Ready(Some(Ok(piece))) => {
-                    self.moved.0 += piece_size(&piece);
+                    self.state.moved.0 += piece_size(&piece);
                     if self.up.send(piece).is_err() {
                         return Poll::Ready(Ok(()));
                     }
@@ -217,32 +243,33 @@ impl Relay<'_> {
     }
 
     fn answer(&mut self, task: &mut Context<'_>) -> Poll<Result<(), Reason>> {
-        while !self.answered {
+        while !self.state.answered {
             let parsed = match self.up.poll_response(task, &self.method, &UPSTREAM_HEAD) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::UpstreamReset)),
                 Poll::Ready(Ok(parsed)) => parsed,
             };
-            if parsed.head.status == StatusCode::SWITCHING_PROTOCOLS {
+            self.state.switched = parsed.head.status == StatusCode::SWITCHING_PROTOCOLS;
+            if self.state.switched && !self.state.asks {
                 // Nobody asked for it.
                 return Poll::Ready(Err(Reason::UpstreamReset));
             }
-            if parsed.head.status.is_informational() {
-                self.interim += 1;
-                if self.interim > MAX_INTERIM {
+            if parsed.head.status.is_informational() && !self.state.switched {
+                self.state.interim += 1;
+                if self.state.interim > MAX_INTERIM {
                     return Poll::Ready(Err(Reason::UpstreamReset));
                 }
-                self.moved.1 += size(&parsed.head.headers);
+                self.state.moved.1 += size(&parsed.head.headers);
                 self.down.send_informational(&parsed.head);
                 continue;
             }
-            let options =
-                ResponseOptions { method: &self.method, version: self.version, keep_alive: true, upgrade: None };
+            let (method, version, upgrade) = (&self.method, self.version, parsed.upgrade.as_ref());
+            let options = ResponseOptions { method, version, keep_alive: true, upgrade };
             if self.down.start_response(&parsed.head, BodyKind::from(parsed.framing), &options).is_err() {
                 return Poll::Ready(Err(Reason::DownstreamDisconnected));
             }
-            self.answered = true;
-            self.moved.1 += size(&parsed.head.headers);
+            self.state.answered = true;
+            self.state.moved.1 += size(&parsed.head.headers);
         }
         while !self.down.send_done() {
             match self.down.poll_send_ready(task) {
@@ -250,7 +277,7 @@ impl Relay<'_> {
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::DownstreamDisconnected)),
                 Poll::Pending => return Poll::Pending,
             }
-            if self.moved.0 + self.moved.1 >= self.most {
+            if self.state.is_spent() {
                 return Poll::Pending;
             }
             match self.up.poll_recv(task) {
@@ -258,7 +285,7 @@ impl Relay<'_> {
                 Poll::Ready(None) => self.down.finish(),
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Reason::UpstreamReset)),
                 Poll::Ready(Some(Ok(piece))) => {
-                    self.moved.1 += piece_size(&piece);
+                    self.state.moved.1 += piece_size(&piece);
                     if self.down.send(piece).is_err() {
                         return Poll::Ready(Err(Reason::DownstreamDisconnected));
                     }

@@ -11,12 +11,13 @@ use sekisho_tls::Transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::client::Client;
-use super::forward::{self, Pool, flush};
+use super::forward::{self, Ended, Incoming, flush};
 use super::open::{self, Asked, Refused, Spoken};
+use super::pool::Pool;
 use super::record::Record;
 use super::reply::{self, Told};
 use super::request;
-use super::tunnel::{self, Through};
+use super::tunnel::{self, Named, Through};
 use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after, earliest};
 
@@ -43,7 +44,7 @@ pub async fn serve(client: &Client, connection: Http1<Transport>) {
                 let asked = Asked { caller, host, port, spoken: Spoken::Tunnel };
                 match open::open(client, &asked, &mut record).await {
                     Ok((permit, stream)) => {
-                        let through = Through { asked, permit, stream, record };
+                        let through = Through::new(asked, permit, stream, record);
                         return open_tunnel(client, down, through).await;
                     }
                     Err(refused) => Some(refused),
@@ -53,9 +54,20 @@ pub async fn serve(client: &Client, connection: Http1<Transport>) {
                 let path = request.head.path().into();
                 let asked = Asked { caller, host, port, spoken: Spoken::Http { method: method.clone(), path } };
                 let content = BodyKind::from(request.framing);
-                match forward::exchange(client, &mut down, (request.head, content), &asked, &pool, &mut record).await {
-                    Ok(true) => None,
-                    Ok(false) => break,
+                let incoming = Incoming { head: request.head, content, upgrade: request.upgrade };
+                match forward::exchange(client, &mut down, incoming, &asked, &pool, &mut record).await {
+                    Ok(Ended::Whole) => None,
+                    Ok(Ended::Broken) => break,
+                    Ok(Ended::Switched(switched)) => {
+                        let Downstream::Http1(connection) = down else { return };
+                        return tunnel::run(
+                            client,
+                            connection.into_parts(),
+                            switched.through(asked, record),
+                            Named::Settled,
+                        )
+                        .await;
+                    }
                     Err(refused) => Some(refused),
                 }
             }

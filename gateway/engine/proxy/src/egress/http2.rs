@@ -12,18 +12,21 @@ use sekisho_tls::Transport;
 use tokio::net::TcpStream;
 
 use super::client::Client;
-use super::forward::{self, Pool, flush};
+use super::forward::{self, Incoming, flush};
 use super::open::{self, Asked, Permit, Refused, Spoken};
+use super::pool::Pool;
 use super::record::Record;
 use super::reply::{self, Told};
 use super::request;
 use super::tunnel::{self, Through};
+use crate::http2_options::http2_options;
 use crate::reason::Reason;
 use crate::stream_tasks::{Bounds, Event, StreamTasks};
 use crate::worker::ConnectionCount;
 
 pub async fn serve(client: Client, transport: Transport, unread: BytesMut) {
-    let connection = Http2Server::with_buffered(transport, unread, Scheme::Http, &options(&client));
+    let options = Http2Options { takes_connect: true, keeps_scheme: true, ..http2_options(&client.limits) };
+    let connection = Http2Server::with_buffered(transport, unread, Scheme::Http, &options);
     let limits = &client.limits;
     let bounds = Bounds {
         first_ms: limits.request_head_timeout_ms,
@@ -49,20 +52,6 @@ pub async fn serve(client: Client, transport: Transport, unread: BytesMut) {
     StreamTasks::new(connection, bounds).run(|| client.leaving(), take).await;
 }
 
-fn options(client: &Client) -> Http2Options {
-    let limits = &client.limits;
-    Http2Options {
-        max_concurrent_streams: limits.max_concurrent_streams,
-        stream_window: limits.initial_stream_window_bytes,
-        connection_window: limits.initial_connection_window_bytes,
-        max_header_list_size: limits.max_request_head_bytes,
-        max_resets_per_connection: limits.max_resets_per_connection,
-        takes_connect: true,
-        keeps_scheme: true,
-        ..Http2Options::default()
-    }
-}
-
 async fn serve_stream(client: &Client, pool: &Pool, asked: (RequestHead, BodyKind), exchange: Http2Exchange) {
     let (head, content) = asked;
     let (method, version) = (head.method.clone(), head.version);
@@ -81,7 +70,7 @@ async fn serve_stream(client: &Client, pool: &Pool, asked: (RequestHead, BodyKin
             let asked = Asked { caller, host, port, spoken: Spoken::Tunnel };
             match connect(client, &asked, &mut record).await {
                 Ok((permit, stream, count)) => {
-                    let through = Through { asked, permit, stream, record };
+                    let through = Through::new(asked, permit, stream, record);
                     open_tunnel(client, down, through).await;
                     return drop(count);
                 }
@@ -91,7 +80,9 @@ async fn serve_stream(client: &Client, pool: &Pool, asked: (RequestHead, BodyKin
         Ok((host, port)) => {
             let spoken = Spoken::Http { method: method.clone(), path: head.path().into() };
             let asked = Asked { caller, host, port, spoken };
-            match forward::exchange(client, &mut down, (head, content), &asked, pool, &mut record).await {
+            // Only HTTP/1 switches protocols.
+            let incoming = Incoming { head, content, upgrade: None };
+            match forward::exchange(client, &mut down, incoming, &asked, pool, &mut record).await {
                 Ok(_) => return,
                 Err(refused) => refused,
             }

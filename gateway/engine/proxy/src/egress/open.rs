@@ -98,7 +98,7 @@ async fn permit_by(
     if let Verdict::Deny(denial) = decision.verdict {
         let may_show = gate.is_forward_proxy() && outlet.policies.wants_credentials();
         let reason = reason_of(denial, may_show && asked.caller.credential.is_none());
-        return Err(Refused { reason, contact: decision.contact });
+        return Err(Refused { reason, contact: decision.contact().into() });
     }
     let addresses = match (&asked.host, known) {
         (_, Some(address)) => vec![address],

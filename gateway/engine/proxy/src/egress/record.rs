@@ -56,6 +56,7 @@ impl Record {
         let identity = caller.peer.as_deref().map(|peer| format!("spiffe://{}", peer.principal()));
         let identity = identity.map(String::into).or_else(|| caller.subject_alt_names.first().cloned());
         let proof = match (&identity, &caller.credential) {
+            (Some(_), _) if caller.in_mesh => "mesh",
             (Some(_), _) => "certificate",
             (None, Some(_)) => "credentials",
             (None, None) => "address",
@@ -93,9 +94,9 @@ impl Record {
         self.port = port;
     }
 
-    pub fn follows(&mut self, decision: &Decision) {
-        self.policy.clone_from(&decision.policy);
-        self.rule.clone_from(&decision.rule);
+    pub fn follows(&mut self, decision: &Decision<'_>) {
+        self.policy = decision.policy().map(Into::into);
+        self.rule = decision.rule().map(Into::into);
         self.mode = decision.mode.as_str();
         self.would_deny = decision.would_deny;
     }

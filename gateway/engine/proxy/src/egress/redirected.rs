@@ -9,14 +9,13 @@ use super::client::Client;
 use super::open::{self, Asked, Spoken};
 use super::record::Record;
 use super::tunnel::{self, Named, Through};
-use super::watched::{self, Finding};
+use super::watched;
 use crate::reason::Reason;
 
-pub async fn serve(client: &Client, mut transport: Transport) {
+pub async fn serve(client: &Client, mut transport: Transport, mut unread: BytesMut) {
     let caller = client.caller(None);
     let mut record = Record::begin(client, &caller);
     record.port = client.listener.port;
-    let mut unread = BytesMut::new();
     let bound_ms = client.limits.tls_handshake_timeout_ms;
     let hello = match tunnel::read_hello(bound_ms, &mut transport, &mut unread).await {
         Ok(hello) => hello,
@@ -48,10 +47,10 @@ pub async fn serve(client: &Client, mut transport: Transport) {
         }
     };
     // A hidden name is hidden whatever the tunnel may carry, but for a policy that only reports.
-    let finding = match &permit.grant.rule {
-        None => Finding::default(),
+    let named = match &permit.grant.rule {
+        None => Named::Settled,
         Some(rule) => match watched::watch(&mut transport, &unread, &hello, &asked.host, Some(rule)) {
-            Ok(finding) => finding,
+            Ok(finding) => Named::Watched(finding),
             Err(reason) => {
                 record.denied(reason);
                 return tunnel::refuse(transport, reason).await;
@@ -59,5 +58,5 @@ pub async fn serve(client: &Client, mut transport: Transport) {
         },
     };
     record.allowed();
-    tunnel::run(client, (transport, unread), Through { asked, permit, stream, record }, Named::Agrees(finding)).await;
+    tunnel::run(client, (transport, unread), Through::new(asked, permit, stream, record), named).await;
 }

@@ -33,29 +33,45 @@ const MAX_HELLO: usize = 80 * 1024;
 pub struct Through {
     pub asked: Asked,
     pub permit: Permit,
-    pub stream: TcpStream,
+    /// The destination, and what was read of it already.
+    pub up: (Transport, BytesMut),
     pub record: Record,
+    /// By the rule's bound on duration.
+    pub until: Option<Instant>,
+    /// Bytes that moved before, from the client and to it.
+    pub before: (u64, u64),
 }
 
-/// Whom the client's TLS names.
+impl Through {
+    /// To a destination that has just been connected to.
+    pub fn new(asked: Asked, permit: Permit, stream: TcpStream, record: Record) -> Self {
+        let duration_ms = permit.grant.rule.as_ref().map_or(0, |rule| rule.limits().duration_ms);
+        let until = after(Instant::now(), duration_ms);
+        Self { asked, permit, up: (Transport::Tcp(stream), BytesMut::new()), record, until, before: (0, 0) }
+    }
+}
+
+/// Whether what is carried is for the destination.
 #[derive(Clone, Debug)]
 pub enum Named {
     /// Nobody looked.
     Unknown,
-    /// The destination, until there is a finding.
-    Agrees(Finding),
+    /// It is.
+    Settled,
+    /// The client's TLS names it, until there is a finding.
+    Watched(Finding),
 }
 
 impl Named {
     pub fn agrees(&self) -> bool {
-        matches!(self, Self::Agrees(_))
+        !matches!(self, Self::Unknown)
     }
 
     /// Why what it names later forbids to go on.
     pub fn finding(&self) -> Option<Reason> {
         match self {
-            Self::Unknown => None,
-            Self::Agrees(finding) => finding.reason(),
+            Self::Unknown | Self::Settled => None,
+            Self::Watched(finding) => finding.reason(),
         }
     }
 }
@@ -67,7 +83,7 @@ pub async fn serve(client: &Client, (mut transport, mut unread): (Transport, Byt
         let greeting = read_hello(client.limits.tls_handshake_timeout_ms, &mut transport, &mut unread).await;
         let (host, rule) = (&through.asked.host, through.permit.grant.rule.as_ref());
         match greeting.and_then(|hello| watched::watch(&mut transport, &unread, &hello, host, rule)) {
-            Ok(finding) => named = Named::Agrees(finding),
+            Ok(finding) => named = Named::Watched(finding),
             Err(reason) => {
                 through.record.denied(reason);
                 return refuse(transport, reason).await;
@@ -131,12 +147,11 @@ pub fn judge(hello: &Hello, host: &Host, rule: Option<&RuleRef>) -> Result<(), R
 
 /// Until both sides have ended, one breaks, nothing moves for too long, a limit is reached, or it is no longer allowed.
 pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through, named: Named) {
-    let Through { asked, mut permit, stream, mut record } = through;
-    let limits = permit.grant.rule.as_ref().map(|rule| *rule.limits()).unwrap_or_default();
-    let most = if limits.bytes > 0 { limits.bytes } else { u64::MAX };
-    let mut tunnel = Tunnel::new(down, (Transport::Tcp(stream), BytesMut::new())).with_most(most);
+    let Through { asked, mut permit, up, mut record, until, before } = through;
+    let most = permit.grant.rule.as_ref().map_or(0, |rule| rule.limits().bytes);
+    let most = if most > 0 { most } else { u64::MAX };
+    let mut tunnel = Tunnel::new(down, up).with_most(most.saturating_sub(before.0 + before.1));
     let mut watchdog = Watchdog::default();
-    let until = after(Instant::now(), limits.duration_ms);
     let mut moved = (0, 0);
     let mut activity = Instant::now();
     let mut counted_at = activity;
@@ -148,7 +163,7 @@ pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through,
         if tunnel.copied() != moved {
             moved = tunnel.copied();
             activity = Instant::now();
-            record.moved(moved.0, moved.1);
+            record.moved(before.0 + moved.0, before.1 + moved.1);
             if activity.duration_since(counted_at) >= COUNT_EVERY {
                 counted_at = activity;
                 record.count();
@@ -164,7 +179,7 @@ pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through,
                 Some(Side::Second) => Reason::UpstreamReset,
             });
         }
-        if limits.bytes > 0 && record.bytes() >= limits.bytes {
+        if record.bytes() >= most {
             return Poll::Ready(Reason::EgressLimit);
         }
         // Whoever waits for a side that has gone waits like a request, and not like a connection.

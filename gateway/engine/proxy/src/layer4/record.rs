@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::choice::Choice;
 use super::counters::{ConnectionKey, Kind};
-use crate::authorization::Told;
+use crate::authorization::{self, Caller, DENIED, Told};
 use crate::parties::{PartyId, Standing};
 use crate::reason::Reason;
 use crate::statistics::Slot;
@@ -94,6 +94,29 @@ impl Record {
             counted: (0, 0),
             counted_at: Instant::now(),
         }
+    }
+
+    /// Decides anew after policies have changed. An error is why the connection may not go on; the log then names
+    /// the policy.
+    pub fn admit_again(&mut self) -> Result<(), Reason> {
+        let config = self.worker.config();
+        let Some(policies) = config.compiled.policies_of(&self.listener.key) else { return Ok(()) };
+        let caller = Caller {
+            peer: self.peer.as_deref(),
+            source: self.remote.ip(),
+            destination: self.local.ip(),
+            server_name: self.server_name.as_deref(),
+        };
+        let facts = caller.facts(self.listener.port, caller.source, None);
+        let verdict = authorization::decide(policies, &facts, |policy, effect| {
+            // The rest was counted when it began.
+            if effect == DENIED {
+                self.worker.statistics.borrow_mut().authorized(policy, effect);
+            }
+        });
+        let Some(reason) = verdict.refused else { return Ok(()) };
+        self.authorization = verdict.told.map(Rc::from);
+        Err(reason)
     }
 
     /// Counts it as begun, unless that was done.

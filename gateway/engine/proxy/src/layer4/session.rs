@@ -52,6 +52,8 @@ pub struct Session {
     pending: RefCell<Vec<Box<[u8]>>>,
     activity: Cell<Instant>,
     over: Cell<bool>,
+    /// The policies by which it was let in.
+    admission: Cell<u64>,
     record: RefCell<Record>,
 }
 
@@ -68,6 +70,7 @@ impl Session {
             pending: RefCell::default(),
             activity: Cell::new(Instant::now()),
             over: Cell::new(false),
+            admission: Cell::new(worker.admission()),
             record: RefCell::new(record),
         }
     }
@@ -75,13 +78,23 @@ impl Session {
     /// Whether the table still sends the session where it goes.
     pub fn is_current(&self, config: &ActiveConfig, listener: ListenerId) -> bool {
         let route = config.compiled.router.carrier(listener, "").map(|id| config.compiled.router.route(id));
-        let same_route = match (&self.route, route) {
-            (Some(mine), Some(now)) => Arc::ptr_eq(mine, now),
-            (None, None) => true,
-            _ => false,
-        };
+        let same_route = self.is_admitted(config.admission())
+            && match (&self.route, route) {
+                (Some(mine), Some(now)) => Arc::ptr_eq(mine, now),
+                (None, None) => true,
+                _ => false,
+            };
         let retired = matches!(&*self.path.borrow(), Path::Open(_, endpoint) if endpoint.is_retired());
         same_route && !retired && !self.over.get()
+    }
+
+    /// Whether policies, where they have changed, still let it in.
+    fn is_admitted(&self, admission: u64) -> bool {
+        if self.admission.replace(admission) == admission || matches!(*self.path.borrow(), Path::Refused) {
+            return true;
+        }
+        let admitted = self.record.borrow_mut().admit_again();
+        admitted.map_err(|reason| self.fail(reason)).is_ok()
     }
 
     /// Its task ends at the next tick.
@@ -182,7 +195,8 @@ impl Life {
             }
             let bound = if self.worker.draining() { self.idle.min(TICK) } else { self.idle };
             let is_idle = session.activity.get().elapsed() >= bound;
-            if is_idle || session.over.get() || self.front.strong_count() == 0 {
+            let admitted = session.is_admitted(self.worker.admission());
+            if is_idle || !admitted || session.over.get() || self.front.strong_count() == 0 {
                 return;
             }
         }

@@ -1,5 +1,6 @@
 //! One carried stream: choose, connect, copy both ways until an end.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use sekisho_policy::Peer;
 use sekisho_router::ListenerId;
 use sekisho_stream::{Side, Tunnel};
 use sekisho_table::{Limits, ListenerProtocol, TlsMode};
-use sekisho_tls::{PeerIdentity, Transport};
+use sekisho_tls::Transport;
 use sekisho_upstream::{Backend, LeaseGuard, OpenError};
 
 use super::choice::{Choice, choose};
@@ -21,7 +22,7 @@ use super::outside;
 use super::record::{Origin, Record};
 use crate::active_config::ActiveConfig;
 use crate::authorization::Caller;
-use crate::egress::{self, Gate, Leave};
+use crate::egress::{self, Certified, Gate, Leave};
 use crate::parties::Standing;
 use crate::reason::Reason;
 use crate::statistics::Slot;
@@ -56,7 +57,7 @@ pub struct Arrived {
     /// Who the client is, by a certificate that was verified.
     pub peer: Option<Box<Peer>>,
     /// All that the certificate says.
-    pub certificate: Option<Rc<PeerIdentity>>,
+    pub certified: Option<Certified>,
     /// For telemetry.
     pub standing: Standing,
 }
@@ -76,7 +77,7 @@ pub fn refuse(place: Place, config: &ActiveConfig, listener: ListenerId, reason:
 
 /// Carries a connection to its end. A connection that has nowhere to go is closed.
 pub async fn carry(arrived: Arrived) {
-    let Arrived { place, config, listener, mut transport, mut unread, server_name, peer, certificate, standing } =
+    let Arrived { place, config, listener, mut transport, mut unread, server_name, peer, certified, standing } =
         arrived;
     let Place { worker, socket, remote, local, original_destination, limits, access_log } = place;
     let caller = Caller {
@@ -86,6 +87,7 @@ pub async fn carry(arrived: Arrived) {
         server_name: server_name.as_deref(),
     };
     let choice = choose(&config, listener, &caller, &worker);
+    let admission = config.admission();
     let listener = config.compiled.router.listener(listener).clone();
     // From here on an update may take the table away.
     drop(config);
@@ -110,8 +112,8 @@ pub async fn carry(arrived: Arrived) {
     let (backend, mut leave) = match gate {
         Some(gate) if backend.spec().outside().is_some() => {
             let handshake_ms = limits.tls_handshake_timeout_ms;
-            let wanted =
-                outside::Wanted { certificate: certificate.as_deref(), backend: &backend, with_tls, handshake_ms };
+            let certified = certified.as_ref();
+            let wanted = outside::Wanted { certified, backend: &backend, with_tls, handshake_ms };
             match outside::ask(gate, wanted, (&mut transport, &mut unread)).await {
                 Ok((backend, leave)) => (backend, Some(leave)),
                 Err(reason) => {
@@ -147,7 +149,7 @@ pub async fn carry(arrived: Arrived) {
     record.open();
     let most = leave.as_ref().map_or(u64::MAX, Leave::most);
     let tunnel = Tunnel::new((transport, unread), (upstream, BytesMut::new())).with_most(most);
-    let stay = Stay { worker: &worker, socket: &socket, limits: &limits };
+    let stay = Stay { worker: &worker, socket: &socket, limits: &limits, admission: Cell::new(admission) };
     let (received, sent) = run(tunnel, &mut record, leave.as_mut(), &stay).await;
     if let Some(leave) = leave {
         leave.finish(record.reason, received, sent);
@@ -191,9 +193,17 @@ struct Stay<'a> {
     worker: &'a Worker,
     socket: &'a ListeningSocket,
     limits: &'a Limits,
+    /// The policies by which it was let in.
+    admission: Cell<u64>,
 }
 
 impl Stay<'_> {
+    /// An error once policies have changed and do not let it in any more.
+    fn check(&self, record: &mut Record) -> Result<(), Reason> {
+        let now = self.worker.admission();
+        if self.admission.replace(now) == now { Ok(()) } else { record.admit_again() }
+    }
+
     fn is_over(&self) -> bool {
         self.worker.draining() || self.socket.closed.get()
     }
@@ -213,6 +223,9 @@ async fn run(
     let mut told_to_leave = None;
     let until = leave.as_ref().and_then(|leave| leave.until);
     record.reason = poll_fn(|task| {
+        if let Err(reason) = stay.check(record) {
+            return Poll::Ready(reason);
+        }
         if let Some(Err(reason)) = leave.as_mut().map(|leave| leave.check(moved.0, moved.1)) {
             return Poll::Ready(reason);
         }

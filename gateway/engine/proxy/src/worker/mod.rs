@@ -138,6 +138,11 @@ impl Worker {
         self.config.borrow().clone()
     }
 
+    /// As [`ActiveConfig::admission`], of now.
+    pub fn admission(&self) -> u64 {
+        self.config.borrow().admission()
+    }
+
     /// The telemetry's number of an endpoint of the mesh.
     pub fn party_of(&self, endpoint: &EndpointState) -> PartyId {
         let Some(peer) = endpoint.peer() else { return PartyId::default() };
@@ -171,11 +176,14 @@ impl Worker {
         upstreams.update(compiled.specs.clone());
         let mut statistics = self.statistics.borrow_mut();
         let backends = upstreams.backends().clone();
-        let version = self.config.borrow().version() + 1;
-        let others = !Arc::ptr_eq(&self.config.borrow().compiled.egress, &compiled.egress);
-        *self.config.borrow_mut() = Rc::new(ActiveConfig::new(version, compiled, backends, &mut statistics));
-        if others {
-            // What is on its way out is decided anew.
+        let before = self.config();
+        let version = before.version() + 1;
+        let lets_in_others = !compiled.admits_as(&before.compiled);
+        let lets_out_others = !Arc::ptr_eq(&before.compiled.egress, &compiled.egress);
+        let versions = (version, if lets_in_others { version } else { before.admission() });
+        *self.config.borrow_mut() = Rc::new(ActiveConfig::new(versions, compiled, backends, &mut statistics));
+        if lets_in_others || lets_out_others {
+            // What is carried, and what is on its way out, is decided anew.
             self.connections.borrow().wake_all();
         }
     }

@@ -46,7 +46,7 @@ AUTHORIZED = "authorized"
 """Collection, by key of an authorization policy: the Gateways that it applies to."""
 
 GOVERNING = "governing"
-"""Collection, by Gateway (``namespace/name``) or name of a sidecar's table: keys of the policies for all of it."""
+"""Collection, by Gateway (``namespace/name``) or name of a sidecar's table: the AuthorizationPolicies for all of it."""
 
 TOKENS_LOOKED_AT = "tokens-looked-at"
 """Collection, by key of a request authentication: the Gateways and workloads that it applies to."""
@@ -96,6 +96,8 @@ class ParsedGateway(msgspec.Struct, frozen=True):
     client_problem: Problem | None
     authorization: tuple[model.AuthorizationPolicy, ...] = ()
     """Decides about every request and connection."""
+    governing: tuple[Key, ...] = ()
+    """The objects among these."""
     outlets: Outlets = Outlets()
     asked: tuple[BackendId, ...] = ()
     """Backends of those whom its policies ask."""
@@ -186,6 +188,7 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
         client_certificate=client.certificate,
         client_problem=client.problem,
         authorization=tuple(parsed.policy for parsed in policies),
+        governing=tuple(parsed.key for parsed in policies if parsed.key is not None),
         asked=tuple(dict.fromkeys(parsed.backend for parsed in policies if parsed.backend is not None)),
         authentication=authentications_of(reads, key, gateway),
         outlets=outlets_of(reads, key, gateway, known, [*own, *(one for group in others for one in group)]),
@@ -312,7 +315,7 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
             ((TABLES, ""), served.table),
             *(((PLACEMENTS, ""), (served.table, backend)) for backend in (served.parsed.asked if resources else ())),
             *(((AUTHORIZED, policy.key), governed) for policy in policies),
-            *(((GOVERNING, object_name(key)), policy.key) for policy in policies),
+            *(((GOVERNING, object_name(key)), policy) for policy in served.parsed.governing),
             *(((TOKENS_LOOKED_AT, it.key), object_name(key)) for it in served.parsed.authentication),
             *authenticating(served.parsed.outlets.authenticated, object_name(key)),
             *(((CROSSINGS, ""), (served.table, table_key)) for table_key in _crossings(served)),

@@ -325,7 +325,7 @@ def _publish(sidecar: Sidecar, table: SidecarTable) -> Published:
         ((AUTHORIZED, selecting.policy.key), _governed(name, sidecar.table, table, selecting))
         for selecting in table.policies
     ]
-    members += [((GOVERNING, sidecar.table), one.policy.key) for one in table.policies if one.ports is None]
+    members += [((GOVERNING, sidecar.table), one.key) for one in table.policies if one.ports is None and one.key]
     members += [((PLACEMENTS, ""), (sidecar.table, one.asked)) for one in table.policies if one.asked is not None]
     members += [((TOKENS_LOOKED_AT, selecting.policy.key), name) for selecting in table.authentications]
     return Published(

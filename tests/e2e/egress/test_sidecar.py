@@ -20,7 +20,15 @@ from tests.support.clients.http2 import Http2Client
 from tests.support.egress import PROXY, egress_policy, read_answer, status_of, ways_out
 from tests.support.manifests import Manifest, external_backend, external_ref, http_route, rule
 from tests.support.mesh import CONTROLLER, Wiretap, is_tls, mesh_network
-from tests.support.mesh_egress import WAY_OUT, WayOut, outside_of, peer_authentication, way_out_service
+from tests.support.mesh_egress import (
+    GATEWAY_NAMESPACE,
+    WAY_OUT,
+    WayOut,
+    outside_of,
+    peer_authentication,
+    way_out_service,
+    with_way_out,
+)
 from tests.support.namespaces import needs_namespaces
 from tests.support.outside import OTHER_PUBLIC, PUBLIC
 from tests.support.waiting import eventually
@@ -29,6 +37,7 @@ pytestmark = needs_namespaces
 
 CART, WEB = "spiffe://cluster.local/ns/shop/sa/cart", "spiffe://cluster.local/ns/shop/sa/web"
 ROUTED = 8080
+SERVICE = f"{GATEWAY_NAMESPACE}/way-out"
 ZONE = {"ok.example": [PUBLIC], "other.example": [OTHER_PUBLIC], "open.example": [PUBLIC]}
 OWN = {
     "name": "own",
@@ -69,9 +78,15 @@ def way_out(directory: Path, authority: Authority, authority_file: Path) -> Iter
         outside_of(mesh, authority, ZONE, list(ZONE)) as outside,
     ):
         cart, web, plain = mesh.workloads.values()
-        service = way_out_service(("tcp-proxy", PROXY), ("tls", 443), ("tcp-web", 80), ("http", ROUTED))
+        service = way_out_service(
+            {"name": "tcp-proxy", "port": PROXY},
+            {"name": "tls", "port": 443, "appProtocol": "sekisho.dev/EgressTLS"},
+            {"name": "web", "port": 80, "appProtocol": "sekisho.dev/EgressHTTP"},
+            {"name": "http", "port": ROUTED},
+        )
         mesh.write([*outlet(), *service, cart.manifest(), web.manifest(), plain.manifest(in_mesh=False)])
         mesh.write(policies(), "policies")
+        mesh.write([with_way_out("shop", SERVICE)], "namespaces")
         mesh.write([peer_authentication("PERMISSIVE")], "mode")
         mesh.start_controller()
         for name in ("cart", "web"):
@@ -198,6 +213,30 @@ def test_redirected_http_goes_out_by_host_as_the_workload(way_out: WayOut) -> No
     assert status_of(way_out.redirected_http("web", "ok.example")) == 403
     assert way_out.decision(way="HTTP", identity=WEB)["decision"] == "deny"
     assert b"outside" in way_out.redirected_http("plain", "open.example", address=CONTROLLER)
+
+
+def test_what_is_for_no_service_goes_out_by_its_name_as_the_workload(way_out: WayOut) -> None:
+    """Programs that know of no proxy: wherever they believe to be connected, the gateway finds the name itself."""
+    url = "https://ok.example/"
+    pinned = ("--resolve", f"ok.example:443:{OTHER_PUBLIC}")
+    done = way_out.run("cart", "curl", "-sS", "--cacert", way_out.authority, *pinned, url)
+    assert (done.returncode, done.stdout) == (0, f"outside {PUBLIC}"), done.stderr
+    after = len(way_out.records())
+    assert way_out.run("web", "curl", "-sS", "--cacert", way_out.authority, *pinned, url).returncode != 0
+    assert way_out.decision(after=after, way="TLS", identity=WEB)["decision"] == "deny"
+    assert b"outside" in way_out.redirected_http("cart", "ok.example", address=OTHER_PUBLIC)
+    assert status_of(way_out.redirected_http("web", "ok.example", address=PUBLIC)) == 403
+
+
+def test_a_way_out_that_does_not_exist_closes_and_is_not_gone_around(way_out: WayOut) -> None:
+    before = len(way_out.outside.reached)
+    way_out.mesh.change([with_way_out("shop", "infra/nowhere")], "namespaces", "cart", "web")
+    assert way_out.redirected_tls("cart", "ok.example", address=PUBLIC) == b""
+    assert way_out.redirected_http("cart", "ok.example", address=PUBLIC) == b""
+    assert len(way_out.outside.reached) == before
+    assert b"outside" in way_out.fetch("cart", "ok.example"), "the Service is called as before"
+    way_out.mesh.change([with_way_out("shop", SERVICE)], "namespaces", "cart", "web")
+    assert b"outside" in way_out.redirected_tls("cart", "ok.example", address=PUBLIC)
 
 
 def test_a_route_leads_out_for_the_workload_alone_and_tells_nobody_outside_who_it_is(way_out: WayOut) -> None:

@@ -82,6 +82,8 @@ impl Leave {
         };
         match granted.await {
             Ok((permit, addresses, named)) => {
+                let is_tls = named.agrees() || !matches!(carried.secured, Secured::Unknown);
+                record.protocol = Some(if is_tls { "TLS" } else { "TCP" });
                 let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, carried.port)).collect();
                 Ok((Self::new(gate, asked, permit, record, named), addresses))
             }

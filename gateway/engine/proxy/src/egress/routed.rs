@@ -59,6 +59,7 @@ impl Leave {
         let Wanted { certified, head, host, port, server_name, rewritten } = wanted;
         let caller = caller(gate.remote, certified.as_ref());
         let mut record = Record::begin(&gate, &caller);
+        record.protocol = Some("HTTP");
         record.method = Some(head.method.as_str().into());
         record.trace = request::trace_id(&head.headers);
         let asked = match Host::parse(host) {

@@ -124,6 +124,11 @@ fn nothing_reaches_the_backend_of_a_connection_that_is_not_allowed() {
         let records = records(&gateway, 1);
         assert_eq!((&records[0]["decision"], &records[0]["reason"]), (&json!("deny"), &json!(reason)));
         assert_eq!(backend.connections(), 0, "{reason}");
+        // The access log tells of the connection, and why it went nowhere.
+        let told =
+            || gateway.lines().into_iter().find(|line| line["protocol"] == "TCP" && line["start_time"].is_string());
+        until(|| told().is_some());
+        assert_eq!(told().expect("a line")["response_code_details"], reason);
     }
 }
 

@@ -1,4 +1,4 @@
-"""Peers that mean harm, on either side: HTTP/2 that would break a message of HTTP/1.1, floods, and backends without end.
+"""Peers that mean harm, on either side: HTTP/2 that would be another message in HTTP/1.1, floods, endless backends.
 
 Each attack is bounded; afterwards the gateway serves everybody else, and has not grown.
 """

@@ -183,9 +183,7 @@ def test_what_could_be_taken_for_an_identity_is_none(
     assert len(outside.reached) == before
 
 
-def test_a_principal_is_of_one_trust_domain(
-    gateway: EgressGateway, tmp_path: Path, authority: Authority
-) -> None:
+def test_a_principal_is_of_one_trust_domain(gateway: EgressGateway, tmp_path: Path, authority: Authority) -> None:
     """Namespaces and service accounts are of every one that the listener's authorities vouch for."""
     for domain, statuses in (("cluster.local", (200,)), ("cluster.local.evil.example", (403, 407))):
         audit = authority.issue(uris=[f"spiffe://{domain}/ns/shop/sa/audit"])

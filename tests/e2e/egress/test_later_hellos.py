@@ -1,4 +1,4 @@
-"""A server may ask for a second ``ClientHello``, and goes by the name in that one: it has to be the same as in the first."""
+"""A server may ask for a second ``ClientHello``, and goes by the name in that one: it has to be the same."""
 
 from __future__ import annotations
 

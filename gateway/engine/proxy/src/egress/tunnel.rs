@@ -90,7 +90,7 @@ pub async fn serve(client: &Client, (mut transport, mut unread): (Transport, Byt
             }
         }
     }
-    through.record.protocol = Some(if verified { "TLS" } else { "TCP" });
+    through.record.protocol = Some(if named.agrees() { "TLS" } else { "TCP" });
     through.record.allowed();
     run(client, (transport, unread), through, named).await;
 }

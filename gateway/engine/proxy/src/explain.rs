@@ -81,10 +81,6 @@ impl Answer {
         self
     }
 
-<<<<<<< HEAD
-    /// Follows what is routed to where its rule leads outside. With a share that gets nowhere else, it is denied.
-    fn led_outside(&mut self, destinations: impl FnOnce() -> Vec<RoutedExplanation>) {
-=======
     /// A rule that does not answer clients of this address denies.
     fn screened(&mut self, plan: &RoutePlan, remote: IpAddr) {
         let turned_away = plan.source_ranges.as_ref().is_some_and(|ranges| !ranges.admits(remote));
@@ -95,9 +91,8 @@ impl Answer {
         }
     }
 
-    /// Follows a request that is routed to where its rule leads outside. With a share that gets nowhere else, it is denied.
-    fn led_outside(&mut self, compiled: &Compiled, request: &RoutedRequest<'_>) {
->>>>>>> main
+    /// Follows what is routed to where its rule leads outside. With a share that gets nowhere else, it is denied.
+    fn led_outside(&mut self, destinations: impl FnOnce() -> Vec<RoutedExplanation>) {
         if self.explanation.decision != "route" || self.explanation.status.is_some() {
             return;
         }
@@ -173,11 +168,10 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
         && let Some(found) = layer4::explain(compiled, scheme, &host.to_ascii_lowercase(), port)
     {
         let host = host.to_ascii_lowercase();
-<<<<<<< HEAD
         let server_name = (scheme == "tls").then_some(host.as_str());
         let caller = asker.caller(found.address, server_name);
         let explained = Answer::from(found.explanation);
-        let mut explained = explained.authorized(compiled, |port, _| caller.facts(port, asker.source, None));
+        let mut explained = explained.authorized(compiled, |port| caller.facts(port, asker.source, None));
         if let Some((listener, route)) = found.carrier {
             let caller = egress::caller(asker.peer.clone(), &question.from, asker.source);
             let connection = CarriedConnection { listener, route, server_name, caller };
@@ -186,11 +180,6 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
             explained.explanation.status = None;
         }
         return answer(explained);
-=======
-        let caller = asker.caller(address, (scheme == "tls").then_some(host.as_str()));
-        let explained = Answer::from(explanation);
-        return answer(explained.authorized(compiled, |port| caller.facts(port, asker.source, None)));
->>>>>>> main
     }
     let tls = match uri.scheme_str() {
         Some("http" | "ws") => false,

@@ -61,6 +61,7 @@ class SecuredNameServer:
                 questions, held = _messages(held + piece)
                 for question in reversed(questions):
                     if not self._reply(stream, question):
+                        _end(stream)
                         return
 
     def _reply(self, stream: ssl.SSLSocket, question: bytes) -> bool:
@@ -80,6 +81,13 @@ class SecuredNameServer:
             case "silent" | "deaf":
                 pass
         return True
+
+
+def _end(stream: ssl.SSLSocket) -> None:
+    """What was sent arrives, whatever else came: closing at once would take it back."""
+    stream.shutdown(socket.SHUT_WR)
+    while stream.recv(4096):
+        pass
 
 
 def _messages(data: bytes) -> tuple[list[bytes], bytes]:

@@ -127,7 +127,7 @@ def test_a_server_that_does_not_come_to_the_point_costs_a_bounded_time_and_lets_
         refused(gateway, "ok.example", "egress_name_unresolved")
         assert time.monotonic() - began < 8
         assert len(outside.reached) == before
-        assert server.connections <= 6
+        assert server.connections <= 12
         server.behaviour = "answers"
         eventually(lambda: ask(gateway, "ok.example")[0] == 200, within=15, what="it answers again")
 

@@ -33,6 +33,12 @@ pub async fn lookup(
         match (v4, v6) {
             // Of several reasons, the one that somebody has to act on is told.
             (Err(trouble), Err(_)) => last = if last == Trouble::Untrusted { last } else { trouble },
+            // Nothing of the one family says nothing of the other.
+            (Err(trouble), Ok(Answer::Addresses(found, _))) | (Ok(Answer::Addresses(found, _)), Err(trouble))
+                if found.is_empty() =>
+            {
+                last = trouble;
+            }
             // A family that nobody told of is left out: what is dialled is what was told.
             (v4, v6) => {
                 let mut addresses = Vec::new();

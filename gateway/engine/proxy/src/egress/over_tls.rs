@@ -23,6 +23,9 @@ use connection::{Broken, Connection};
 
 /// Of dialling with the handshake, and of a question.
 const PATIENCE: Duration = Duration::from_millis(1500);
+/// Servers close connections as they like (RFC 7766, 6.2.4), also while a question is on its way: by one that had just gone,
+/// by one that is closed after another question, and by one more.
+const TRIES: usize = 3;
 /// A server that was just found wanting is not dialled again before this.
 const REST: Duration = Duration::from_secs(1);
 /// Between two words on one server.
@@ -53,18 +56,13 @@ impl SecuredServers {
     /// `name` verifies the server; see [`NameServer::verified_as`].
     pub async fn ask(&self, question: (&str, Kind), server: &NameServer, name: &str) -> Result<Answer, Trouble> {
         let entry = self.entry(server);
-        // A connection that was there may have gone while nobody looked, and servers close as they like: then once more.
-        for _ in 0..2 {
-            let (connection, is_new) = entry.connection(server, name, &self.authorities).await?;
+        for _ in 0..TRIES {
+            let connection = entry.connection(server, name, &self.authorities).await?;
             let asked = Instant::now();
             match tokio::time::timeout(PATIENCE, connection.ask(question.0, question.1)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(Broken::Answer)) => return Err(Trouble::Unanswered),
-                Ok(Err(Broken::Connection)) if !is_new || connection.was_heard() => entry.forget(&connection),
-                Ok(Err(Broken::Connection)) => {
-                    entry.forget(&connection);
-                    return Err(Trouble::Unanswered);
-                }
+                Ok(Err(Broken::Connection)) => entry.forget(&connection),
                 // One question may be hard to answer; whoever says nothing at all is not asked others.
                 Err(_) => {
                     if !connection.was_heard_since(asked) {
@@ -98,19 +96,19 @@ struct Server {
 }
 
 impl Server {
-    /// One that is open, and whether it was opened for this.
+    /// One that is open.
     async fn connection(
         &self,
         server: &NameServer,
         name: &str,
         authorities: &Authorities,
-    ) -> Result<(Rc<Connection>, bool), Trouble> {
+    ) -> Result<Rc<Connection>, Trouble> {
         if let Some(open) = self.open() {
-            return Ok((open, false));
+            return Ok(open);
         }
         let _dialling = self.dialling.lock().await;
         if let Some(open) = self.open() {
-            return Ok((open, false));
+            return Ok(open);
         }
         if let Some((trouble, _)) = self.failed.get().filter(|(_, at)| at.elapsed() < REST) {
             return Err(trouble);
@@ -119,7 +117,7 @@ impl Server {
             Ok(Ok(connection)) => {
                 self.failed.set(None);
                 *self.connection.borrow_mut() = Some(connection.clone());
-                Ok((connection, true))
+                Ok(connection)
             }
             Ok(Err(trouble)) => Err(self.failed(trouble)),
             Err(_) => Err(self.failed(Trouble::Unanswered)),

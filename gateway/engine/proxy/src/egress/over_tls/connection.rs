@@ -57,10 +57,6 @@ impl Connection {
         self.is_open.get()
     }
 
-    pub fn was_heard(&self) -> bool {
-        self.heard.get().is_some()
-    }
-
     pub fn was_heard_since(&self, moment: Instant) -> bool {
         self.heard.get().is_some_and(|heard| heard >= moment)
     }

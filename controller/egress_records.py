@@ -23,6 +23,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     identity: str | None = None
     user: str | None = None
     source: str = ""
+    way: str = ""
+    protocol: str | None = None
     method: str | None = None
     host: str | None = None
     port: int = 0
@@ -42,6 +44,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         if self.user:
             return f"user {self.user}"
         return self.source.rpartition(":")[0].strip("[]")
+
+    @property
+    def spoken(self) -> str:
+        """The protocol of a rule for it, the narrowest that it may be."""
+        if self.protocol == "HTTP" or self.method not in (None, "CONNECT"):
+            return "HTTP"
+        # A tunnel of the proxy that only reports is not looked into, and mostly TLS. What routes carry mostly is not.
+        looked_away = self.protocol == "TCP" and (self.way == "Route" or not self.would_deny)
+        return "TCP" if looked_away else "TLS"
 
 
 class Line(msgspec.Struct, kw_only=True):
@@ -103,12 +114,12 @@ def suggest(found: Iterable[Record], name: str, namespace: str, gateway: Mapping
     What was denied is not in it: a person adds that. Callers that are known by their address alone get a rule for
     everybody, which says so by its name.
     """
-    reached: dict[str | None, set[tuple[str, int, bool]]] = defaultdict(set)
+    reached: dict[str | None, set[tuple[str, int, str]]] = defaultdict(set)
     for record in found:
         if record.record == "egress_decision" and record.decision == "allow" and record.host:
             who = record.identity if record.identity and record.identity.startswith(_SPIFFE) else None
-            reached[who].add((record.host, record.port, record.method not in (None, "CONNECT")))
-    callers: dict[frozenset[tuple[str, int, bool]], list[str | None]] = defaultdict(list)
+            reached[who].add((record.host, record.port, record.spoken))
+    callers: dict[frozenset[tuple[str, int, str]], list[str | None]] = defaultdict(list)
     for caller, destinations in reached.items():
         callers[frozenset(destinations)].append(caller)
     rules = [
@@ -124,12 +135,12 @@ def suggest(found: Iterable[Record], name: str, namespace: str, gateway: Mapping
 
 
 def _rule(
-    index: int, identities: list[str], everybody: bool, destinations: frozenset[tuple[str, int, bool]]
+    index: int, identities: list[str], everybody: bool, destinations: frozenset[tuple[str, int, str]]
 ) -> dict[str, Any]:
     name = f"seen-{index}" + ("-from-everybody" if everybody else "")
-    to: dict[tuple[int, bool, bool], list[str]] = defaultdict(list)
-    for host, port, in_the_clear in sorted(destinations):
-        to[port, in_the_clear, _is_address(host)].append(host.strip("[]"))
+    to: dict[tuple[int, str, bool], list[str]] = defaultdict(list)
+    for host, port, spoken in sorted(destinations):
+        to[port, spoken, _is_address(host)].append(host.strip("[]"))
     return {
         "name": name,
         **({} if everybody else {"from": [{"principals": identities}]}),
@@ -137,9 +148,9 @@ def _rule(
             {
                 ("ipBlocks" if address else "names"): hosts,
                 "ports": [port],
-                "protocols": ["HTTP" if in_the_clear else "TLS"],
+                "protocols": [spoken],
             }
-            for (port, in_the_clear, address), hosts in sorted(to.items())
+            for (port, spoken, address), hosts in sorted(to.items())
         ],
     }
 

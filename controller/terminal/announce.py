@@ -9,12 +9,13 @@ from msgspec import Struct
 from rich.text import Text
 
 from controller.terminal.curl import CurlLine
-from controller.terminal.ways_out import way_out, write_ways_out
+from controller.terminal.ways_out import write_ways_out
 from controller.terminal.writer import Writer, counted, grid, text
 from gateway import __version__
 from gateway.admin.explain import object_of_route
 from gateway.admin.status import Problem
 from gateway.routing_table import describe
+from gateway.routing_table.describe_egress import way_out
 from gateway.routing_table.model import Listener, ListenerState, Resources, Route
 
 _MAX_ROUTES = 12

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
@@ -11,21 +11,11 @@ from rich.text import Text
 from controller.terminal.curl import CurlLine, Explain, dialled
 from controller.terminal.writer import Writer, counted, grid, text
 from gateway.admin.explain import Question
-from gateway.routing_table.model import EgressPolicy, EgressRule, EgressSource, EgressWay, Listener, Resources
+from gateway.routing_table.describe_egress import where, who
+from gateway.routing_table.model import EgressPolicy, EgressRule, Listener, Resources
 
 _MAX_RULES: Final = 12
-_MAX_NAMES: Final = 4
 _MAX_QUESTIONS: Final = 20
-_WAYS: Final[dict[EgressWay, str]] = {
-    "Proxy": "way out: forward proxy",
-    "TLS": "way out: redirected TLS",
-    "HTTP": "way out: redirected HTTP",
-}
-
-
-def way_out(listener: Listener) -> str:
-    """What stands in place of a hostname; empty for listeners that are no way out themselves."""
-    return _WAYS[listener.egress.way] if listener.egress is not None else ""
 
 
 def write_ways_out(writer: Writer, table: Resources) -> None:
@@ -39,7 +29,7 @@ def write_ways_out(writer: Writer, table: Resources) -> None:
         writer.block(grid([_row(policy, rule) for policy, rule in shown]))
     for policy, rule in () if writer.styled else shown:
         verb = "allows" if rule.action == "Allow" else "denies"
-        writer.line(f"egress policy {policy.key}{_mode(policy)} {verb} {_who(rule)} -> {_where(rule)} ({rule.name})")
+        writer.line(f"egress policy {policy.key}{_mode(policy)} {verb} {who(rule)} -> {where(rule)} ({rule.name})")
     if len(rules) > len(shown):
         writer.line((f"  and {counted(len(rules) - len(shown), 'more rule')} of egress policies", "soft"))
     for listener in table.listeners:
@@ -79,38 +69,11 @@ def _questions(table: Resources) -> Iterator[tuple[Listener, Question]]:
 def _row(policy: EgressPolicy, rule: EgressRule) -> list[Text]:
     arrow = ("→ ", "good") if rule.action == "Allow" else ("✗ ", "bad")
     return [
-        text(_who(rule)),
-        text(arrow, _where(rule)),
+        text(who(rule)),
+        text(arrow, where(rule)),
         text((f"{policy.key}/{rule.name}", "where"), (_mode(policy), "warn")),
     ]
 
 
 def _mode(policy: EgressPolicy) -> str:
     return " (Report)" if policy.mode == "Report" else ""
-
-
-def _who(rule: EgressRule) -> str:
-    return _few(who for source in rule.sources for who in _source(source)) or "everybody"
-
-
-def _source(source: EgressSource) -> Iterator[str]:
-    yield from source.service_accounts
-    yield from (f"namespace {name}" for name in source.namespaces)
-    yield from source.principals
-    yield from source.subject_alt_names
-    yield from (f"user {credential.user}" for credential in source.credentials)
-    yield from source.ip_blocks
-
-
-def _where(rule: EgressRule) -> str:
-    return _few(
-        f"{name}{':' + ','.join(map(str, destination.ports)) if destination.ports else ''}"
-        for destination in rule.destinations
-        for name in (*destination.names, *destination.ip_blocks)
-    )
-
-
-def _few(names: Iterable[str]) -> str:
-    found = list(names)
-    more = f", and {len(found) - _MAX_NAMES} more" if len(found) > _MAX_NAMES else ""
-    return ", ".join(found[:_MAX_NAMES]) + more

@@ -44,6 +44,8 @@ _SERVICE_ACCOUNT = "source.serviceAccount"
 class ParsedAuthorization(msgspec.Struct, frozen=True):
     """A policy by itself."""
 
+    key: Key | None
+    """The object that says so; None where none does."""
     policy: model.AuthorizationPolicy
     targets: tuple[PolicyTargetReference, ...]
     labels: Mapping[str, str]
@@ -75,6 +77,7 @@ def _parse(key: Key, reads: Reads) -> ParsedAuthorization | None:
     if problem is not None:
         policy = msgspec.structs.replace(policy, rules=(), refusal=problem, provider=None)
     return ParsedAuthorization(
+        key,
         policy,
         spec.targets,
         spec.selector.match_labels if spec.selector else {},
@@ -133,7 +136,7 @@ def policies_of(reads: Reads, key: Key, gateway: Gateway) -> tuple[ParsedAuthori
     found: list[ParsedAuthorization] = []
     denied = denied_identities(reads).authorization
     if denied is not None:
-        found.append(ParsedAuthorization(denied, (), {}))
+        found.append(ParsedAuthorization(None, denied, (), {}))
     for namespace in dict.fromkeys((key.namespace, reads.options.root_namespace)):
         for policy_key in reads.referring(AUTHORIZATIONS, namespace):
             parsed = reads.result(AUTHORIZATION, policy_key)

@@ -146,7 +146,7 @@ def _of_others(policy: model.AuthorizationPolicy, governed: list[Governed], read
     if not places or "" in places or len(places) > _MOST_PLACES:
         return
     keys = frozenset.intersection(*(frozenset(reads.members(GOVERNING, place)) for place in places))
-    found = (reads.result(AUTHORIZATION, Key(AuthorizationPolicy.kind, *key.split("/"))) for key in sorted(keys))
+    found = (reads.result(AUTHORIZATION, key) for key in sorted(keys))
     yield from shadowed_rules(policy, (parsed.policy for parsed in found if parsed is not None))
 
 

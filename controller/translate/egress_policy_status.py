@@ -6,7 +6,7 @@ Owns the conditions of the kind: ``Accepted``, ``sekisho.dev/Enforced`` with the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -22,7 +22,7 @@ from controller.translate.egress_policy import (
     names_gateway,
     target_gateway,
 )
-from controller.translate.egress_standing import EGRESS_STANDING, EgressStanding
+from controller.translate.egress_standing import EGRESS_OUTLETS, Denial, denials_around
 from controller.translate.graph import NOTHING, Published, Reads, Stage
 from controller.translate.stages import Rank
 from controller.translate.statuses import PolicyAncestorStatus, PolicyStatus
@@ -45,11 +45,11 @@ def _status(key: Key, reads: Reads) -> _Verdict:
     ancestors: dict[Key, PolicyAncestorStatus] = {}
     for target in parsed.targets:
         gateway = target_gateway(key, target)
-        standing = reads.result(EGRESS_STANDING, gateway)
-        if standing is None:
+        outlets = reads.result(EGRESS_OUTLETS, gateway)
+        if outlets is None:
             notices.append(_unserved(parsed, target))
         elif gateway not in ancestors:
-            conditions = _conditions(reads, key, parsed, gateway, standing, resource.metadata.generation)
+            conditions = _conditions(reads, key, parsed, gateway, outlets, resource.metadata.generation)
             ancestors[gateway] = PolicyAncestorStatus(
                 ancestor_ref=gateway_reference(gateway),
                 controller_name=reads.options.controller_name,
@@ -67,15 +67,15 @@ def _unserved(parsed: ParsedEgress, target: EgressTargetReference) -> str:
 
 
 def _conditions(
-    reads: Reads, key: Key, parsed: ParsedEgress, gateway: Key, standing: EgressStanding, generation: int
+    reads: Reads, key: Key, parsed: ParsedEgress, gateway: Key, outlets: tuple[str, ...], generation: int
 ) -> Iterator[Condition]:
-    problem = _problem(reads, key, parsed, gateway, standing)
+    problem = _problem(reads, key, parsed, gateway, outlets)
     if problem is not None:
         yield fails(ConditionType.ACCEPTED, problem.reason, problem.message, generation)
         return
     yield holds(ConditionType.ACCEPTED, ConditionReason.ACCEPTED, "the policy is accepted", generation)
     sections = {target.section_name for target in parsed.targets if names_gateway(key, target, gateway)}
-    listeners = [name for name in standing.outlets if None in sections or name in sections]
+    listeners = [name for name in outlets if None in sections or name in sections]
     by = f"listener{'s' if len(listeners) > 1 else ''} {', '.join(listeners)}"
     if parsed.policy.mode == "Report":
         message = f"it is in mode Report on {by}: for the sources it names, nothing is denied, and all is recorded"
@@ -83,20 +83,19 @@ def _conditions(
     else:
         message = f"it decides on {by}"
         yield holds(ConditionType.ENFORCED, ConditionReason.ENFORCED, message, generation)
-    yield _conflict(parsed, standing, generation)
+    yield _conflict(parsed, _deniers(reads, parsed, gateway), generation)
     if parsed.allows_every_name:
         message = "a rule allows every name, which was acknowledged: only the guard on addresses is left"
         yield holds(ConditionType.ALLOWS_EVERY_NAME, ConditionReason.ACKNOWLEDGED, message, generation)
 
 
-def _problem(reads: Reads, key: Key, parsed: ParsedEgress, gateway: Key, standing: EgressStanding) -> Problem | None:
+def _problem(reads: Reads, key: Key, parsed: ParsedEgress, gateway: Key, outlets: tuple[str, ...]) -> Problem | None:
     denied = grant_problem(reads, key, gateway)
     if denied is not None:
         return denied
     if parsed.problem:
         message = f"it cannot be enforced as it is written, so all that it could speak of is denied: {parsed.problem}"
         return Problem(ConditionReason.INVALID, message)
-    outlets = standing.outlets
     for target in parsed.targets:
         if not names_gateway(key, target, gateway):
             continue
@@ -118,16 +117,30 @@ def _remedy() -> str:
     return f"give one a protocol of {', '.join(WAYS)}, or of {routed} for routes that lead outside"
 
 
-def _conflict(parsed: ParsedEgress, standing: EgressStanding, generation: int) -> Condition:
+def _deniers(reads: Reads, parsed: ParsedEgress, gateway: Key) -> Mapping[str, str]:
+    """By pattern, another policy that denies it to callers of this one; the last, if there are several."""
+    own = parsed.policy.key
+    allowed = (rule.destinations for rule in parsed.policy.rules if rule.action == "Allow")
+    names = frozenset(name for destinations in allowed for destination in destinations for name in destination.names)
+    callers = ("", own.partition("/")[0])
+
+    def others(denials: Iterable[Denial]) -> list[str]:
+        return [one.policy for one in denials if one.policy != own and one.confined_to in callers]
+
+    around = denials_around(reads, gateway, names)
+    return {pattern: max(found) for pattern, denials in around.items() if (found := others(denials))}
+
+
+def _conflict(parsed: ParsedEgress, deniers: Mapping[str, str], generation: int) -> Condition:
     """A name that this policy allows and another one denies, whoever asks."""
     found = [
         f"{name}: rule {rule.name} allows it, and {denier} denies {covering}"
         for rule in parsed.policy.rules
         if rule.action == "Allow"
         for destination in rule.destinations
-        for name in destination.names
+        for name in (destination.names if deniers else ())
         for covering in _covering(name)
-        if (denier := standing.denier(covering, parsed.policy.key)) is not None
+        if (denier := deniers.get(covering)) is not None
     ]
     if not found:
         message = "no other policy of the Gateway denies what it allows"

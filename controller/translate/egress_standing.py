@@ -1,24 +1,30 @@
 """What a Gateway's EgressPolicies need to know of it and of each other, found once for all of them.
 
-A policy's conditions depend on this and on itself, so that a change of one among a thousand is told of one.
+A policy's conditions depend on itself and on the part of this that its names look at, so that a change of one among a
+thousand is told of one, and a name that one denies is looked at by those that name others of that domain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
 from controller.store import Key
 from controller.translate.gateway import GATEWAY, ServedGateway
-from controller.translate.graph import Reads, Stage
+from controller.translate.graph import NOTHING, Published, Reads, Stage
 from controller.translate.stages import Rank
 from controller.translate.ways_out import ROUTED, WAYS
 
+DENIALS = "egress-denials"
+"""Collection, by Gateway and domain: each :class:`Denial` of names in it; at the empty one, of wider patterns."""
 
-class Denial(msgspec.Struct, frozen=True):
-    """A policy that denies a name, and the namespace of the callers that it is confined to, or empty."""
 
+class Denial(NamedTuple):
+    """A policy that denies a name or pattern, and the namespace of the callers that it is confined to, or empty."""
+
+    pattern: str
     policy: str
     confined_to: str
 
@@ -28,23 +34,28 @@ class EgressStanding(msgspec.Struct, frozen=True):
 
     outlets: tuple[str, ...]
     """Names of the listeners by which something may go out."""
-    denials: Mapping[str, tuple[Denial, ...]]
-    """By name or pattern, in the order of the policies."""
+    denials: tuple[Denial, ...] = ()
+    """Published by domain: who reads this reads all."""
 
-    def denier(self, pattern: str, own: str) -> str | None:
-        """Another policy that denies this pattern to callers of the policy ``own``; the last, if there are several."""
-        namespace = own.partition("/")[0]
-        found = [
-            denial.policy
-            for denial in self.denials.get(pattern, ())
-            if denial.policy != own and denial.confined_to in ("", namespace)
-        ]
-        return found[-1] if found else None
+
+def domain_of(pattern: str) -> str:
+    """The last two labels of a name or pattern; empty where it has fewer, so that it covers names of several."""
+    labels = pattern.removeprefix("**.").removeprefix("*.").rsplit(".", 2)[-2:]
+    return ".".join(labels) if len(labels) == 2 else ""
+
+
+def denials_around(reads: Reads, gateway: Key, names: frozenset[str]) -> dict[str, list[Denial]]:
+    """Those that could cover one of the names, by pattern."""
+    found: dict[str, list[Denial]] = {}
+    for domain in {"", *map(domain_of, names)}:
+        for denial in reads.members(DENIALS, (gateway, domain)):
+            found.setdefault(denial.pattern, []).append(denial)
+    return found
 
 
 def _standing(key: Key, reads: Reads) -> EgressStanding | None:
     served = reads.result(GATEWAY, key)
-    return None if served is None else EgressStanding(_outlets(served), _denials(served))
+    return None if served is None else EgressStanding(_outlets(served), tuple(sorted(set(_denials(served)))))
 
 
 def _outlets(served: ServedGateway) -> tuple[str, ...]:
@@ -55,24 +66,32 @@ def _outlets(served: ServedGateway) -> tuple[str, ...]:
     )
 
 
-def _denials(served: ServedGateway) -> Mapping[str, tuple[Denial, ...]]:
+def _denials(served: ServedGateway) -> Iterator[Denial]:
     """Of policies that deny, and do not only report."""
-    found: dict[str, list[Denial]] = {}
-    for policy in (attached.policy for attached in served.parsed.egress):
+    for policy in (attached.policy for attached in served.parsed.outlets.policies):
         if policy.mode == "Report":
             continue
-        denied = Denial(policy.key, policy.confined_to)
-        names = {
-            name
-            for rule in policy.rules
-            if rule.action == "Deny"
-            for destination in rule.destinations
-            for name in destination.names
-        }
-        for name in names:
-            found.setdefault(name, []).append(denied)
-    return {name: tuple(denials) for name, denials in found.items()}
+        for rule in policy.rules:
+            if rule.action == "Deny":
+                for destination in rule.destinations:
+                    yield from (Denial(name, policy.key, policy.confined_to) for name in destination.names)
 
 
-EGRESS_STANDING: Stage[Key, EgressStanding | None] = Stage(Rank.EGRESS_STANDING, _standing)
-"""By Gateway; None for one that is not served."""
+def _publish(key: Key, standing: EgressStanding | None) -> Published:
+    if standing is None or not standing.denials:
+        return NOTHING
+    members = (((DENIALS, (key, domain_of(denial.pattern))), denial) for denial in standing.denials)
+    return Published(members=tuple(members))
+
+
+EGRESS_STANDING: Stage[Key, EgressStanding | None] = Stage(Rank.EGRESS_STANDING, _standing, _publish)
+"""By Gateway; None for one that is not served. What it denies is read as :data:`DENIALS`."""
+
+
+def _outlet_names(key: Key, reads: Reads) -> tuple[str, ...] | None:
+    standing = reads.result(EGRESS_STANDING, key)
+    return None if standing is None else standing.outlets
+
+
+EGRESS_OUTLETS: Stage[Key, tuple[str, ...] | None] = Stage(Rank.EGRESS_OUTLETS, _outlet_names)
+"""By Gateway: names of the listeners by which something may go out; None for one that is not served."""

@@ -14,11 +14,12 @@ import msgspec
 from controller.resources import Endpoint, EndpointPort, EndpointSlice, Service, ServicePort, XBackend
 from controller.store import Key
 from controller.translate.denied_identities import denied_identities
+from controller.translate.gateway import GATEWAY
 from controller.translate.graph import Reads, Stage
 from controller.translate.hostnames import hostname_problem
 from controller.translate.indexes import MACHINES, SLICES, WORKLOADS
 from controller.translate.stages import Rank
-from controller.translate.workload import WORKLOAD
+from controller.translate.workload import WORKLOAD, Workload
 from gateway.routing_table import model
 from gateway.routing_table.validate import is_ip_address
 
@@ -125,10 +126,20 @@ def _with_peer(reads: Reads, endpoint: model.Endpoint) -> model.Endpoint:
     """Who answers at an address is known by the workload that has it; where several say so, by the first."""
     for key in reads.referring(WORKLOADS, endpoint.address):
         workload = reads.result(WORKLOAD, key)
-        peer = workload.peer(reads.options.trust_domain) if workload is not None else None
-        if peer is not None:
-            return msgspec.structs.replace(endpoint, peer=peer)
+        if workload is None:
+            continue
+        tunnel = workload.tunnel
+        if tunnel is None and _takes_mutual_tls(reads, workload, endpoint.port):
+            tunnel = ""
+        if tunnel is not None:
+            return msgspec.structs.replace(endpoint, peer=workload.peer(reads.options.trust_domain, tunnel))
     return endpoint
+
+
+def _takes_mutual_tls(reads: Reads, workload: Workload, port: int) -> bool:
+    """Whether it is a Gateway's pod, and something goes out by this port of it."""
+    served = reads.result(GATEWAY, workload.gateway) if workload.gateway is not None else None
+    return served is not None and served.parsed.outlets.takes_mutual_tls(port)
 
 
 MESH_ENDPOINTS: Stage[Target, tuple[model.Endpoint, ...]] = Stage(Rank.MESH_ENDPOINTS, _mesh_endpoints)

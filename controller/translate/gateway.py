@@ -20,8 +20,7 @@ from controller.translate.addresses import address_problem, bound_addresses
 from controller.translate.authorization import policies_of
 from controller.translate.backend_view import PLACEMENTS, BackendId
 from controller.translate.conditions import ConditionReason, Problem
-from controller.translate.denied_identities import POLICY as DENIED_POLICY
-from controller.translate.egress_policy import AttachedEgress, egress_policies_of
+from controller.translate.egress_policy import egress_policies_of
 from controller.translate.frontend_tls import ClientValidations
 from controller.translate.gateway_class import GATEWAY_CLASS
 from controller.translate.graph import NOTHING, Published, Reads, Stage, TableResource
@@ -31,11 +30,13 @@ from controller.translate.listener_set import allowed_sets
 from controller.translate.listeners import ParsedListener, parse_listeners
 from controller.translate.names import listener_key, object_name
 from controller.translate.options import STANDALONE_TABLE, Options
+from controller.translate.outlets import Outlets, outlets_of
 from controller.translate.parameters import find_parameters, gateway_settings
+from controller.translate.peer_authentication import authenticating
 from controller.translate.request_authentication import authentications_of
 from controller.translate.secret_refs import Resolved, resolve_certificate
 from controller.translate.stages import Rank
-from controller.translate.ways_out import EGRESS_HTTP, EGRESS_PROXY, EGRESS_TLS, ROUTED, WAYS
+from controller.translate.ways_out import EGRESS_HTTP, EGRESS_PROXY, EGRESS_TLS
 from gateway.routing_table import model
 
 CLAIMS = "claims"
@@ -45,7 +46,7 @@ AUTHORIZED = "authorized"
 """Collection, by key of an authorization policy: the Gateways that it applies to."""
 
 GOVERNING = "governing"
-"""Collection, by Gateway (``namespace/name``) or name of a sidecar's table: keys of the policies for all of it."""
+"""Collection, by Gateway (``namespace/name``) or name of a sidecar's table: the AuthorizationPolicies for all of it."""
 
 TOKENS_LOOKED_AT = "tokens-looked-at"
 """Collection, by key of a request authentication: the Gateways and workloads that it applies to."""
@@ -95,7 +96,9 @@ class ParsedGateway(msgspec.Struct, frozen=True):
     client_problem: Problem | None
     authorization: tuple[model.AuthorizationPolicy, ...] = ()
     """Decides about every request and connection."""
-    egress: tuple[AttachedEgress, ...] = ()
+    governing: tuple[Key, ...] = ()
+    """The objects among these."""
+    outlets: Outlets = Outlets()
     asked: tuple[BackendId, ...] = ()
     """Backends of those whom its policies ask."""
     authentication: tuple[model.RequestAuthentication, ...] = ()
@@ -173,6 +176,7 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
     groups = (parse_listeners(reads, key, gateway.spec.listeners), *(parsed.listeners for _, parsed in sets))
     own, *others = with_conflicts([validations.apply(group) for group in groups])
     policies = policies_of(reads, key, gateway)
+    known = Outlets(layers=tuple(layers), policies=egress_policies_of(reads, key))
     return ParsedGateway(
         age=(gateway.metadata.creation_timestamp, object_name(key)),
         settings=gateway_settings(object_name(key), layers),
@@ -184,9 +188,10 @@ def _parse(key: Key, reads: Reads) -> ParsedGateway | None:
         client_certificate=client.certificate,
         client_problem=client.problem,
         authorization=tuple(parsed.policy for parsed in policies),
+        governing=tuple(parsed.key for parsed in policies if parsed.key is not None),
         asked=tuple(dict.fromkeys(parsed.backend for parsed in policies if parsed.backend is not None)),
         authentication=authentications_of(reads, key, gateway),
-        egress=egress_policies_of(reads, key),
+        outlets=outlets_of(reads, key, gateway, known, [*own, *(one for group in others for one in group)]),
     )
 
 
@@ -301,7 +306,7 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
         resources += [(served.table, "authorization_policies", policy) for policy in policies]
         resources += [(served.table, "request_authentications", it) for it in served.parsed.authentication]
         deciding = {policy for _, _, resource in resources for policy in _egress_policies(resource)}
-        egress = [one.policy for one in served.parsed.egress if one.policy.key in deciding]
+        egress = [one.policy for one in served.parsed.outlets.policies if one.policy.key in deciding]
         resources += [(served.table, "egress_policies", policy) for policy in egress]
     unique = {(table, kind, resource.key): (table, kind, resource) for table, kind, resource in resources}
     governed = _governed(key, served) if policies else None
@@ -310,8 +315,9 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
             ((TABLES, ""), served.table),
             *(((PLACEMENTS, ""), (served.table, backend)) for backend in (served.parsed.asked if resources else ())),
             *(((AUTHORIZED, policy.key), governed) for policy in policies),
-            *(((GOVERNING, object_name(key)), policy.key) for policy in policies),
+            *(((GOVERNING, object_name(key)), policy) for policy in served.parsed.governing),
             *(((TOKENS_LOOKED_AT, it.key), object_name(key)) for it in served.parsed.authentication),
+            *authenticating(served.parsed.outlets.authenticated, object_name(key)),
             *(((CROSSINGS, ""), (served.table, table_key)) for table_key in _crossings(served)),
         ),
         resources=tuple(unique.values()),
@@ -325,12 +331,15 @@ def _crossings(served: ServedGateway) -> Iterator[str]:
 
 
 def _governed(key: Key, served: ServedGateway) -> Governed:
+    outlets = served.parsed.outlets
     served_ones = [listener.parsed for listener in served.every_listener() if listener.problem is None]
     return Governed(
         gateway=object_name(key),
         streams=tuple(one.name for one in served_ones if one.protocol not in ("HTTP", "HTTPS", "HBONE")),
         without_identity=tuple(
-            one.name for one in served_ones if one.client_validation is None and one.protocol != "HBONE"
+            one.name
+            for one in served_ones
+            if one.client_validation is None and one.protocol != "HBONE" and not outlets.knows_peers(one)
         ),
         place=object_name(key),
     )
@@ -357,42 +366,16 @@ def _table_listener(
         authorization=() if tunnels else tuple(policy.key for policy in parsed.authorization),
         authentication=() if tunnels else tuple(it.key for it in parsed.authentication),
         inner="{}:{}".format(*WAYPOINT_INNER) if tunnels else "",
-        egress=_egress(parsed, listener),
-        routed_egress=_routed_egress(parsed, listener),
+        egress=parsed.outlets.way_out(listener),
+        routed_egress=parsed.outlets.routed(listener),
+        mesh=parsed.outlets.mutual_tls(listener),
     )
-
-
-def _egress(parsed: ParsedGateway, listener: ParsedListener) -> model.Egress | None:
-    way = WAYS.get(listener.protocol)
-    if way is None:
-        return None
-    return model.Egress(way=way, policies=_deciding(parsed, listener), nameservers=_nameservers(parsed))
-
-
-def _routed_egress(parsed: ParsedGateway, listener: ParsedListener) -> model.RoutedEgress | None:
-    if listener.protocol not in ROUTED:
-        return None
-    policies = _deciding(parsed, listener)
-    # Whom the authority denies is denied by an authorization policy there already; nobody asked for control.
-    asked_for = any(policy != DENIED_POLICY for policy in policies)
-    if not asked_for and not any(layer.egress.routes for layer in parsed.layers):
-        return None
-    return model.RoutedEgress(policies=policies, nameservers=_nameservers(parsed))
 
 
 def _egress_policies(resource: TableResource) -> tuple[str, ...]:
     """Keys of the egress policies that a listener asks."""
     outlet = (resource.egress or resource.routed_egress) if isinstance(resource, model.Listener) else None
     return outlet.policies if outlet else ()
-
-
-def _deciding(parsed: ParsedGateway, listener: ParsedListener) -> tuple[str, ...]:
-    return tuple(one.policy.key for one in parsed.egress if one.applies_to(listener.name))
-
-
-def _nameservers(parsed: ParsedGateway) -> tuple[str, ...]:
-    found = [layer.egress.nameservers for layer in parsed.layers if layer.egress.nameservers]
-    return found[-1] if found else ()
 
 
 GATEWAY: Stage[Key, ServedGateway | None] = Stage(Rank.GATEWAY, _serve, _publish_gateway)

@@ -12,7 +12,7 @@ from controller.resources import ParentReference, TCPRoute, UDPRoute
 from controller.store import Key
 from controller.translate.conditions import ConditionReason, Problem
 from controller.translate.graph import Reads
-from controller.translate.mesh_route import MESH_ROUTE, MeshRoute, ServiceParent
+from controller.translate.mesh_route import MESH_ROUTE, MeshRoute, ServiceParent, names_service
 from controller.translate.route_conditions import ATTACHED_MESSAGE, route_conditions
 from controller.translate.route_rules import Route
 from controller.translate.service_routes import SERVICE_ROUTES, ServicePort
@@ -21,7 +21,7 @@ from controller.translate.statuses import RouteParentStatus
 
 def service_statuses(reads: Reads, key: Key, route: Route) -> dict[ParentReference, RouteParentStatus]:
     """By reference; empty where the route names no Service, or there is no mesh."""
-    mesh_route = reads.result(MESH_ROUTE, key)
+    mesh_route = _mesh_route(reads, key, route)
     if mesh_route is None:
         return {}
     statuses: dict[ParentReference, RouteParentStatus] = {}
@@ -37,6 +37,12 @@ def service_statuses(reads: Reads, key: Key, route: Route) -> dict[ParentReferen
             conditions=route_conditions(problem, mesh_route.rules, route.metadata.generation, message),
         )
     return statuses
+
+
+def _mesh_route(reads: Reads, key: Key, route: Route) -> MeshRoute | None:
+    """Most routes name no Service as a parent, and need no look at what they are to one."""
+    named = reads.options.mesh and any(map(names_service, route.spec.parent_refs))
+    return reads.result(MESH_ROUTE, key) if named else None
 
 
 def _taken(reads: Reads, route: MeshRoute, parent: ServiceParent) -> dict[int, str]:
@@ -56,7 +62,7 @@ def _conflict(parent: ServiceParent, taken: Mapping[int, str]) -> str:
 
 def mesh_notices(reads: Reads, key: Key, route: Route, *, alone: bool) -> list[str]:
     """What has no effect with Services as parents; ``alone``: no Gateway says what is wrong with its rules."""
-    mesh_route = reads.result(MESH_ROUTE, key)
+    mesh_route = _mesh_route(reads, key, route)
     notices: list[str] = []
     if mesh_route is None:
         return notices

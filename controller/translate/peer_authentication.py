@@ -21,6 +21,10 @@ Mode = Literal["STRICT", "PERMISSIVE", "DISABLE"]
 _MODES: Mapping[str, Mode] = {"STRICT": "STRICT", "PERMISSIVE": "PERMISSIVE", "DISABLE": "DISABLE"}
 
 
+AUTHENTICATED = "authenticated"
+"""Collection, by PeerAuthentication: whom it applies to (workloads, Gateways), and whether it has an effect there."""
+
+
 class Modes(msgspec.Struct, frozen=True):
     """What a workload takes."""
 
@@ -56,6 +60,13 @@ def modes_of(reads: Reads, namespace: str, labels: Mapping[str, str]) -> Modes:
                 for port, mutual_tls in policy.spec.port_level_mtls.items()
             }
     return Modes(default, ports, tuple(policies), tuple(shadowed))
+
+
+def authenticating(modes: Modes | None, name: str) -> Iterator[tuple[tuple[str, object], object]]:
+    """Members of :data:`AUTHENTICATED`, for what has a name."""
+    if modes is not None:
+        yield from (((AUTHENTICATED, key), (name, "")) for key in modes.policies)
+        yield from (((AUTHENTICATED, key), (name, str(older))) for key, older in modes.shadowed)
 
 
 def is_selective(policy: PeerAuthentication) -> bool:

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from controller.resources import PeerAuthentication
 from controller.store import Key
 from controller.translate.graph import NOTHING, Published, Reads, Stage
-from controller.translate.peer_authentication import is_selective
-from controller.translate.sidecar import AUTHENTICATED
+from controller.translate.peer_authentication import AUTHENTICATED, is_selective
 from controller.translate.stages import Rank
 
 
@@ -36,7 +35,7 @@ def _of_spec(policy: PeerAuthentication) -> Iterator[str]:
 def _of_selection(key: Key, policy: PeerAuthentication, governed: list[tuple[str, str]], root: str) -> Iterator[str]:
     if not governed:
         where = "any namespace" if key.namespace == root and not is_selective(policy) else f"namespace {key.namespace}"
-        yield f"no workload of {where} that it selects has a sidecar, so it has no effect"
+        yield f"no workload of {where} that it selects has a sidecar or is a way out, so it has no effect"
     elif all(older for _, older in governed):
         olders = ", ".join(dict.fromkeys(older for _, older in governed))
         yield f"{olders} is older and of the same scope, so this one has no effect: remove one of them"

@@ -17,7 +17,7 @@ from controller.translate.gateway import AUTHORIZED, GOVERNING, TABLES, TOKENS_L
 from controller.translate.graph import Published, Reads, Stage, TableResource
 from controller.translate.hostnames import ANY
 from controller.translate.indexes import SERVICES
-from controller.translate.peer_authentication import Modes, modes_of
+from controller.translate.peer_authentication import Modes, authenticating, modes_of
 from controller.translate.service_port import Carried, carried, workload_port
 from controller.translate.stages import Rank
 from controller.translate.workload import CANONICAL_NAMES, CANONICAL_REVISIONS, Sidecar
@@ -33,8 +33,6 @@ CLIENTS = "clients"
 """Collection, by namespace: the sidecar tables there (:class:`Client`)."""
 CLIENT_NAMESPACES = "client-namespaces"
 """Collection: namespaces that have sidecars."""
-AUTHENTICATED = "authenticated"
-"""Collection, by PeerAuthentication: the workloads to which it applies, and whether it has an effect there."""
 
 IPV4 = "0.0.0.0"  # noqa: S104 - within the workload's own network namespace
 IPV6 = "::"
@@ -322,13 +320,12 @@ def _publish(sidecar: Sidecar, table: SidecarTable) -> Published:
         ((CLIENTS, sidecar.namespace), Client(sidecar.table, sidecar.ipv6, sidecar.explicit)),
         ((CLIENT_NAMESPACES, ""), sidecar.namespace),
     ]
-    members += [((AUTHENTICATED, key), (name, "")) for key in table.modes.policies]
-    members += [((AUTHENTICATED, key), (name, str(older))) for key, older in table.modes.shadowed]
+    members += authenticating(table.modes, name)
     members += [
         ((AUTHORIZED, selecting.policy.key), _governed(name, sidecar.table, table, selecting))
         for selecting in table.policies
     ]
-    members += [((GOVERNING, sidecar.table), one.policy.key) for one in table.policies if one.ports is None]
+    members += [((GOVERNING, sidecar.table), one.key) for one in table.policies if one.ports is None and one.key]
     members += [((PLACEMENTS, ""), (sidecar.table, one.asked)) for one in table.policies if one.asked is not None]
     members += [((TOKENS_LOOKED_AT, selecting.policy.key), name) for selecting in table.authentications]
     return Published(

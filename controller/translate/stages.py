@@ -64,6 +64,8 @@ class Rank(IntEnum):
     """How a Service is called, as sidecars see it."""
     CALLS = auto()
     """A Service in the tables of sidecars of one namespace."""
+    WAY_OUT = auto()
+    """Where sidecars of one namespace carry what is for no Service."""
     CALLED_BACKEND = auto()
     """A backend in the same tables."""
     PLACEMENT = auto()
@@ -76,6 +78,8 @@ class Rank(IntEnum):
     GATEWAY_CLASS_STATUS = auto()
     EGRESS_STANDING = auto()
     """What a Gateway's egress policies need to know of it and of each other."""
+    EGRESS_OUTLETS = auto()
+    """The part of it that says nothing of policies."""
     EGRESS_POLICY_STATUS = auto()
     AUTHORIZATION_NOTICES = auto()
     AUTHENTICATION_NOTICES = auto()

@@ -39,7 +39,7 @@ from controller.translate.destinations import DESTINATIONS, OUTBOUND
 from controller.translate.east_west import EAST_WEST
 from controller.translate.egress_policy import EGRESS_POLICY
 from controller.translate.egress_policy_status import EGRESS_POLICY_STATUS
-from controller.translate.egress_standing import EGRESS_STANDING
+from controller.translate.egress_standing import EGRESS_OUTLETS, EGRESS_STANDING
 from controller.translate.endpoints import ENDPOINTS, MESH_ENDPOINTS
 from controller.translate.gateway import GATEWAY, PARSED_GATEWAY, PORT, TABLES
 from controller.translate.gateway_class import GATEWAY_CLASS, GATEWAY_CLASS_STATUS
@@ -65,8 +65,9 @@ from controller.translate.request_authentication_notices import AUTHENTICATION_N
 from controller.translate.route import ROUTE
 from controller.translate.route_rules import ROUTES
 from controller.translate.service_routes import SERVICE_ROUTES
-from controller.translate.sidecar import SIDECAR
+from controller.translate.sidecar import CLIENT_NAMESPACES, SIDECAR
 from controller.translate.sidecar_outbound import CALLED, CALLED_BACKEND, CALLS
+from controller.translate.sidecar_way_out import WAY_OUT
 from controller.translate.statuses import Status
 from controller.translate.tables import Change, Tables
 from controller.translate.waypoint import WAYPOINT
@@ -106,6 +107,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     SIDECAR,
     DESTINATIONS,
     CALLS,
+    WAY_OUT,
     CALLED_BACKEND,
     PLACEMENT,
     GATEWAY_STATUS,
@@ -115,6 +117,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     XBACKEND_STATUS,
     GATEWAY_CLASS_STATUS,
     EGRESS_STANDING,
+    EGRESS_OUTLETS,
     EGRESS_POLICY_STATUS,
     AUTHORIZATION_NOTICES,
     AUTHENTICATION_NOTICES,
@@ -133,16 +136,20 @@ _ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     AuthorizationPolicy.kind: (AUTHORIZATION_NOTICES,),
     RequestAuthentication.kind: (AUTHENTICATION_NOTICES,),
     PeerAuthentication.kind: (PEER_AUTHENTICATION_NOTICES,),
+}
+"""Stages that every object of a kind goes through."""
+_MESH_ROOTS: dict[str, tuple[Stage[Key, Any], ...]] = {
     Pod.kind: (WORKLOAD,),
     WorkloadEntry.kind: (WORKLOAD,),
     Service.kind: (DESTINATIONS, EAST_WEST, WAYPOINT),
 }
-"""Stages that every object of a kind goes through."""
+"""Those that come to nothing where there is no mesh."""
 _ROOTING: dict[str, Stage[Any, Any]] = {
     PLACEMENTS: PLACEMENT,
     WANTED: WANTED_GATEWAY,
     TLS_HOSTS: INGRESS_TLS,
     SIDECARS: SIDECAR,
+    CLIENT_NAMESPACES: WAY_OUT,
     OUTBOUND: CALLS,
     CALLED: CALLED_BACKEND,
 }
@@ -185,6 +192,7 @@ class Translator:
         self._outputs = _Outputs()
         self._graph = Graph(options, _STAGES, self._indexes.referring, _ROOTING, self._outputs)
         self._options = options
+        self._roots = {**_ROOTS, **_MESH_ROOTS} if options.mesh else _ROOTS
 
     def update(self, snapshot: Snapshot, changed: Iterable[Key]) -> Update:
         """The translation of ``snapshot``, in which ``changed`` differ from the snapshot before."""
@@ -193,7 +201,7 @@ class Translator:
             resource = snapshot.find(key)
             touched.add(key)
             touched.update(self._indexes.update(key, resource))
-            for stage in _ROOTS.get(key.kind, ()):
+            for stage in self._roots.get(key.kind, ()):
                 self._graph.set_root(stage, key, resource is not None)
         self._graph.update(snapshot, touched)
         names = self._graph.members_of((TABLES, ""))

@@ -16,6 +16,7 @@ import msgspec
 from controller.resources import Pod, Resource, WorkloadEntry
 from controller.store import Key
 from controller.translate.graph import NOTHING, Published, Reads, Stage
+from controller.translate.infrastructure_names import GATEWAY_NAME_LABEL
 from controller.translate.names import object_name
 from controller.translate.stages import Rank
 from gateway.routing_table import model
@@ -84,13 +85,13 @@ class Workload(msgspec.Struct, frozen=True):
     """How it is reached through the mesh; None: it is not in it."""
     sidecar: Sidecar | None
     """What its sidecar's table depends on, if it can have one of ours."""
+    gateway: Key | None = None
+    """The Gateway whose pod it is, by its label: it may be in the mesh where something goes out by it."""
 
-    def peer(self, trust_domain: str) -> model.Peer | None:
-        """Who answers there; None outside of the mesh."""
-        if self.tunnel is None:
-            return None
+    def peer(self, trust_domain: str, tunnel: Tunnel) -> model.Peer:
+        """Who answers there, in the mesh."""
         identity = f"{trust_domain}/ns/{self.key.namespace}/sa/{self.service_account}"
-        return model.Peer(identity=identity, tunnel=self.tunnel, workload=object_name(self.key))
+        return model.Peer(identity=identity, tunnel=tunnel, workload=object_name(self.key))
 
 
 class SidecarPlace(msgspec.Struct, frozen=True):
@@ -145,7 +146,7 @@ class Described(NamedTuple):
     ports: tuple[tuple[str, int], ...]
 
 
-def _made(key: Key, resource: Resource, name: str, said: Described) -> Workload:
+def _made(key: Key, resource: Resource, owner: str, said: Described) -> Workload:
     annotations = resource.metadata.annotations
     tunnel: Tunnel | None = None
     if said.labels.get(TLS_MODE_LABEL) == "istio":
@@ -157,7 +158,7 @@ def _made(key: Key, resource: Resource, name: str, said: Described) -> Workload:
         explicit = annotations.get(CAPTURE_ANNOTATION) == "explicit"
         sidecar = Sidecar(
             namespace=key.namespace,
-            workload=name,
+            workload=owner,
             service_account=said.service_account,
             labels=tuple(sorted(said.labels.items())),
             ports=said.ports,
@@ -166,7 +167,9 @@ def _made(key: Key, resource: Resource, name: str, said: Described) -> Workload:
             inbound=tuple(_mappings(annotations.get(INBOUND_ANNOTATION, ""))) if explicit else (),
             machine=key.kind == WorkloadEntry.kind,
         )
-    return Workload(key, said.addresses, said.service_account, said.labels, said.ports, tunnel, sidecar)
+    name = said.labels.get(GATEWAY_NAME_LABEL)
+    gateway = Key("Gateway", key.namespace, name) if name else None
+    return Workload(key, said.addresses, said.service_account, said.labels, said.ports, tunnel, sidecar, gateway)
 
 
 def _mappings(text: str) -> Iterator[tuple[int, int]]:

@@ -32,6 +32,8 @@ class Selecting(NamedTuple):
     """The workload's ports on which it counts; None: all of them."""
     asked: BackendId | None = None
     """Of the provider that it asks."""
+    key: Key | None = None
+    """The object that says so, of a policy of authorization; None where none does."""
 
     def counts(self, port: int | None) -> bool:
         """Whether it counts on a port; None stands for those that nobody has named."""
@@ -51,7 +53,7 @@ def selecting_policies(reads: Reads, sidecar: Sidecar, served: Served) -> tuple[
     for key in _candidates(reads, sidecar, AUTHORIZATIONS):
         parsed = reads.result(AUTHORIZATION, key)
         if parsed is not None and (ports := _ports(parsed, key, sidecar, served)) != NOWHERE:
-            found.append(Selecting(parsed.policy, ports, parsed.backend))
+            found.append(Selecting(parsed.policy, ports, parsed.backend, key))
     return tuple(sorted(found, key=lambda selecting: selecting.policy.key))
 
 

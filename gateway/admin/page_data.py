@@ -14,9 +14,11 @@ import msgspec
 
 from gateway import __version__
 from gateway.admin.explain import object_of_route
+from gateway.admin.page_egress import EgressRow, egress_rows
 from gateway.admin.status import ObjectStatus, Problem, StatusReport
 from gateway.agent.state import AgentState
 from gateway.routing_table import describe
+from gateway.routing_table.describe_egress import way_out
 from gateway.routing_table.model import Resources, Route
 from gateway.telemetry.rates import Rates, Traffic
 from gateway.telemetry.statistics import Statistics
@@ -92,6 +94,8 @@ class PageData(msgspec.Struct, frozen=True, kw_only=True):
     routes_total: int
     backends: tuple[BackendRow, ...]
     backends_total: int
+    egress: tuple[EgressRow, ...]
+    egress_total: int
     certificates: tuple[CertificateRow, ...]
     objects: tuple[ObjectStatus, ...]
     objects_total: int
@@ -117,6 +121,8 @@ def page_data(reading: Reading, search: str = "") -> PageData:
     sources = {item.key: item.source for item in reading.status.objects}
     routes = [route for route in table.routes if not words or _found(words, _route_text(route))]
     backends = [backend for backend in table.backends if _found(words, backend.key)]
+    egress = egress_rows(table.egress_policies, reading.statistics, sources)
+    egress = [row for row in egress if _found(words, f"{row.policy} {row.rule} {row.who} {row.where}")]
     objects = [item for item in reading.status.objects if _found(words, item.key)]
     return PageData(
         table={
@@ -139,6 +145,8 @@ def page_data(reading: Reading, search: str = "") -> PageData:
         routes_total=len(routes),
         backends=_backend_rows(reading, [backend.key for backend in backends[:MAX_ROWS]]),
         backends_total=len(backends),
+        egress=tuple(egress[:MAX_ROWS]),
+        egress_total=len(egress),
         certificates=tuple(
             CertificateRow(key=key, ends=end)
             for key, end in sorted(reading.certificate_ends.items(), key=lambda item: item[1])[:MAX_ROWS]
@@ -171,7 +179,7 @@ def _gateways(reading: Reading) -> tuple[GatewayCard, ...]:
             ListenerRow(
                 name=listener.key.removeprefix(f"{listener.gateway}/"),
                 url=describe.listener_url(listener),
-                hostname=listener.hostname or "*",
+                hostname=way_out(listener) or listener.hostname or "*",
                 port=listener.port,
                 bound=state is not None and state.bound,
                 error=state.error if state is not None else "",

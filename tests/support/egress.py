@@ -61,8 +61,9 @@ class EgressGateway:
         )  # fmt: skip
         self.process = ManagedProcess(["ip", "netns", "exec", outside.inside.name, *up], directory / "output.log")
 
-    def write(self, manifests: list[Manifest]) -> None:
-        write(self._manifests / "main.yaml", manifests)
+    def write(self, manifests: list[Manifest], name: str = "main") -> None:
+        """Create or replace a file of the folder that is watched."""
+        write(self._manifests / f"{name}.yaml", manifests)
 
     def __enter__(self) -> EgressGateway:
         self.process.__enter__()

@@ -298,3 +298,13 @@ class Wiretap:
             key = (source, ports[0], destination, ports[1])
             found[key] = found.get(key, b"") + payload
         return found
+
+
+def is_tls(data: bytes) -> bool:
+    """Whether bytes are records of TLS and nothing else; the last one may still be on its way."""
+    while data:
+        kind, major, length = data[0], data[1], int.from_bytes(data[3:5], "big")
+        if not 0x14 <= kind <= 0x17 or major != 3:
+            return False
+        data = data[5 + length :]
+    return True

@@ -74,9 +74,11 @@ def _ip(*arguments: str) -> None:
 class Outside:
     """Everything beyond the gateway: answers on ports 80 and 443 of every address, and counts who reached what."""
 
-    def __init__(self, zone: Zone, context: ssl.SSLContext) -> None:
+    def __init__(self, zone: Zone, context: ssl.SSLContext, *, within: str = "") -> None:
+        """``within``: a namespace that is there already, whose way to everything else this becomes."""
         tag = f"{os.getpid() % 100_000}"
-        self.inside, self.beyond = Namespace(f"egi{tag}"), Namespace(f"ego{tag}")
+        self.inside, self.beyond = Namespace(within or f"egi{tag}"), Namespace(f"ego{tag}")
+        self._made = (self.beyond,) if within else (self.inside, self.beyond)
         self.zone = dict(zone)
         self.reached: list[tuple[str, int]] = []
         """Address and port of each connection that brought a byte."""
@@ -93,7 +95,7 @@ class Outside:
     @contextlib.contextmanager
     def running(self) -> Iterator[Outside]:
         try:
-            for namespace in (self.inside, self.beyond):
+            for namespace in self._made:
                 namespace.make()
             self._join()
             self._serve()
@@ -101,7 +103,7 @@ class Outside:
         finally:
             for one in self._open:
                 one.close()
-            for namespace in (self.inside, self.beyond):
+            for namespace in self._made:
                 namespace.remove()
 
     def hosts(self, address: str) -> list[str]:
@@ -111,14 +113,13 @@ class Outside:
 
     def _join(self) -> None:
         one, other = self.inside.name, self.beyond.name
-        _ip("-n", one, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", other)
-        _ip("-n", one, "addr", "add", f"{GATEWAY}/30", "dev", "eth0")
-        _ip("-n", other, "addr", "add", f"{BEYOND}/30", "dev", "eth0")
-        for namespace in (one, other):
-            _ip("-n", namespace, "link", "set", "eth0", "up")
+        _ip("-n", one, "link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", other)
+        for namespace, link, address in ((one, "out0", GATEWAY), (other, "eth0", BEYOND)):
+            _ip("-n", namespace, "addr", "add", f"{address}/30", "dev", link)
+            _ip("-n", namespace, "link", "set", link, "up")
         for address in ADDRESSES:
             _ip("-n", other, "addr", "add", f"{address}/32", "dev", "lo")
-        _ip("-n", one, "route", "add", "default", "via", BEYOND)
+        _ip("-n", one, "route", "replace", "default", "via", BEYOND)
 
     def _serve(self) -> None:
         for port in (80, 443, 8443):

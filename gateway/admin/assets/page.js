@@ -135,6 +135,19 @@ const showRoutes = ([rows, total]) => (rows.length ? limited(rows, total, table(
   [make("span", {}, row.key, row.name ? make("span", { class: "soft" }, ` “${row.name}”`) : ""), row.source ? make("div", { class: "mono soft small" }, row.source) : ""],
   rate(row.requests_per_second)]))) : [make("p", { class: "empty" }, "No route.")]);
 
+const bytes = (value) => {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const step = value < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(value) / 3));
+  return value ? `${step ? compact(value / 1000 ** step) : value} ${units[step]}` : "–";
+};
+const tally = (value, kind) => (value ? make("span", { class: `chip ${kind}` }, value.toLocaleString("en")) : "–");
+const showEgress = ([rows, total]) => (rows.length ? limited(rows, total, table([["Who"], ["May reach"], ["Policy and rule"], ["Allowed", "number"], ["Would deny", "number"], ["Denied", "number"], ["Failed", "number"], ["Out / in", "number"]], rows.map((row) => [
+  row.action ? row.who : make("span", { class: "soft" }, "everybody else"),
+  row.action ? [row.action === "Deny" ? make("span", { class: "chip bad" }, "never") : "", make("span", { class: "mono" }, row.where)] : make("span", { class: "soft" }, row.policy ? "nothing: no rule allows it" : "nothing: under no policy"),
+  [make("span", {}, row.policy || "no policy", row.rule ? `/${row.rule}` : ""), row.mode === "Report" ? make("span", { class: "chip warn" }, "Report") : "", row.source ? make("div", { class: "mono soft small" }, row.source) : ""],
+  tally(row.allowed, "good"), tally(row.would_deny, "warn"), tally(row.denied, "bad"), tally(row.failed, "warn"),
+  `${bytes(row.received)} / ${bytes(row.sent)}`]))) : [make("p", { class: "empty" }, "No rule says what may go out, so nothing does.")]);
+
 const NEGATIVE = ["Conflicted", "OverlappingTLSConfig", "PartiallyInvalid"];
 // "Conflicted" that is False is no news.
 const chips = (conditions) => (conditions || []).filter((one) => one.status === "True" || !NEGATIVE.includes(one.type)).map((one) => {
@@ -164,6 +177,9 @@ const show = (data) => {
   render("backends", [data.backends, data.backends_total], showBackends);
   render("routes", [data.routes, data.routes_total], showRoutes);
   render("objects", [data.objects, data.objects_total], showObjects);
+  const outward = data.gateways.some((gateway) => gateway.listeners.some((one) => one.hostname.startsWith("way out")));
+  byId("egress-section").hidden = !outward && !data.egress_total;
+  render("egress", [data.egress, data.egress_total], showEgress);
   byId("certificates-section").hidden = data.certificates.length === 0;
   render("certificates", data.certificates, showCertificates);
   render("footer", data.version, (version) => [`Sekisho ${version} · `, ...["status", "config", "metrics", "healthz/ready"].flatMap((path, index) => [index ? " · " : "", make("a", { href: `/${path}` }, path)])]);

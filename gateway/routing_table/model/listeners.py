@@ -67,15 +67,16 @@ class Captured(Struct):
 
 
 class MeshServer(Struct):
-    """The listener stands before a workload of the mesh, and ends mutual TLS with the gateway's own identity.
+    """The listener stands before a workload of the mesh, or leads out of it (``egress``, ``routed_egress``), and ends
+    mutual TLS with the gateway's own identity. Who was verified is the caller for every policy.
 
     The first bytes of a connection tell. ``STRICT``: mutual TLS, or the connection is closed. ``PERMISSIVE``: TLS that
     offers one of the mesh's protocols by ALPN (``istio``, ``istio-h2``, ``istio-http/1.1``) is mutual TLS; plaintext is
-    served; other TLS is carried to the workload as it is where the listener's protocol is TCP, and refused elsewhere.
+    served; other TLS is carried on as it is where the listener's protocol is TCP or TLS, and refused elsewhere.
     ``DISABLE``: plaintext is served, TLS is carried or refused in the same way. What came through a tunnel (``HBONE``)
     of a verified peer counts as mutual TLS in every mode.
 
-    Traffic of such a listener is reported by its destination; others are reported by their source.
+    Traffic of a listener before a workload is reported by its destination; others are reported by their source.
     """
 
     mode: Literal["STRICT", "PERMISSIVE", "DISABLE"] = "PERMISSIVE"
@@ -119,7 +120,7 @@ class Listener(Struct):
     captured: Captured | None = None
     """Only for HTTP, HTTPS, TLS and TCP."""
     mesh: MeshServer | None = None
-    """Only for HTTP and TCP."""
+    """Only for HTTP and TCP, and for TLS where ``egress`` is set."""
     inner: str = ""
     """Only for HBONE, and always there: ``address:bind_port`` of the socket whose captured listeners take what the
     tunnels carry (an IPv6 address in brackets)."""

@@ -55,8 +55,8 @@ def egress_listener(egress: Egress, listener: Listener) -> Problems:
         )
     if listener.hostname and egress.way != "Proxy":
         yield "way: names of redirected traffic are for the policies to judge; leave the listener's hostname empty"
-    if listener.captured is not None or listener.mesh is not None:
-        yield "way: a listener of the mesh is no way out; leave captured and mesh out"
+    if listener.captured is not None:
+        yield "way: a listener of captured connections is no way out; leave captured out"
     yield from _deciding(egress)
 
 

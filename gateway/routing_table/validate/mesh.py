@@ -55,8 +55,9 @@ def mesh_listener(listener: Listener) -> Problems:
         if listener.protocol in ("UDP", "HBONE"):
             yield f"captured: a {listener.protocol} listener takes no captured connections; leave it out"
         yield from at("captured", _captured(listener.captured))
-    if listener.mesh is not None and listener.protocol not in ("HTTP", "TCP"):
-        yield "mesh: only HTTP and TCP listeners stand before a workload; leave it out"
+    ends_mutual_tls = listener.protocol in ("HTTP", "TCP") or (listener.protocol == "TLS" and listener.egress)
+    if listener.mesh is not None and not ends_mutual_tls:
+        yield "mesh: only HTTP and TCP listeners, and ways out of TLS, end the mesh's mutual TLS; leave it out"
     if listener.protocol != "HBONE":
         if listener.inner:
             yield "inner: only an HBONE listener hands tunnels on; leave it out"

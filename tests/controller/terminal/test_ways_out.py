@@ -8,9 +8,10 @@ from typing import Any
 from msgspec.structs import replace
 from rich.text import Text
 
-from controller.terminal.ways_out import way_out, way_out_line, write_ways_out
+from controller.terminal.ways_out import way_out_line, write_ways_out
 from controller.terminal.writer import Writer
 from gateway.admin.explain import Question
+from gateway.routing_table.describe_egress import way_out
 from gateway.routing_table.model import (
     Egress,
     EgressDestination,

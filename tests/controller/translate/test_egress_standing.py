@@ -9,6 +9,7 @@ import pytest
 from controller.sources import ManifestSource
 from controller.store import Store
 from controller.translate import Options, Translator, egress_policy_status
+from controller.translate.egress_standing import domain_of
 from gateway.agent.compiled import regex_problem
 from tests.support.egress import egress_policy
 from tests.support.manifests import Manifest, gateway, gateway_class, write
@@ -49,5 +50,24 @@ def test_a_change_of_one_policy_concerns_that_one(tmp_path: Path, monkeypatch: p
 
     assert len(change(manifests())) == MANY + 1
     assert change(manifests(allowed="other.example")) == ["default/team-0"]
-    # What one denies, the others have to be held against.
-    assert len(change(manifests(denied="worse.example", allowed="other.example"))) == MANY + 1
+    # What one denies, those have to be held against it that name others of the domain, and it was there before.
+    assert change(manifests(denied="x.api-1.example", allowed="other.example")) == ["default/never", "default/team-1"]
+    assert change(manifests(denied="worse.example", allowed="other.example")) == ["default/never", "default/team-1"]
+    assert len(change(manifests(denied="**.example", allowed="other.example"))) == MANY + 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "domain"),
+    [
+        ("a.b.example.com", "example.com"),
+        ("*.b.example.com", "example.com"),
+        ("**.example.com", "example.com"),
+        ("example.com", "example.com"),
+        ("*.com", ""),
+        ("**.com", ""),
+        ("com", ""),
+        ("*", ""),
+    ],
+)
+def test_a_pattern_is_of_the_domain_that_all_it_covers_is_in(pattern: str, domain: str) -> None:
+    assert domain_of(pattern) == domain

@@ -17,6 +17,7 @@ import pytest
 
 from tests.e2e.egress.conftest import SPECIAL
 from tests.support.egress import HTTP, TLS, EgressGateway, egress_policy, status_of, ways_out
+from tests.support.manifests import GATEWAY_API, Manifest, external_backend, external_ref, manifest, parent, rule
 from tests.support.outside import METADATA, PRIVATE, PUBLIC, Outside
 
 ALLOWED = {PUBLIC}
@@ -43,6 +44,10 @@ RESOLVED = [f"{name}.special.example:443" for name in SPECIAL] + [
     "alias-private.example:443", "mixed.example:443", "mixed-v6.example:443", "mixed-metadata.example:443",
     "intranet.corp.example:443",
 ]  # fmt: skip
+CARRIED = {target.partition(":")[0]: 9600 + number for number, target in enumerate(RESOLVED)}
+"""Hosts of XBackends, and the port of the listener whose TCPRoute leads there."""
+PASSED, LED = 9443, 9599
+"""Ports of the listener of TLSRoutes, which pass TLS through, and of the TCPRoute that leads to `ok.example`."""
 REQUESTS = [
     (b"GET http://ok.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n", "another Host"),
     (b"GET http://ok.example/ HTTP/1.1\r\nHost: ok.example:8080\r\n\r\n", "another port in Host"),
@@ -91,8 +96,30 @@ def gateway(outside: Outside, directory: Path) -> Iterator[EgressGateway]:
     names = ["ok.example", "**.ok.example", "**.special.example", "**.corp.example"]
     names += [f"{one}.example" for one in ("alias-private", "mixed", "mixed-v6", "mixed-metadata", "empty", "turning")]
     policy = egress_policy("base", {"name": "all", "to": [{"names": names}]}, contact="security@example.com")
-    with EgressGateway(outside, directory / "attacks", ways_out(policy)) as running:
+    manifests = ways_out(policy, *routes())
+    (edge,) = (one for one in manifests if one["kind"] == "Gateway")
+    ports = {**CARRIED, "turning.example": 9598, "ok.example": LED}
+    edge["spec"]["listeners"] += [
+        {"name": "passed", "port": PASSED, "protocol": "TLS", "tls": {"mode": "Passthrough"}},
+        *({"name": f"to-{dashed(host)}", "port": port, "protocol": "TCP"} for host, port in ports.items()),
+    ]
+    with EgressGateway(outside, directory / "attacks", manifests) as running:
         yield running
+
+
+def dashed(host: str) -> str:
+    return host.replace(".", "-")
+
+
+def routes() -> Iterator[Manifest]:
+    """To each host by a TCPRoute, and by a TLSRoute for its name; for all other names a TLSRoute to `ok.example`."""
+    for host in (*CARRIED, "turning.example", "ok.example"):
+        name = dashed(host)
+        leads = {"rules": [rule(external_ref(name))]}
+        yield external_backend(name, host, 443)
+        yield manifest(GATEWAY_API, "TCPRoute", name, spec={"parentRefs": [parent(section=f"to-{name}")], **leads})
+        names = {"hostnames": [host, "*.example"] if host == "ok.example" else [host]}
+        yield manifest(GATEWAY_API, "TLSRoute", name, spec={"parentRefs": [parent(section="passed")], **names, **leads})
 
 
 @pytest.fixture(autouse=True)
@@ -230,6 +257,44 @@ def test_redirected_tls_goes_nowhere(
     gateway.decision(way="TLS", decision="deny", reason=reason)
 
 
+@pytest.mark.parametrize("host", CARRIED)
+def test_a_route_of_connections_leads_to_no_such_host(gateway: EgressGateway, outside: Outside, host: str) -> None:
+    before, records = len(outside.reached), len(gateway.records())
+    for port in (CARRIED[host], PASSED):
+        with gateway.connect(port) as client:
+            client.sendall(hello(host))
+            ended(client)
+        listener = "passed" if port == PASSED else f"to-{dashed(host)}"
+        record = gateway.decision(after=records, host=host, way="Route", listener=f"default/edge/{listener}")
+        assert record["decision"] in ("deny", "failed")
+    assert len(outside.reached) == before
+
+
+@pytest.mark.parametrize(("what", "flight", "reason"), FLIGHTS, ids=[one[0] for one in FLIGHTS])
+def test_a_route_of_connections_carries_nothing_that_turns_out_otherwise(
+    gateway: EgressGateway, outside: Outside, what: str, flight: bytes, reason: str
+) -> None:
+    before, records = len(outside.reached), len(gateway.records())
+    for port in (LED, PASSED):
+        with gateway.connect(port) as client:
+            client.sendall(flight)
+            ended(client)
+    assert len(outside.reached) == before, what
+    gateway.decision(after=records, host="ok.example", way="Route", decision="deny", reason=reason)
+
+
+def test_a_route_to_a_name_that_turns_between_addresses_never_leads_to_the_private_one(
+    gateway: EgressGateway, outside: Outside
+) -> None:
+    for port in (9598, PASSED) * 4:
+        with gateway.connect(port) as client:
+            client.sendall(hello("turning.example"))
+            client.settimeout(1)
+            with contextlib.suppress(OSError):
+                client.recv(4096)
+    assert PRIVATE not in {address for address, _ in outside.reached}
+
+
 def ended(client: socket.socket) -> None:
     """The other side closes, whatever it says before."""
     client.settimeout(10)
@@ -262,6 +327,7 @@ def test_nobody_reached_the_metadata_service_and_the_cases_are_counted(
 ) -> None:
     cases = 2 * len(SPELLINGS + TARGETS + RESOLVED) + len(REQUESTS) + len(STREAMS)
     cases += 2 * len(FLIGHTS) + len(REDIRECTED) + 2
+    cases += 2 * len(CARRIED) + 2 * len(FLIGHTS) + 2
     bypasses = [one for one in outside.reached if one[0] not in ALLOWED]
     record_property("attacks", cases)
     with capsys.disabled():

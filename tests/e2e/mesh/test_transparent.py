@@ -25,6 +25,7 @@ from tests.support.mesh import (
     MeshNetwork,
     Wiretap,
     application,
+    is_tls,
     mesh_network,
 )
 from tests.support.mesh_calls import MARK
@@ -127,16 +128,6 @@ def permissive(mesh: MeshNetwork) -> Iterator[None]:
     before = (mesh.manifests / "policies.yaml").read_text()
     if "PERMISSIVE" not in before or "AuthorizationPolicy" in before:
         mesh.change([mutual_tls("PERMISSIVE")], "policies", "cart")
-
-
-def is_tls(data: bytes) -> bool:
-    """Whether bytes are records of TLS and nothing else; the last one may still be on its way."""
-    while data:
-        kind, major, length = data[0], data[1], int.from_bytes(data[3:5], "big")
-        if not 0x14 <= kind <= 0x17 or major != 3:
-            return False
-        data = data[5 + length :]
-    return True
 
 
 def call_all_from_the_edge(mesh: MeshNetwork) -> None:

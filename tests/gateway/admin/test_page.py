@@ -5,14 +5,26 @@ import hashlib
 import re
 
 import httpx
+import msgspec
 
 from gateway.admin import page
 from gateway.admin.page_data import MAX_ROWS, Reading, page_data
 from gateway.admin.status import ObjectStatus, Problem, StatusReport
 from gateway.agent.state import AgentState
-from gateway.routing_table.model import Failure, ListenerState, Resources, Snapshot, WeightedBackend
+from gateway.routing_table.model import (
+    Egress,
+    EgressDestination,
+    EgressPolicy,
+    EgressRule,
+    EgressSource,
+    Failure,
+    ListenerState,
+    Resources,
+    Snapshot,
+    WeightedBackend,
+)
 from gateway.telemetry.rates import Rates, Traffic
-from gateway.telemetry.statistics import Statistics
+from gateway.telemetry.statistics import EgressBytes, EgressDecisions, Statistics
 from tests.gateway.admin.conftest import Admin
 from tests.support import small_tables as tables
 
@@ -108,3 +120,47 @@ def test_the_document_is_bounded_and_the_search_narrows_it() -> None:
     assert data.routes_total == 5_000
     found = page_data(reading(table), "route-4711 shop.example.com")
     assert [row.key for row in found.routes] == ["HTTPRoute/default/route-4711/0"]
+
+
+def test_each_rule_of_a_way_out_stands_with_what_was_decided_by_it() -> None:
+    table = msgspec.structs.replace(
+        tables.resources(),
+        listeners=(msgspec.structs.replace(tables.listener(), egress=Egress(way="Proxy", policies=("infra/base",))),),
+        egress_policies=(
+            EgressPolicy(
+                key="infra/base",
+                mode="Report",
+                rules=(
+                    EgressRule(
+                        name="stripe",
+                        sources=(EgressSource(service_accounts=("shop/cart",)),),
+                        destinations=(EgressDestination(names=("api.stripe.com",), ports=(443,)),),
+                    ),
+                    EgressRule(name="never", action="Deny", destinations=(EgressDestination(names=("evil.test",)),)),
+                ),
+            ),
+        ),
+    )
+    statistics = Statistics(
+        egress=(
+            EgressDecisions(policy="infra/base", rule="stripe", decision="allow", count=7),
+            EgressDecisions(policy="infra/base", rule="", decision="would_deny", count=2),
+            EgressDecisions(policy="", rule="", decision="deny", count=3),
+        ),
+        egress_bytes=(EgressBytes(policy="infra/base", rule="stripe", received=10, sent=2000),),
+    )
+    status = StatusReport(
+        objects=(ObjectStatus(kind="EgressPolicy", namespace="infra", name="base", source="base.yaml:4"),)
+    )
+    data = page_data(reading(table, statistics=statistics, status=status))
+    assert data.gateways[0].listeners[0].hostname == "way out: forward proxy"
+    told = [(row.policy, row.rule, row.who, row.where, row.allowed, row.would_deny, row.denied) for row in data.egress]
+    assert told == [
+        ("infra/base", "stripe", "shop/cart", "api.stripe.com:443", 7, 0, 0),
+        ("infra/base", "never", "everybody", "evil.test", 0, 0, 0),
+        ("", "", "", "", 0, 0, 3),
+        ("infra/base", "", "", "", 0, 2, 0),
+    ]
+    first = data.egress[0]
+    assert (first.received, first.sent, first.mode, first.source) == (10, 2000, "Report", "base.yaml:4")
+    assert [row.rule for row in page_data(reading(table, statistics=statistics), "cart stripe").egress] == ["stripe"]

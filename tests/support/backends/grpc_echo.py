@@ -38,13 +38,17 @@ def decode(data: bytes) -> Message:
 
 
 class GrpcBackend:
-    """``calls`` holds the method and the metadata of each call that arrived."""
+    """``calls`` holds the method and the metadata of each call that arrived.
+
+    ``clients``: authorities of certificates that clients must show.
+    """
 
     def __init__(
         self,
         name: str = "grpc",
         *,
         tls: tuple[bytes, bytes] | None = None,
+        clients: bytes | None = None,
         port: int | None = None,
         address: str = "127.0.0.1",
     ) -> None:
@@ -59,7 +63,7 @@ class GrpcBackend:
         if tls is None:
             self._server.add_insecure_port(place)
         else:
-            self._server.add_secure_port(place, grpc.ssl_server_credentials([tls]))
+            self._server.add_secure_port(place, grpc.ssl_server_credentials([tls], clients, clients is not None))
 
     def __enter__(self) -> Self:
         self._server.start()

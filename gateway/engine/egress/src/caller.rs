@@ -19,6 +19,8 @@ pub struct Credential {
 pub struct Caller {
     /// From a verified certificate.
     pub peer: Option<Box<Peer>>,
+    /// It was verified by the mesh's mutual TLS, and not by authorities that a listener names.
+    pub in_mesh: bool,
     /// DNS names (lower case) and URIs of that certificate.
     pub subject_alt_names: Box<[Box<str>]>,
     pub credential: Option<Credential>,
@@ -28,7 +30,7 @@ pub struct Caller {
 impl Caller {
     /// Of an address alone.
     pub fn at(address: IpAddr) -> Self {
-        Self { peer: None, subject_alt_names: Box::default(), credential: None, address }
+        Self { peer: None, in_mesh: false, subject_alt_names: Box::default(), credential: None, address }
     }
 }
 

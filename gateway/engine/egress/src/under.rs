@@ -165,7 +165,7 @@ mod tests {
         let credential = users.first().map(|user| Credential { user: user.as_str().into(), digest: [0; 32] });
         let address = ["10.1.1.1", "10.2.2.2", "192.0.2.1", "2001:db8::1"][dice.roll(4) as usize];
         let address = address.parse().expect("an address");
-        Caller { peer: peer.map(Box::new), subject_alt_names: names, credential, address }
+        Caller { peer: peer.map(Box::new), in_mesh: false, subject_alt_names: names, credential, address }
     }
 
     #[test]

@@ -26,8 +26,10 @@ pub struct SocketPlan {
     pub address: SocketAddr,
     pub gateway: Arc<Gateway>,
     pub tls: Option<Result<Arc<ServerTls>, String>>,
-    /// What is demanded of clients before a workload of the mesh.
+    /// What the mesh demands of clients here.
     pub mesh: Option<MeshMode>,
+    /// It stands before a workload of the mesh, and nothing goes out by it.
+    pub before_workload: bool,
     /// Takes tunnels, for the captured listeners of this address.
     pub inner: Option<SocketAddr>,
     /// The listener whose connections are carried as they are, where that is known before a byte arrives.
@@ -162,6 +164,7 @@ fn socket_plans(router: &Router, table: &Table) -> Vec<SocketPlan> {
                 address: SocketAddr::new(socket.address, socket.bind_port),
                 gateway: gateway.unwrap_or_else(|| Arc::new(default_gateway())),
                 mesh: listeners.first().and_then(|listener| listener.mesh).map(|mesh| mesh.mode),
+                before_workload: listeners.iter().all(|listener| listener.mesh.is_some() && !listener.leads_out()),
                 inner: listeners.first().and_then(|listener| listener.inner.parse().ok()),
                 tls: socket.tls.then(|| ServerTls::build(&listeners, table).map(Arc::new)),
                 carrier: match listeners.first() {

@@ -58,6 +58,10 @@ impl Spoken {
         let (sni, validation, client) = (None, None, None);
         Self { transport, unread, protocol: None, tls: false, sni, validation, client, mutual: false }
     }
+
+    fn certified(&self) -> Option<egress::Certified> {
+        self.client.clone().map(|certificate| egress::Certified { certificate, in_mesh: self.mutual })
+    }
 }
 
 /// The protocol of a connection; `None` when the client is not worth an answer, or was served already.
@@ -90,17 +94,15 @@ pub async fn establish(entrance: Entrance, carrier: Carrier) -> Option<Establish
             Box::pin(mesh::receive(reception, stream, mode == Some(MeshMode::Strict))).await?
         }
         (Carrier::Socket(stream), _) if reception.outlet().is_some() => {
-            let listener = reception.config.compiled.router.listener(reception.outlet()?).clone();
-            let place = reception.place();
-            drop(reception);
-            let transport = Transport::Tcp(stream);
-            let arrival = egress::Arrival { place, listener, transport, certificate: None, protocol: None };
-            Box::pin(egress::serve(arrival)).await;
-            return None;
+            (reception, Spoken::plain(Transport::Tcp(stream), BytesMut::new()))
         }
         (Carrier::Socket(stream), None) => (reception, Spoken::plain(Transport::Tcp(stream), BytesMut::new())),
         (Carrier::Socket(stream), Some(server)) => return with_tls(reception, stream, &*server?).await,
     };
+    if let Some(listener) = reception.outlet() {
+        reception.let_out(listener, spoken).await;
+        return None;
+    }
     if let Some(listener) = reception.config.compiled.socket_plan(reception.socket).carrier {
         reception.carry(listener, spoken).await;
         return None;
@@ -113,14 +115,6 @@ async fn with_tls(reception: Reception, stream: TcpStream, server: &ServerTls) -
     let router = &reception.config.compiled.router;
     let id = *router.sockets()[reception.socket.0 as usize].listeners.get(accepted.listener)?;
     let listener = router.listener(id).clone();
-    if listener.egress.is_some() {
-        let place = reception.place();
-        drop(reception);
-        let protocol = Some(if accepted.alpn_h2 { Preface::Http2 } else { Preface::Http1 });
-        let (transport, certificate) = (accepted.transport, accepted.peer);
-        Box::pin(egress::serve(egress::Arrival { place, listener, transport, certificate, protocol })).await;
-        return None;
-    }
     let spoken = Spoken {
         transport: accepted.transport,
         unread: accepted.unread,
@@ -131,6 +125,10 @@ async fn with_tls(reception: Reception, stream: TcpStream, server: &ServerTls) -
         client: accepted.peer.map(Rc::new),
         mutual: false,
     };
+    if listener.egress.is_some() {
+        reception.let_out(id, spoken).await;
+        return None;
+    }
     if listener.protocol == ListenerProtocol::Tls {
         reception.carry(id, spoken).await;
         return None;
@@ -150,7 +148,7 @@ impl Reception {
         let worker = &self.entrance.worker;
         let client = spoken.client.as_deref().filter(|_| spoken.mutual).and_then(identity);
         Standing {
-            reporter: if plan.mesh.is_some() { Reporter::Destination } else { Reporter::Source },
+            reporter: if plan.before_workload { Reporter::Destination } else { Reporter::Source },
             own: worker.own_parties(&plan.gateway),
             client: client.map(|peer| worker.statistics.borrow_mut().party(&Party::client(&peer))).unwrap_or_default(),
             security: match (spoken.mutual, spoken.tls) {
@@ -162,7 +160,7 @@ impl Reception {
     }
 
     /// The listener that all connections of the socket go out by.
-    fn outlet(&self) -> Option<ListenerId> {
+    pub fn outlet(&self) -> Option<ListenerId> {
         self.config.compiled.socket_plan(self.socket).outlet
     }
 
@@ -183,13 +181,25 @@ impl Reception {
         }
     }
 
+    /// By a way out.
+    async fn let_out(self, listener: ListenerId, spoken: Spoken) {
+        let listener = self.config.compiled.router.listener(listener).clone();
+        let place = self.place();
+        drop(self);
+        let certified = spoken.certified();
+        let Spoken { transport, unread, protocol, .. } = spoken;
+        let arrival = egress::Arrival { place, listener, transport, unread, certified, protocol };
+        Box::pin(egress::serve(arrival)).await;
+    }
+
     async fn carry(self, listener: ListenerId, spoken: Spoken) {
         let place = self.place();
         let peer = spoken.client.as_deref().and_then(identity);
         let standing = self.standing(&spoken);
-        let Spoken { transport, unread, sni: server_name, client: certificate, .. } = spoken;
+        let certified = spoken.certified();
+        let Spoken { transport, unread, sni: server_name, .. } = spoken;
         let config = self.config;
-        let arrived = Arrived { place, config, listener, transport, unread, server_name, peer, certificate, standing };
+        let arrived = Arrived { place, config, listener, transport, unread, server_name, peer, certified, standing };
         Box::pin(layer4::carry(arrived)).await;
     }
 
@@ -201,7 +211,7 @@ impl Reception {
             // Looking takes in what has arrived; HTTP/1 finds it in the same buffer.
             None => self.preface(&mut connection).await?,
         };
-        let before_workload = self.config.compiled.socket_plan(self.socket).mesh.is_some();
+        let before_workload = self.config.compiled.socket_plan(self.socket).before_workload;
         let Reception { entrance, config, limits, access_log, trusted_hops, .. } = self;
         drop(config);
         let Entrance { worker, socket, remote, local, captured } = entrance;

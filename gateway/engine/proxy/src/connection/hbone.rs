@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use super::entrance::{CapturedPlace, Entrance};
 use super::establish::Reception;
 use super::{bounded, mesh, serve_tunnelled};
+use crate::http2_options::http2_options;
 use crate::reason::Reason;
 use crate::stream_tasks::{Bounds, Event, Open, StreamTasks};
 use crate::worker::ConnectionCount;
@@ -32,7 +33,7 @@ pub async fn serve(reception: Reception, stream: TcpStream, inner: SocketAddr) {
         }
         Err(error) => return mesh::refuse_broken(&reception, &error),
     };
-    let options = options(&reception);
+    let options = Http2Options { takes_connect: true, ..http2_options(&reception.limits) };
     let connection = Http2Server::with_buffered(transport, BytesMut::new(), Scheme::Https, &options);
     let idle = reception.limits.connection_idle_timeout_ms;
     let bounds = Bounds { first_ms: idle, idle_ms: idle, drain_ms: reception.limits.drain_timeout_ms };
@@ -46,19 +47,6 @@ pub async fn serve(reception: Reception, stream: TcpStream, inner: SocketAddr) {
             },
         )
         .await;
-}
-
-fn options(reception: &Reception) -> Http2Options {
-    let limits = &reception.limits;
-    Http2Options {
-        max_concurrent_streams: limits.max_concurrent_streams,
-        stream_window: limits.initial_stream_window_bytes,
-        connection_window: limits.initial_connection_window_bytes,
-        max_header_list_size: limits.max_request_head_bytes,
-        max_resets_per_connection: limits.max_resets_per_connection,
-        takes_connect: true,
-        ..Http2Options::default()
-    }
 }
 
 /// One connection of a peer. Each tunnel is served in a task of its own.

@@ -13,11 +13,12 @@ use std::time::Instant;
 use futures_util::stream::{FuturesUnordered, Stream};
 use http::{StatusCode, Version};
 use sekisho_codec::Scheme;
-use sekisho_stream::{Downstream, Http1, Http2Exchange, Http2Options, Http2Server};
+use sekisho_stream::{Downstream, Http1, Http2Exchange, Http2Server};
 use sekisho_tls::Transport;
 
 use super::ConnectionContext;
 use crate::exchange::{self, Incoming, Record, Reply};
+use crate::http2_options::http2_options;
 use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after};
 
@@ -26,7 +27,7 @@ type Exchanges = FuturesUnordered<Pin<Box<dyn Future<Output = ()>>>>;
 pub async fn serve(context: Rc<ConnectionContext>, connection: Http1<Transport>) {
     let scheme = if context.tls { Scheme::Https } else { Scheme::Http };
     let (transport, buffered) = connection.into_parts();
-    let connection = Http2Server::with_buffered(transport, buffered, scheme, &options(&context));
+    let connection = Http2Server::with_buffered(transport, buffered, scheme, &http2_options(&context.limits));
     let mut connection = Connection {
         connection,
         exchanges: FuturesUnordered::new(),
@@ -39,18 +40,6 @@ pub async fn serve(context: Rc<ConnectionContext>, connection: Http1<Transport>)
         context,
     };
     poll_fn(|task| connection.poll(task)).await;
-}
-
-fn options(context: &ConnectionContext) -> Http2Options {
-    let limits = &context.limits;
-    Http2Options {
-        max_concurrent_streams: limits.max_concurrent_streams,
-        stream_window: limits.initial_stream_window_bytes,
-        connection_window: limits.initial_connection_window_bytes,
-        max_header_list_size: limits.max_request_head_bytes,
-        max_resets_per_connection: limits.max_resets_per_connection,
-        ..Http2Options::default()
-    }
 }
 
 struct Connection {

@@ -1,4 +1,4 @@
-//! Before a workload of the mesh: mutual TLS, or what else its mode lets in.
+//! Before a workload of the mesh, and where something goes out of it: mutual TLS, or what else the mode lets in.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::bounded;
 use super::establish::{Reception, Spoken};
+use crate::egress;
 use crate::layer4;
 use crate::reason::Reason;
 
@@ -21,9 +22,13 @@ const SERVER_FIRST: Duration = Duration::from_millis(500);
 pub async fn receive(reception: Reception, stream: TcpStream, strict: bool) -> Option<(Reception, Spoken)> {
     let listener = reception.listener()?;
     let protocol = reception.config.compiled.router.listener(listener).protocol;
-    let carries = protocol == ListenerProtocol::Tcp;
+    // Of TLS listeners only a way out is here, and what it lets out is its clients' own TLS.
+    let carries = matches!(protocol, ListenerProtocol::Tcp | ListenerProtocol::Tls);
     // Readiness alone may be stale: only a byte that can be seen has arrived.
-    if carries && !strict && tokio::time::timeout(SERVER_FIRST, stream.peek(&mut [0])).await.is_err() {
+    if protocol == ListenerProtocol::Tcp
+        && !strict
+        && tokio::time::timeout(SERVER_FIRST, stream.peek(&mut [0])).await.is_err()
+    {
         let spoken = Spoken::plain(Transport::Tcp(stream), BytesMut::new());
         return Some((reception, spoken));
     }
@@ -54,6 +59,10 @@ pub async fn receive(reception: Reception, stream: TcpStream, strict: bool) -> O
 
 /// Closes, and says why.
 pub fn refuse(reception: &Reception, reason: Reason, detail: Option<String>) {
+    if let Some(listener) = reception.outlet() {
+        let listener = reception.config.compiled.router.listener(listener).clone();
+        egress::record_unproved(reception.place(), listener, reason);
+    }
     if let Some(listener) = reception.listener() {
         layer4::refuse(reception.place(), &reception.config, listener, reason, detail);
     }

@@ -23,7 +23,9 @@ use tokio::net::TcpStream;
 
 use crate::active_config::ActiveConfig;
 use crate::authorization::Caller;
+use crate::egress::Certified;
 use crate::parties::Standing;
+use crate::series::Security;
 use crate::watchdog::after;
 use crate::worker::{ListeningSocket, Worker};
 pub use entrance::CapturedPlace;
@@ -69,6 +71,12 @@ impl ConnectionContext {
             destination: self.local,
             server_name: self.sni.as_deref(),
         }
+    }
+
+    /// Its certificate, and how it was verified.
+    pub fn certified(&self) -> Option<Certified> {
+        let in_mesh = self.standing.security == Security::MutualTls;
+        self.certificate.clone().map(|certificate| Certified { certificate, in_mesh })
     }
 
     /// The socket in a configuration, while it has one.

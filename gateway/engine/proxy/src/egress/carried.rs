@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use bytes::BytesMut;
 use sekisho_egress::Host;
-use sekisho_tls::{PeerIdentity, Transport};
+use sekisho_tls::Transport;
 
+use super::Certified;
 use super::client::caller;
 use super::gate::Gate;
 use super::open::{self, Asked, Spoken};
@@ -17,7 +18,7 @@ use crate::reason::Reason;
 
 /// Who asks, and for what.
 pub struct Carried<'a> {
-    pub certificate: Option<&'a PeerIdentity>,
+    pub certified: Option<&'a Certified>,
     pub host: &'a str,
     pub port: u16,
     pub secured: Secured<'a>,
@@ -43,7 +44,7 @@ impl Leave {
         carried: Carried<'_>,
         down: (&mut Transport, &mut BytesMut),
     ) -> Result<(Self, Vec<SocketAddr>), Reason> {
-        let caller = caller(gate.remote, carried.certificate);
+        let caller = caller(gate.remote, carried.certified);
         let mut record = Record::begin(&gate, &caller);
         let asked = match Host::parse(carried.host) {
             Ok(host) => {
@@ -81,6 +82,8 @@ impl Leave {
         };
         match granted.await {
             Ok((permit, addresses, verified)) => {
+                let is_tls = verified || !matches!(carried.secured, Secured::Unknown);
+                record.protocol = Some(if is_tls { "TLS" } else { "TCP" });
                 let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, carried.port)).collect();
                 Ok((Self::new(gate, asked, permit, record, verified), addresses))
             }

@@ -10,8 +10,8 @@ use std::time::Instant;
 use sekisho_egress::{Caller, Credential};
 use sekisho_policy::Peer;
 use sekisho_table::{Limits, Listener};
-use sekisho_tls::PeerIdentity;
 
+use super::Certified;
 use super::gate::Gate;
 use crate::layer4::Place;
 use crate::watchdog::after;
@@ -28,9 +28,9 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(place: Place, listener: Arc<Listener>, certificate: Option<PeerIdentity>) -> Self {
+    pub fn new(place: Place, listener: Arc<Listener>, certified: Option<Certified>) -> Self {
         let Place { worker, socket, remote, limits, .. } = place;
-        let caller = caller(remote, certificate.as_ref());
+        let caller = caller(remote, certified.as_ref());
         let gate = Gate { worker, listener, remote, connect_timeout_ms: limits.connect_timeout_ms };
         Self { gate, socket, limits, caller, told_to_leave: Cell::new(None) }
     }
@@ -70,9 +70,10 @@ impl Deref for Client {
 }
 
 /// Who is at the other end of a connection: what its address and its certificate, which was verified, prove.
-pub fn caller(remote: SocketAddr, certificate: Option<&PeerIdentity>) -> Caller {
+pub fn caller(remote: SocketAddr, certified: Option<&Certified>) -> Caller {
     let mut caller = Caller::at(remote.ip().to_canonical());
-    if let Some(certificate) = certificate {
+    if let Some(Certified { certificate, in_mesh }) = certified {
+        caller.in_mesh = *in_mesh;
         caller.peer = certificate.spiffe_uri().and_then(Peer::new).map(Box::new);
         let names = certificate.dns_names.iter().map(|name| name.to_ascii_lowercase());
         caller.subject_alt_names = names.chain(certificate.uris.iter().cloned()).map(String::into).collect();

@@ -19,12 +19,14 @@ use super::record::Record;
 use super::reply::{self, Told};
 use super::request;
 use super::tunnel::{self, Through};
+use crate::http2_options::http2_options;
 use crate::reason::Reason;
 use crate::stream_tasks::{Bounds, Event, StreamTasks};
 use crate::worker::ConnectionCount;
 
 pub async fn serve(client: Client, transport: Transport, unread: BytesMut) {
-    let connection = Http2Server::with_buffered(transport, unread, Scheme::Http, &options(&client));
+    let options = Http2Options { takes_connect: true, keeps_scheme: true, ..http2_options(&client.limits) };
+    let connection = Http2Server::with_buffered(transport, unread, Scheme::Http, &options);
     let limits = &client.limits;
     let bounds = Bounds {
         first_ms: limits.request_head_timeout_ms,
@@ -48,20 +50,6 @@ pub async fn serve(client: Client, transport: Transport, unread: BytesMut) {
         }
     };
     StreamTasks::new(connection, bounds).run(|| client.leaving(), take).await;
-}
-
-fn options(client: &Client) -> Http2Options {
-    let limits = &client.limits;
-    Http2Options {
-        max_concurrent_streams: limits.max_concurrent_streams,
-        stream_window: limits.initial_stream_window_bytes,
-        connection_window: limits.initial_connection_window_bytes,
-        max_header_list_size: limits.max_request_head_bytes,
-        max_resets_per_connection: limits.max_resets_per_connection,
-        takes_connect: true,
-        keeps_scheme: true,
-        ..Http2Options::default()
-    }
 }
 
 async fn serve_stream(client: &Client, pool: &Pool, asked: (RequestHead, BodyKind), exchange: Http2Exchange) {

@@ -29,10 +29,12 @@ mod routed;
 mod tunnel;
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
+use bytes::BytesMut;
 use sekisho_policy::Peer;
 use sekisho_stream::{Http1, Preface};
 use sekisho_table::{EgressWay, Listener};
@@ -51,31 +53,42 @@ pub use tunnel::refuse as turn_away;
 
 use crate::authorization::{self, Caller};
 use crate::layer4::Place;
+use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after};
 use client::Client;
+use record::Record;
 
 /// A connection of a way out.
 pub struct Arrival {
     pub place: Place,
     pub listener: Arc<Listener>,
     pub transport: Transport,
-    pub certificate: Option<PeerIdentity>,
+    /// What was read of it already.
+    pub unread: BytesMut,
+    pub certified: Option<Certified>,
     /// `None` where the first bytes tell.
     pub protocol: Option<Preface>,
 }
 
+/// A client's certificate, which was verified.
+pub struct Certified {
+    pub certificate: Rc<PeerIdentity>,
+    /// By the mesh's mutual TLS.
+    pub in_mesh: bool,
+}
+
 /// Serves a connection to its end.
 pub async fn serve(arrival: Arrival) {
-    let Arrival { place, listener, transport, certificate, protocol } = arrival;
+    let Arrival { place, listener, transport, unread, certified, protocol } = arrival;
     let Some(egress) = &listener.egress else { return };
     let way = egress.way;
-    if is_refused(&place, &listener, certificate.as_ref()) {
+    if is_refused(&place, &listener, certified.as_ref()) {
         return;
     }
-    let client = Client::new(place, listener, certificate);
+    let client = Client::new(place, listener, certified);
     match way {
         EgressWay::Proxy | EgressWay::Http => {
-            let mut connection = Http1::new(transport);
+            let mut connection = Http1::with_buffered(transport, unread);
             let told = match protocol {
                 Some(protocol) => Some(protocol),
                 None => preface(&client, &mut connection).await,
@@ -89,8 +102,15 @@ pub async fn serve(arrival: Arrival) {
                 }
             }
         }
-        EgressWay::Tls => redirected::serve(&client, transport).await,
+        EgressWay::Tls => redirected::serve(&client, transport, unread).await,
     }
+}
+
+/// Records the denial of a connection whose client did not prove what the mesh asks for.
+pub fn record_unproved(place: Place, listener: Arc<Listener>, reason: Reason) {
+    let client = Client::new(place, listener, None);
+    let mut record = Record::begin(&client, &client.caller(None));
+    record.denied(reason);
 }
 
 /// Looking takes in what has arrived; HTTP/1 finds it in the same buffer. `None`: nothing came, or not in time.
@@ -106,7 +126,7 @@ async fn preface(client: &Client, connection: &mut Http1<Transport>) -> Option<P
 }
 
 /// Authorization policies judge the connection, as they do where none of its requests is seen.
-fn is_refused(place: &Place, listener: &Listener, certificate: Option<&PeerIdentity>) -> bool {
+fn is_refused(place: &Place, listener: &Listener, certified: Option<&Certified>) -> bool {
     if listener.authorization.is_empty() {
         return false;
     }
@@ -114,7 +134,7 @@ fn is_refused(place: &Place, listener: &Listener, certificate: Option<&PeerIdent
     let found = authorization::listener_of(&config.compiled.router, &listener.key);
     // A listener that is no longer in the table lets nobody in.
     let Some(policies) = found.and_then(|(id, _)| config.compiled.policies(id)) else { return true };
-    let peer = certificate.and_then(PeerIdentity::spiffe_uri).and_then(Peer::new);
+    let peer = certified.and_then(|it| it.certificate.spiffe_uri()).and_then(Peer::new);
     let (source, destination) = (place.remote.ip(), place.local.ip());
     let caller = Caller { peer: peer.as_ref(), source, destination, server_name: None };
     let verdict = authorization::decide(policies, &caller.facts(listener.port, source, None), |policy, effect| {

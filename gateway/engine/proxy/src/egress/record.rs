@@ -33,6 +33,8 @@ pub struct Record {
     identity: Option<Box<str>>,
     user: Option<Box<str>>,
     proof: &'static str,
+    /// What is spoken to the destination, once it is known: `HTTP`, `TLS`, or `TCP` where nobody looked.
+    pub protocol: Option<&'static str>,
     pub method: Option<Box<str>>,
     pub trace: Option<Box<str>>,
     pub host: Option<Box<str>>,
@@ -56,6 +58,7 @@ impl Record {
         let identity = caller.peer.as_deref().map(|peer| format!("spiffe://{}", peer.principal()));
         let identity = identity.map(String::into).or_else(|| caller.subject_alt_names.first().cloned());
         let proof = match (&identity, &caller.credential) {
+            (Some(_), _) if caller.in_mesh => "mesh",
             (Some(_), _) => "certificate",
             (None, Some(_)) => "credentials",
             (None, None) => "address",
@@ -70,6 +73,7 @@ impl Record {
             identity,
             user: caller.credential.as_ref().map(|credential| credential.user.clone()),
             proof,
+            protocol: None,
             method: None,
             trace: None,
             host: None,
@@ -177,6 +181,7 @@ impl Record {
             identity: self.identity.as_deref(),
             user: self.user.as_deref(),
             proved_by: self.proof,
+            protocol: self.protocol,
             method: self.method.as_deref(),
             host: self.host.as_deref(),
             port: self.port,
@@ -223,6 +228,7 @@ struct Line<'a> {
     identity: Option<&'a str>,
     user: Option<&'a str>,
     proved_by: &'static str,
+    protocol: Option<&'static str>,
     method: Option<&'a str>,
     host: Option<&'a str>,
     port: u16,

@@ -11,11 +11,11 @@ use super::record::Record;
 use super::tunnel::{self, Through};
 use crate::reason::Reason;
 
-pub async fn serve(client: &Client, mut transport: Transport) {
+pub async fn serve(client: &Client, mut transport: Transport, mut unread: BytesMut) {
     let caller = client.caller(None);
     let mut record = Record::begin(client, &caller);
+    record.protocol = Some("TLS");
     record.port = client.listener.port;
-    let mut unread = BytesMut::new();
     let bound_ms = client.limits.tls_handshake_timeout_ms;
     let hello = match tunnel::read_hello(bound_ms, &mut transport, &mut unread).await {
         Ok(hello) => hello,

@@ -1,7 +1,7 @@
 //! What a request to a forward proxy, or redirected HTTP, says, whichever version carries it.
 
 use http::header::PROXY_AUTHORIZATION;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use sekisho_codec::http1::TargetForm;
 use sekisho_codec::{Headers, RequestHead, Scheme, authority};
 use sekisho_egress::{Credential, Host};
@@ -17,6 +17,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub fn begin(client: &Client, head: &RequestHead) -> (sekisho_egress::Caller, Record) {
     let caller = client.caller(shown_credential(&head.headers));
     let mut record = Record::begin(client, &caller);
+    record.protocol = (head.method != Method::CONNECT).then_some("HTTP");
     record.method = Some(head.method.as_str().into());
     record.trace = trace_id(&head.headers);
     (caller, record)

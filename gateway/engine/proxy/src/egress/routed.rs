@@ -8,14 +8,14 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::HeaderValue;
 use sekisho_codec::{RequestHead, Scheme, authority};
 use sekisho_egress::Host;
+use sekisho_filter::edge::forwarded::X_FORWARDED_CLIENT_CERT;
 use sekisho_table::EgressLimits;
-use sekisho_tls::PeerIdentity;
 use sekisho_upstream::Backend;
 
+use super::Certified;
 use super::client::caller;
 use super::gate::Gate;
 use super::open::{self, Asked, Permit, Refused, Spoken};
@@ -43,7 +43,7 @@ pub struct Leave {
 
 /// Who asks, and for what. `rewritten`: a filter named the authority.
 pub struct Wanted<'a> {
-    pub certificate: Option<&'a PeerIdentity>,
+    pub certified: Option<Certified>,
     pub head: &'a mut RequestHead,
     pub host: &'a str,
     pub port: u16,
@@ -55,9 +55,10 @@ pub struct Wanted<'a> {
 impl Leave {
     /// With the addresses that may be dialled. An error is the answer to the client, and is recorded.
     pub async fn ask(gate: Gate, wanted: Wanted<'_>) -> Result<(Self, Vec<SocketAddr>), Reply> {
-        let Wanted { certificate, head, host, port, server_name, rewritten } = wanted;
-        let caller = caller(gate.remote, certificate);
+        let Wanted { certified, head, host, port, server_name, rewritten } = wanted;
+        let caller = caller(gate.remote, certified.as_ref());
         let mut record = Record::begin(&gate, &caller);
+        record.protocol = Some("HTTP");
         record.method = Some(head.method.as_str().into());
         record.trace = request::trace_id(&head.headers);
         let asked = match Host::parse(host) {
@@ -78,6 +79,8 @@ impl Leave {
             Ok(permitted) => permitted,
             Err(refused) => return Err(refuse(&mut record, &refused)),
         };
+        // Whoever is outside is not told who is who inside.
+        head.headers.remove(&X_FORWARDED_CLIENT_CERT);
         let head_bytes = head.target.len() as u64 + super::forward::size(&head.headers);
         let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
         Ok((Self { head_bytes, ..Self::new(gate, asked, permit, record, true) }, addresses))
@@ -140,10 +143,8 @@ pub(super) fn name_destination(
 
 fn refuse(record: &mut Record, refused: &Refused) -> Reply {
     let told = Told::of(record, refused);
-    let mut reply = Reply::new(reply::status(told.reason), told.reason);
-    reply.headers.set(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    reply.content = Some(Bytes::from(told.text()));
-    reply
+    let words = told.text().trim_end().into();
+    Reply { told: Some(words), ..Reply::new(reply::status(told.reason), told.reason) }
 }
 
 /// The backend at the addresses that were vetted.

@@ -62,6 +62,7 @@ pub async fn serve(client: &Client, (mut transport, mut unread): (Transport, Byt
         }
         verified = true;
     }
+    through.record.protocol = Some(if verified { "TLS" } else { "TCP" });
     through.record.allowed();
     run(client, (transport, unread), through, verified).await;
 }

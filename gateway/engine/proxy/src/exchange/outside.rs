@@ -36,7 +36,7 @@ impl Exchange<'_> {
         };
         let rewritten = self.record.head.authority != *self.record.received_authority();
         let wanted = Wanted {
-            certificate: context.certificate.as_deref(),
+            certified: context.certified(),
             head: &mut self.record.head,
             host,
             port,

@@ -19,11 +19,13 @@ pub struct Reply {
     pub headers: Headers,
     /// Content that somebody else made; otherwise it is the reason in words.
     pub content: Option<Bytes>,
+    /// More than those words, for whoever asked.
+    pub told: Option<Box<str>>,
 }
 
 impl Reply {
     pub fn new(status: StatusCode, reason: Reason) -> Self {
-        Self { status, reason, headers: Headers::default(), content: None }
+        Self { status, reason, headers: Headers::default(), content: None, told: None }
     }
 
     /// The message to send, with its date (RFC 9110, section 6.6.1: here the gateway is the origin). A gRPC client gets
@@ -37,7 +39,8 @@ impl Reply {
             let code = grpc_code(self.status, self.reason);
             self.headers.set(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             self.headers.set(GRPC_STATUS, HeaderValue::from(code));
-            self.headers.set(GRPC_MESSAGE, HeaderValue::from_static(self.reason.summary()));
+            let words = self.told.as_deref().map(grpc_message);
+            self.headers.set(GRPC_MESSAGE, words.unwrap_or(HeaderValue::from_static(self.reason.summary())));
             let head = ResponseHead { status: StatusCode::OK, headers: self.headers };
             return Message { head, body: Bytes::new(), kind: BodyKind::Empty, grpc_status: Some(code) };
         }
@@ -52,7 +55,10 @@ impl Reply {
             let head = ResponseHead { status: self.status, headers: self.headers };
             return Message { head, body: Bytes::new(), kind: BodyKind::Length(0), grpc_status: None };
         }
-        let body = Bytes::from(format!("{}: {summary}\n", self.reason.code()));
+        let body = match self.told {
+            Some(told) => Bytes::from(format!("{told}\n")),
+            None => Bytes::from(format!("{}: {summary}\n", self.reason.code())),
+        };
         self.headers.set(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         self.headers.set(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
         let head = ResponseHead { status: self.status, headers: self.headers };
@@ -91,6 +97,19 @@ fn grpc_code(status: StatusCode, reason: Reason) -> u16 {
         (_, 400) => INTERNAL,
         _ => UNAVAILABLE,
     }
+}
+
+/// As the gRPC protocol encodes `Status-Message`: what is no printable ASCII, and `%`, by its bytes in hexadecimal.
+fn grpc_message(text: &str) -> HeaderValue {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => encoded.push(char::from(byte)),
+            _ => encoded += &format!("%{byte:02X}"),
+        }
+    }
+    // Printable ASCII alone can stand in a header.
+    HeaderValue::try_from(encoded).unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
@@ -132,6 +151,20 @@ mod tests {
             assert_eq!(message.head.headers.get(&GRPC_STATUS).expect("status"), want);
             assert!(message.body.is_empty());
         }
+    }
+
+    #[test]
+    fn what_is_told_beyond_the_reason_reaches_grpc_clients_as_well() {
+        let denied = || {
+            let told = Some("egress_denied: ask #sécurité, 100%".into());
+            Reply { told, ..Reply::new(StatusCode::FORBIDDEN, Reason::EgressDenied) }
+        };
+        let message = denied().message(&Method::GET, false, NOW);
+        assert_eq!(message.body, "egress_denied: ask #sécurité, 100%\n".as_bytes());
+        let message = denied().message(&Method::POST, true, NOW);
+        let told = message.head.headers.get(&GRPC_MESSAGE).expect("a message");
+        assert_eq!(told, "egress_denied: ask #s%C3%A9curit%C3%A9, 100%25");
+        assert!(message.body.is_empty());
     }
 
     #[test]

@@ -3,15 +3,15 @@
 use std::rc::Rc;
 
 use bytes::BytesMut;
-use sekisho_tls::{PeerIdentity, Transport};
+use sekisho_tls::Transport;
 use sekisho_upstream::Backend;
 
-use crate::egress::{self, Carried, Gate, Leave, Secured};
+use crate::egress::{self, Carried, Certified, Gate, Leave, Secured};
 use crate::reason::Reason;
 
 /// Who asks, and for which host.
 pub struct Wanted<'a> {
-    pub certificate: Option<&'a PeerIdentity>,
+    pub certified: Option<&'a Certified>,
     /// With a name among its endpoints.
     pub backend: &'a Rc<Backend>,
     /// TLS towards the backend is the gateway's; otherwise the client's own passes through.
@@ -25,7 +25,7 @@ pub async fn ask(
     wanted: Wanted<'_>,
     down: (&mut Transport, &mut BytesMut),
 ) -> Result<(Rc<Backend>, Leave), Reason> {
-    let Wanted { certificate, backend, with_tls, handshake_ms } = wanted;
+    let Wanted { certified, backend, with_tls, handshake_ms } = wanted;
     let spec = backend.spec().clone();
     let (host, port) = spec.outside().ok_or(Reason::NoHealthyUpstream)?;
     let secured = match &spec.backend.tls {
@@ -33,7 +33,7 @@ pub async fn ask(
         Some(tls) => Secured::ByGateway(&tls.server_name),
         None => Secured::Unknown,
     };
-    let carried = Carried { certificate, host, port, secured, handshake_ms };
+    let carried = Carried { certified, host, port, secured, handshake_ms };
     let (leave, addresses) = Leave::for_connection(gate, carried, down).await?;
     Ok((egress::backend_at(backend, addresses), leave))
 }

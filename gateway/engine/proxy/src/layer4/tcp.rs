@@ -13,7 +13,7 @@ use sekisho_policy::Peer;
 use sekisho_router::ListenerId;
 use sekisho_stream::{Side, Tunnel};
 use sekisho_table::{Limits, ListenerProtocol, TlsMode};
-use sekisho_tls::{PeerIdentity, Transport};
+use sekisho_tls::Transport;
 use sekisho_upstream::{Backend, LeaseGuard, OpenError};
 
 use super::choice::{Choice, choose};
@@ -22,7 +22,7 @@ use super::outside;
 use super::record::{Origin, Record};
 use crate::active_config::ActiveConfig;
 use crate::authorization::Caller;
-use crate::egress::{self, Gate, Leave};
+use crate::egress::{self, Certified, Gate, Leave};
 use crate::parties::Standing;
 use crate::reason::Reason;
 use crate::statistics::Slot;
@@ -57,7 +57,7 @@ pub struct Arrived {
     /// Who the client is, by a certificate that was verified.
     pub peer: Option<Box<Peer>>,
     /// All that the certificate says.
-    pub certificate: Option<Rc<PeerIdentity>>,
+    pub certified: Option<Certified>,
     /// For telemetry.
     pub standing: Standing,
 }
@@ -77,7 +77,7 @@ pub fn refuse(place: Place, config: &ActiveConfig, listener: ListenerId, reason:
 
 /// Carries a connection to its end. A connection that has nowhere to go is closed.
 pub async fn carry(arrived: Arrived) {
-    let Arrived { place, config, listener, mut transport, mut unread, server_name, peer, certificate, standing } =
+    let Arrived { place, config, listener, mut transport, mut unread, server_name, peer, certified, standing } =
         arrived;
     let Place { worker, socket, remote, local, original_destination, limits, access_log } = place;
     let caller = Caller {
@@ -112,8 +112,8 @@ pub async fn carry(arrived: Arrived) {
     let (backend, mut leave) = match gate {
         Some(gate) if backend.spec().outside().is_some() => {
             let handshake_ms = limits.tls_handshake_timeout_ms;
-            let wanted =
-                outside::Wanted { certificate: certificate.as_deref(), backend: &backend, with_tls, handshake_ms };
+            let certified = certified.as_ref();
+            let wanted = outside::Wanted { certified, backend: &backend, with_tls, handshake_ms };
             match outside::ask(gate, wanted, (&mut transport, &mut unread)).await {
                 Ok((backend, leave)) => (backend, Some(leave)),
                 Err(reason) => {

@@ -112,6 +112,11 @@ pub struct MeshServer {
 }
 
 impl Listener {
+    /// Egress policies decide about what goes out here.
+    pub fn leads_out(&self) -> bool {
+        self.egress.is_some() || self.routed_egress.is_some()
+    }
+
     /// The gateway ends the client's TLS here, with a certificate of its own.
     pub fn terminates_tls(&self) -> bool {
         match self.protocol {

@@ -38,8 +38,8 @@ pub fn listener(egress: &Egress, listener: &Listener) -> Verdict {
         let text = "names of redirected traffic are for the policies to judge; leave the listener's hostname empty";
         return at("way", problem(text));
     }
-    if listener.captured.is_some() || listener.mesh.is_some() {
-        return at("way", problem("a listener of the mesh is no way out; leave captured and mesh out"));
+    if listener.captured.is_some() {
+        return at("way", problem("a listener of captured connections is no way out; leave captured out"));
     }
     deciding(&egress.policies, &egress.nameservers)
 }

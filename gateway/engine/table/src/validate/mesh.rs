@@ -77,8 +77,14 @@ pub fn listener(listener: &Listener) -> Verdict {
         }
         at("captured", captured_connections(captured))?;
     }
-    if listener.mesh.is_some() && !matches!(protocol, ListenerProtocol::Http | ListenerProtocol::Tcp) {
-        return at("mesh", problem("only HTTP and TCP listeners stand before a workload; leave it out"));
+    let ends_mutual_tls = match protocol {
+        ListenerProtocol::Http | ListenerProtocol::Tcp => true,
+        ListenerProtocol::Tls => listener.egress.is_some(),
+        ListenerProtocol::Https | ListenerProtocol::Udp | ListenerProtocol::Hbone => false,
+    };
+    if listener.mesh.is_some() && !ends_mutual_tls {
+        let text = "only HTTP and TCP listeners, and ways out of TLS, end the mesh's mutual TLS; leave it out";
+        return at("mesh", problem(text));
     }
     if protocol != ListenerProtocol::Hbone {
         if !listener.inner.is_empty() {

@@ -32,9 +32,10 @@ def service_spec(infrastructure: Infrastructure) -> dict[str, Any]:
 
 
 def _port(port: Port) -> dict[str, Any]:
-    return {
+    described = {
         "name": f"{port.transport.lower()}-{port.number}",
         "protocol": port.transport,
         "port": port.number,
         "targetPort": port.number,
     }
+    return {**described, "appProtocol": port.app_protocol} if port.app_protocol else described

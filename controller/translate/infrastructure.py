@@ -21,6 +21,7 @@ from controller.translate.infrastructure_names import infrastructure_name, own_l
 from controller.translate.listeners import RESERVED_PORTS
 from controller.translate.parameters import layered
 from controller.translate.stages import Rank
+from controller.translate.ways_out import WAYS
 
 _PLACEHOLDER = 80
 
@@ -30,6 +31,8 @@ class Port(msgspec.Struct, frozen=True, order=True):
 
     number: int
     transport: Literal["TCP", "UDP"]
+    app_protocol: str = ""
+    """What a way out says it is: sidecars carry connections to it, and know what it finds the destination by."""
 
 
 class Infrastructure(msgspec.Struct, frozen=True):
@@ -86,15 +89,20 @@ def _ports(gateway: Gateway, served: ServedGateway) -> tuple[Port, ...]:
     A Service must have a port. Where no listener is accepted it is the first listener's, and nothing answers
     there: the health port would let the whole world read the metrics.
     """
-    accepted = {
-        Port(listener.parsed.port, listener.parsed.transport)
-        for listener in served.every_listener()
-        if listener.problem is None
-    }
+    accepted: dict[tuple[int, Literal["TCP", "UDP"]], set[str]] = {}
+    for listener in served.every_listener():
+        if listener.problem is None:
+            protocols = accepted.setdefault((listener.parsed.port, listener.parsed.transport), set())
+            protocols.add(listener.parsed.protocol)
     if accepted:
-        return tuple(sorted(accepted))
+        return tuple(Port(*port, _app_protocol(protocols)) for port, protocols in sorted(accepted.items()))
     number = next((one.port for one in gateway.spec.listeners if one.port not in RESERVED_PORTS), _PLACEHOLDER)
     return (Port(number, "TCP"),)
+
+
+def _app_protocol(protocols: set[str]) -> str:
+    """Of the listeners of one port: where TLS comes first, others may be beside a way out."""
+    return next(iter(protocols)) if len(protocols) == 1 and protocols <= WAYS.keys() else ""
 
 
 def _publish(key: Key, infrastructure: Infrastructure | None) -> Published:

@@ -16,6 +16,7 @@ import msgspec
 from controller.translate.hostnames import hostname_problem
 from controller.translate.ingress_canary import CANARY_ANNOTATIONS, Canary, read_canary
 from controller.translate.ingress_cors import CORS_ANNOTATIONS, read_cors
+from controller.translate.ingress_source_ranges import read_source_ranges, source_range_problems
 from controller.translate.ingress_texts import Texts
 from gateway.routing_table import model
 
@@ -23,13 +24,10 @@ PREFIX = "nginx.ingress.kubernetes.io/"
 
 GUARDS = frozenset(
     {
-        "allowlist-source-range",
         "auth-secret",
         "auth-tls-secret",
         "auth-type",
         "auth-url",
-        "denylist-source-range",
-        "whitelist-source-range",
     }
 )
 _HINTS = {
@@ -56,13 +54,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redirect: model.RequestRedirect | None = None
     app_root: str = ""
     canary: Canary | None = None
+    source_ranges: model.SourceRanges | None = None
     cors: model.CORS | None = None
     tls_to_backend: bool = False
     aliases: tuple[str, ...] = ()
     upstream_host: str = ""
     forwarded_prefix: str = ""
     guards: tuple[str, ...] = ()
-    """Annotations that guard, and cannot be honoured."""
+    """What is wrong with annotations that guard, and cannot be honoured."""
     notices: tuple[str, ...] = ()
 
 
@@ -81,6 +80,7 @@ def read_settings(annotations: Mapping[str, str]) -> Settings:
         force_ssl_redirect=texts.flag("force-ssl-redirect"),
         redirect=_redirect(texts),
         app_root=_app_root(texts),
+        source_ranges=read_source_ranges(texts),
         cors=read_cors(texts),
         tls_to_backend=_tls_to_backend(texts),
         aliases=_aliases(texts),
@@ -88,7 +88,11 @@ def read_settings(annotations: Mapping[str, str]) -> Settings:
         forwarded_prefix=_forwarded_prefix(texts),
     )
     texts.known(*CANARY_ANNOTATIONS, *CORS_ANNOTATIONS, "permanent-redirect-code", "temporal-redirect-code")
-    guards = tuple(texts.full(name) for name in texts.names() if name in GUARDS)
+    unsupported = (texts.full(name) for name in texts.names() if name in GUARDS)
+    guards = (
+        *(f"the annotation {name} is not supported in this release" for name in unsupported),
+        *source_range_problems(texts),
+    )
     texts.known(*GUARDS)
     texts.name_the_rest(_HINTS)
     return msgspec.structs.replace(settings, guards=guards, notices=texts.notices())

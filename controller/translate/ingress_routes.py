@@ -119,7 +119,8 @@ class IngressRoutes:
         content = Content(name=_named(host, path), matches=(match,))
         served = self._content(content, path, step, redirect)
         if self._settings.force_ssl_redirect or (self._settings.ssl_redirect and where.secure):
-            self._append(where.plain, msgspec.structs.replace(content, filters=(_TO_HTTPS,)), rank)
+            redirected = msgspec.structs.replace(content, filters=(*self._screen(), _TO_HTTPS))
+            self._append(where.plain, redirected, rank)
             self._append(where.secure, served, rank)
         else:
             self._append((*where.plain, *where.secure), served, rank)
@@ -127,7 +128,7 @@ class IngressRoutes:
     def _content(self, content: Content, path: Path, step: _Step, redirect: model.RequestRedirect | None) -> Content:
         part = self._rule.backend()
         for guard in self._settings.guards:
-            message = f"the annotation {guard} is not supported in this release: what it guards is answered with 500"
+            message = f"{guard}: what it guards is answered with 500"
             part.fail(Problem(ConditionReason.UNSUPPORTED_VALUE, message))
         if path.refused and redirect is None:
             part.fail(Problem(ConditionReason.UNSUPPORTED_VALUE, f"{path.refused}; it is answered with 500"))
@@ -140,7 +141,12 @@ class IngressRoutes:
         filters = tuple(self._filters(path, redirect))
         return part.finish(msgspec.structs.replace(content, filters=filters, backends=backends)).content
 
+    def _screen(self) -> tuple[model.Filter, ...]:
+        """Whom the Ingress answers at all."""
+        return (self._settings.source_ranges,) if self._settings.source_ranges is not None else ()
+
     def _filters(self, path: Path, redirect: model.RequestRedirect | None) -> Iterator[model.Filter]:
+        yield from self._screen()
         if self._settings.forwarded_prefix:
             header = model.Header(name="x-forwarded-prefix", value=self._settings.forwarded_prefix)
             yield model.RequestHeaderModifier(set=(header,))

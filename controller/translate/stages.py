@@ -64,6 +64,8 @@ class Rank(IntEnum):
     """How a Service is called, as sidecars see it."""
     CALLS = auto()
     """A Service in the tables of sidecars of one namespace."""
+    WAY_OUT = auto()
+    """Where sidecars of one namespace carry what is for no Service."""
     CALLED_BACKEND = auto()
     """A backend in the same tables."""
     PLACEMENT = auto()

@@ -65,8 +65,9 @@ from controller.translate.request_authentication_notices import AUTHENTICATION_N
 from controller.translate.route import ROUTE
 from controller.translate.route_rules import ROUTES
 from controller.translate.service_routes import SERVICE_ROUTES
-from controller.translate.sidecar import SIDECAR
+from controller.translate.sidecar import CLIENT_NAMESPACES, SIDECAR
 from controller.translate.sidecar_outbound import CALLED, CALLED_BACKEND, CALLS
+from controller.translate.sidecar_way_out import WAY_OUT
 from controller.translate.statuses import Status
 from controller.translate.tables import Change, Tables
 from controller.translate.waypoint import WAYPOINT
@@ -106,6 +107,7 @@ _STAGES: tuple[Stage[Any, Any], ...] = (
     SIDECAR,
     DESTINATIONS,
     CALLS,
+    WAY_OUT,
     CALLED_BACKEND,
     PLACEMENT,
     GATEWAY_STATUS,
@@ -147,6 +149,7 @@ _ROOTING: dict[str, Stage[Any, Any]] = {
     WANTED: WANTED_GATEWAY,
     TLS_HOSTS: INGRESS_TLS,
     SIDECARS: SIDECAR,
+    CLIENT_NAMESPACES: WAY_OUT,
     OUTBOUND: CALLS,
     CALLED: CALLED_BACKEND,
 }

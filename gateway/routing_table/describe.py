@@ -20,6 +20,7 @@ from gateway.routing_table.model import (
     RequestRedirect,
     ResponseHeaderModifier,
     Route,
+    SourceRanges,
     URLRewrite,
     ValueMatch,
     WeightedBackend,
@@ -69,13 +70,13 @@ def filter_(step: Filter) -> str:
             return f"rewrite to {step.hostname}{_path_modifier(step.path)}"
         case RequestMirror():
             return _mirror(step)
-        case CORS() | ExternalAuth() | CredentialInjection():
+        case CORS() | ExternalAuth() | CredentialInjection() | SourceRanges():
             return _access(step)
         case _:
             assert_never(step)
 
 
-def _access(step: CORS | ExternalAuth | CredentialInjection) -> str:
+def _access(step: CORS | ExternalAuth | CredentialInjection | SourceRanges) -> str:
     match step:
         case CORS():
             return f"CORS for {', '.join(step.allow_origins) or 'no origin'}"
@@ -83,6 +84,10 @@ def _access(step: CORS | ExternalAuth | CredentialInjection) -> str:
             return f"external authorization by {step.provider.backend}"
         case CredentialInjection():
             return f"credentials of {step.source or 'a Secret'}: {', '.join(header.name for header in step.headers)}"
+        case SourceRanges():
+            words = [f"only {', '.join(step.allow)}"] if step.allow else []
+            words += [f"not {', '.join(step.deny)}"] if step.deny else []
+            return f"clients: {', '.join(words)}"
 
 
 def _mirror(step: RequestMirror) -> str:

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     ORIGINAL_DESTINATION_REFUSED = "original_destination_refused"
     AUTHORIZATION_DENIED = "authorization_denied"
     AUTHORIZATION_UNAVAILABLE = "authorization_unavailable"
+    SOURCE_DENIED = "source_denied"
     EXTERNAL_AUTHORIZATION_DENIED = "external_authorization_denied"
     EXTERNAL_AUTHORIZATION_FAILED = "external_authorization_failed"
     TOKEN_MALFORMED = "token_malformed"
@@ -103,6 +104,7 @@ FLAGS: dict[Reason, str] = {
     Reason.ORIGINAL_DESTINATION_REFUSED: "NR",
     Reason.AUTHORIZATION_DENIED: "-",
     Reason.AUTHORIZATION_UNAVAILABLE: "-",
+    Reason.SOURCE_DENIED: "-",
     Reason.EXTERNAL_AUTHORIZATION_DENIED: "UAEX",
     Reason.EXTERNAL_AUTHORIZATION_FAILED: "UAEX",
     Reason.TOKEN_MALFORMED: "-",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -218,6 +219,9 @@ def annotated(tmp_path_factory: pytest.TempPathFactory, servers: dict[str, Http1
             _annotated("cors", {"enable-cors": "true", "cors-allow-origin": "https://a.test"}, ingress_path("one")),
             _annotated("inner", {"upstream-vhost": "inner.test", "x-forwarded-prefix": "/p"}, ingress_path("one")),
             _annotated("tls-backend", {"backend-protocol": "HTTPS"}, ingress_path("one")),
+            _annotated("office", {"whitelist-source-range": "127.0.0.8, 192.0.2.0/24"}, ingress_path("one")),
+            _annotated("banned", {"denylist-source-range": "127.0.0.8/32"}, ingress_path("one")),
+            _annotated("misread", {"whitelist-source-range": "the office"}, ingress_path("one")),
             _annotated("guarded", {"auth-url": "https://auth.example.com"}, ingress_path("one")),
             _annotated("canary", {}, ingress_path("one")),
             ingress(
@@ -283,6 +287,28 @@ def test_host_and_prefix_that_the_backend_sees(annotated: Edge) -> None:
 def test_nothing_is_sent_unverified_or_unguarded(annotated: Edge) -> None:
     assert annotated.curl("http://tls-backend.example.com/").status == 500
     assert annotated.curl("http://guarded.example.com/").status == 500
+
+
+def test_clients_are_let_in_by_their_address(annotated: Edge) -> None:
+    from_there = ("--interface", "127.0.0.8")
+    assert served_by(annotated, "http://office.example.com/", *from_there) == "one"
+    assert served_by(annotated, "http://banned.example.com/") == "one"
+    for url, arguments in (("http://office.example.com/", ()), ("http://banned.example.com/", from_there)):
+        answer = annotated.curl(url, *arguments)
+        assert answer.status == 403
+        assert b"source_denied" in answer.body
+    claimed = annotated.curl("http://office.example.com/", "-H", "X-Forwarded-For: 127.0.0.8")
+    assert claimed.status == 403, "nobody is trusted to say so"
+    assert annotated.curl("http://misread.example.com/", *from_there).status == 500
+
+
+def test_explain_knows_whom_a_rule_answers(annotated: Edge) -> None:
+    url, admin = f"http://office.example.com:{annotated.port}/", f"http://127.0.0.1:{annotated.sekisho.admin_port}"
+    asked = ("explain", "--admin", admin, "GET", url, "--output", "json")
+    denied, allowed = run_sekisho(*asked), run_sekisho(*asked, "--source", "127.0.0.8")
+    assert (denied.returncode, allowed.returncode) == (1, 0)
+    answer = json.loads(denied.stdout)
+    assert (answer["decision"], answer["status"], answer["code"]) == ("denied", 403, "source_denied")
 
 
 @pytest.mark.parametrize(

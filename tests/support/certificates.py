@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+_BOTH_PURPOSES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -81,13 +82,15 @@ class Authority:
         days: int = 30,
         started_days_ago: int = 1,
         key_type: str = "ecdsa",
+        purposes: Sequence[x509.ObjectIdentifier] = _BOTH_PURPOSES,
+        common_name: str = "",
     ) -> Issued:
         """Issue a leaf for host names or addresses, and for URIs; negative ``days`` makes it expired."""
         key = _new_key(key_type)
         names: list[x509.GeneralName] = [_host(host) for host in hosts]
         names += [x509.UniformResourceIdentifier(uri) for uri in uris]
         builder = _builder(
-            _name(hosts[0] if hosts else "leaf"),
+            _name(common_name or (hosts[0] if hosts else "leaf")),
             self.certificate.subject,
             key.public_key(),
             days=days,
@@ -96,9 +99,7 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        builder = builder.add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
-        )
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         builder = builder.add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
         )

@@ -24,15 +24,11 @@ GATEWAY_NAMESPACE = "sekisho-system"
 """Of the identity of the gateway of `sekisho up`."""
 
 
-def way_out_service(*ports: tuple[str, int]) -> list[Manifest]:
+def way_out_service(*ports: Manifest) -> list[Manifest]:
     """The gateway as sidecars know it: one of the mesh's workloads, behind a Service."""
     labels = {"app": "way-out", "security.istio.io/tlsMode": "istio"}
     workload = {"address": CONTROLLER, "serviceAccount": "sekisho-gateway", "labels": labels}
-    service = {
-        "selector": {"app": "way-out"},
-        "clusterIP": WAY_OUT,
-        "ports": [{"name": name, "port": port} for name, port in ports],
-    }
+    service = {"selector": {"app": "way-out"}, "clusterIP": WAY_OUT, "ports": list(ports)}
     return [
         manifest("networking.istio.io/v1", "WorkloadEntry", "way-out", GATEWAY_NAMESPACE, spec=workload),
         manifest("v1", "Service", "way-out", GATEWAY_NAMESPACE, spec=service),
@@ -42,6 +38,13 @@ def way_out_service(*ports: tuple[str, int]) -> list[Manifest]:
 def peer_authentication(mode: str, namespace: str = "default") -> Manifest:
     """What the gateway demands of its clients."""
     return manifest("security.istio.io/v1", "PeerAuthentication", "way-out", namespace, spec={"mtls": {"mode": mode}})
+
+
+def with_way_out(namespace: str, service: str) -> Manifest:
+    """A namespace whose sidecars carry to a Service what is for none."""
+    made = manifest("v1", "Namespace", namespace, None)
+    made["metadata"]["annotations"] = {"sekisho.dev/way-out": service}
+    return made
 
 
 class WayOut:
@@ -78,10 +81,10 @@ class WayOut:
                 return b""
             return over_tls(client, host, self.authority)
 
-    def redirected_tls(self, name: str, host: str, *, address: str = WAY_OUT) -> bytes:
+    def redirected_tls(self, name: str, host: str, *, address: str = WAY_OUT, port: int = TLS) -> bytes:
         """The same straight, as TLS that somebody redirects; empty where the handshake is refused."""
         context = ssl.create_default_context(cafile=str(self.authority))
-        with self.connected(name, TLS, address) as client:
+        with self.connected(name, port, address) as client:
             try:
                 with context.wrap_socket(client, server_hostname=host) as stream:
                     stream.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())

@@ -54,6 +54,7 @@ from gateway.routing_table.model.filters import (
     RequestRedirect,
     ResponseHeaderModifier,
     SecretHeader,
+    SourceRanges,
     URLRewrite,
 )
 from gateway.routing_table.model.gateways import Gateway, Limits, Workload
@@ -141,6 +142,7 @@ __all__ = [
     "RoutedEgress",
     "SecretHeader",
     "Snapshot",
+    "SourceRanges",
     "Struct",
     "SubjectAltName",
     "Timeouts",

@@ -77,6 +77,16 @@ class ExternalAuth(Struct, tag="ExternalAuth"):
     provider: ExternalAuthorization
 
 
+class SourceRanges(Struct, tag="SourceRanges"):
+    """Answers 403 to clients by their address, as far as hops are trusted; before filters run and before anybody is
+    asked. Of a rule, not of a share."""
+
+    allow: tuple[str, ...] = ()
+    """Addresses or CIDR blocks; none means everybody."""
+    deny: tuple[str, ...] = ()
+    """Goes before ``allow``."""
+
+
 class SecretHeader(Struct):
     """A header whose value is for the backend alone. ``name`` in lower case."""
 
@@ -104,4 +114,5 @@ Filter = (
     | CORS
     | ExternalAuth
     | CredentialInjection
+    | SourceRanges
 )

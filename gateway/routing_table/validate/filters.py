@@ -18,8 +18,10 @@ from gateway.routing_table.model import (
     RequestRedirect,
     ResponseHeaderModifier,
     SecretHeader,
+    SourceRanges,
     URLRewrite,
 )
+from gateway.routing_table.validate.authorization import address_block
 from gateway.routing_table.validate.external import external_authorization
 from gateway.routing_table.validate.names import (
     MAX_UNSIGNED_16,
@@ -42,6 +44,7 @@ from gateway.routing_table.validate.names import (
 
 _MAX_FILTERS: Final = 64
 _MAX_HEADERS: Final = 256
+MAX_BLOCKS: Final = 4096
 _MAX_SOURCE_BYTES: Final = 1024
 _MAX_ORIGINS: Final = 256
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*\Z")
@@ -69,11 +72,13 @@ def filters(steps: tuple[Filter, ...]) -> Problems:
 
 
 def share_filters(steps: tuple[Filter, ...]) -> Problems:
-    """The same of a share, which is chosen after everybody was asked."""
+    """The same of a share, which is chosen when it is known who may come."""
     yield from filters(steps)
     for index, step in enumerate(steps):
         if isinstance(step, ExternalAuth):
             yield f"filters[{index}]: ExternalAuth is for a rule; move it there"
+        if isinstance(step, SourceRanges):
+            yield f"filters[{index}]: SourceRanges is for a rule; move it there"
 
 
 def _filter(step: Filter) -> Problems:
@@ -92,6 +97,8 @@ def _filter(step: Filter) -> Problems:
             yield from at("provider", external_authorization(step.provider))
         case CredentialInjection():
             yield from _credential_injection(step)
+        case SourceRanges():
+            yield from _source_ranges(step)
         case _:
             assert_never(step)
 
@@ -102,6 +109,14 @@ def _header_modifier(step: RequestHeaderModifier | ResponseHeaderModifier) -> Pr
         yield from each(field, headers, _header)
     yield from at("remove", bounded(len(step.remove), _MAX_HEADERS, "headers"))
     yield from each("remove", step.remove, changeable)
+
+
+def _source_ranges(step: SourceRanges) -> Problems:
+    for field, blocks in (("allow", step.allow), ("deny", step.deny)):
+        yield from at(field, bounded(len(blocks), MAX_BLOCKS, "blocks"))
+        yield from each(field, blocks, address_block)
+    if not step.allow and not step.deny:
+        yield "it names nobody; set allow or deny"
 
 
 def _credential_injection(step: CredentialInjection) -> Problems:

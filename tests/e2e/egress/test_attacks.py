@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.e2e.egress.conftest import SPECIAL
 from tests.support.egress import HTTP, TLS, EgressGateway, egress_policy, status_of, ways_out
 from tests.support.manifests import GATEWAY_API, Manifest, external_backend, external_ref, manifest, parent, rule
 from tests.support.outside import METADATA, PRIVATE, PUBLIC, Outside
+from tests.support.sekisho import sekisho_command
 
 ALLOWED = {PUBLIC}
 """The one address that anything may reach here."""
@@ -158,6 +160,22 @@ def test_a_request_of_a_stream_is_refused(
         answer = client.finished(client.open_with(fields))
     assert answer.status not in range(200, 400), what
     assert len(outside.reached) == before
+
+
+def test_what_a_client_names_does_not_make_records(gateway: EgressGateway) -> None:
+    """A server name may hold anything that is ASCII: it stays one text of one record, also on a terminal."""
+    forged = b'x"}\n{"record":"egress_decision","host":"forged.example","decision":"allow"}\n\x1b[2J{"'
+    records = len(gateway.records())
+    with gateway.connect(TLS) as client:
+        client.sendall(with_extension(hello(None), server_name(forged)))
+        ended(client)
+    record = gateway.decision(after=records, way="TLS", reason="egress_name_invalid")
+    assert record["host"] == forged.decode().lower()
+    assert not any(one["host"] == "forged.example" for one in gateway.records())
+    words = sekisho_command("egress", "report", "-f", gateway.log)
+    told = subprocess.run(words, capture_output=True, check=True, timeout=30).stdout
+    assert b"egress_name_invalid" in told
+    assert b"\x1b" not in told
 
 
 @pytest.mark.parametrize(("request_", "what"), [pytest.param(*one, id=one[1]) for one in REQUESTS])
@@ -327,7 +345,7 @@ def test_nobody_reached_the_metadata_service_and_the_cases_are_counted(
 ) -> None:
     cases = 2 * len(SPELLINGS + TARGETS + RESOLVED) + len(REQUESTS) + len(STREAMS)
     cases += 2 * len(FLIGHTS) + len(REDIRECTED) + 2
-    cases += 2 * len(CARRIED) + 2 * len(FLIGHTS) + 2
+    cases += 2 * len(CARRIED) + 2 * len(FLIGHTS) + 3
     bypasses = [one for one in outside.reached if one[0] not in ALLOWED]
     record_property("attacks", cases)
     with capsys.disabled():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.support.egress import EgressGateway, egress_policy, over_tls, over_tls_in_stream, status_of, ways_out
 from tests.support.manifests import Manifest
-from tests.support.outside import PUBLIC, Outside
+from tests.support.outside import OTHER_PUBLIC, PUBLIC, Outside
 from tests.support.waiting import eventually
 
 
@@ -52,6 +54,40 @@ def test_a_change_of_policies_ends_the_stream_and_not_the_connection(
         client.finished(cut)
         assert f"outside {PUBLIC}".encode() in over_tls_in_stream(client, kept, "ok.example", authority_file)
         assert ended_because(gateway, "other.example") == "egress_revoked"
+
+
+def test_a_change_while_a_name_is_looked_up_counts_before_the_answer(outside: Outside, tmp_path: Path) -> None:
+    asked_for, may_answer = threading.Event(), threading.Event()
+
+    def slowly() -> list[str]:
+        asked_for.set()
+        may_answer.wait(2.5)
+        return [PUBLIC]
+
+    outside.zone["slow.example"] = slowly
+    marker = {"name": "marker", "to": [{"ipBlocks": [f"{OTHER_PUBLIC}/32"], "protocols": ["TCP"]}]}
+    slow = {"name": "slow", "to": [{"names": ["slow.example"], "protocols": ["TCP"]}]}
+    with changed(outside, tmp_path, egress_policy("base", slow)) as gateway:
+        before = len(outside.reached)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(gateway.tunnel, "slow.example:443")
+            assert asked_for.wait(5)
+            gateway.write(ways_out(egress_policy("base", marker)))
+            # No name is in this: it tells that the change has come.
+            eventually(lambda: status_of(tried(gateway, f"{OTHER_PUBLIC}:443")) == 200, within=2)
+            may_answer.set()
+            client, answer = waiting.result(timeout=15)
+        client.close()
+        assert status_of(answer) == 403, answer
+        assert len(outside.reached) == before
+        record = gateway.decision(host="slow.example")
+        assert (record["decision"], record["reason"], record["dialled"]) == ("deny", "egress_denied", None)
+
+
+def tried(gateway: EgressGateway, target: str) -> bytes:
+    client, answer = gateway.tunnel(target)
+    client.close()
+    return answer
 
 
 def test_report_mode_lets_through_what_it_would_deny_and_no_address(outside: Outside, tmp_path: Path) -> None:

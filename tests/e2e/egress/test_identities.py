@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from controller.ca.authority import Authority as MeshAuthority
 from controller.ca.service_account import ServiceAccount
@@ -60,6 +61,11 @@ def secured_proxy(authority: Authority) -> list[object]:
         egress_policy(
             "who",
             {"name": "cart", "from": [{"serviceAccounts": ["shop/cart"]}], "to": [{"names": ["ok.example"]}]},
+            {
+                "name": "whole",
+                "from": [{"principals": ["cluster.local/ns/shop/sa/audit"]}],
+                "to": [{"names": ["ok.example"]}],
+            },
             {"name": "vm", "from": [{"subjectAltNames": ["vm-1.example"]}], "to": [{"names": ["other.example"]}]},
             {"name": "ci", "from": [{"credentials": {"name": "runners"}}], "to": [{"names": ["*.ok.example"]}]},
         ),
@@ -141,6 +147,88 @@ def test_credentials_of_the_proxy_are_asked_for_and_checked(gateway: EgressGatew
     assert status_of(answered("ci:wrong")) == 403
     # Allowed, and then the name turns out not to exist.
     assert status_of(answered("ci:a-long-random-password")) == 502
+
+
+def forgeries(authority: Authority) -> dict[str, Issued]:
+    """Certificates that could be taken for the cart's."""
+    stranger = "spiffe://cluster.local/ns/shop/sa/web"
+    return {
+        "two identities": authority.issue(uris=[CART, stranger]),
+        "the other one first": authority.issue(uris=[stranger, CART]),
+        "a common name alone": authority.issue(common_name=CART),
+        "a DNS name that reads like one": authority.issue("cart.shop.svc.cluster.local"),
+        "more behind it": authority.issue(uris=[f"{CART}/x"]),
+        "a query behind it": authority.issue(uris=[f"{CART}?x=1"]),
+        "other case": authority.issue(uris=[CART.replace("cart", "CART")]),
+        "an escape": authority.issue(uris=[CART.replace("cart", "%63art")]),
+        "a user in it": authority.issue(uris=[CART.replace("cluster.local", "cluster.local@evil.example")]),
+        "expired": authority.issue(uris=[CART], days=-1, started_days_ago=30),
+        "for servers": authority.issue(uris=[CART], purposes=[ExtendedKeyUsageOID.SERVER_AUTH]),
+        "of somebody else": Authority("Somebody else").issue(uris=[CART]),
+        "of somebody who calls himself the same": Authority().issue(uris=[CART]),
+    }
+
+
+@pytest.mark.parametrize("name", forgeries(Authority()))
+def test_what_could_be_taken_for_an_identity_is_none(
+    gateway: EgressGateway, outside: Outside, tmp_path: Path, authority: Authority, name: str
+) -> None:
+    before = len(outside.reached)
+    try:
+        status = connect(gateway, "ok.example:443", tmp_path, authority, forgeries(authority)[name])
+    except OSError:
+        # Not even a connection.
+        status = 0
+    assert status in (0, 403, 407)
+    assert len(outside.reached) == before
+
+
+def test_a_principal_is_of_one_trust_domain(gateway: EgressGateway, tmp_path: Path, authority: Authority) -> None:
+    """Namespaces and service accounts are of every one that the listener's authorities vouch for."""
+    for domain, statuses in (("cluster.local", (200,)), ("cluster.local.evil.example", (403, 407))):
+        audit = authority.issue(uris=[f"spiffe://{domain}/ns/shop/sa/audit"])
+        assert connect(gateway, "ok.example:443", tmp_path, authority, audit) in statuses, domain
+
+
+SHOWN = {
+    "two pairs": ["Basic {good}", "Basic {good}"],
+    "a wrong pair and a right one": ["Basic {wrong}", "Basic {good}"],
+    "two in one field": ["Basic {good}, Basic {good}"],
+    "no padding": ["Basic {unpadded}"],
+    "another alphabet": ["Basic {url_safe}"],
+    "bytes behind it": ["Basic {good}="],
+    "no colon": ["Basic {user_alone}"],
+    "another scheme": ["Bearer {good}"],
+    "without a scheme": ["{good}"],
+    "the digest for the password": ["Basic {digest}"],
+    "the user in other case": ["Basic {upper}"],
+    "the password cut off": ["Basic {short}"],
+    "something endless": ["Basic " + "YTph" * 1500],
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_what_is_no_pair_is_nobody(gateway: EgressGateway, name: str) -> None:
+    def encoded(text: str) -> str:
+        return base64.b64encode(text.encode()).decode()
+
+    good = encoded("ci:a-long-random-password")
+    values = {
+        "good": good,
+        "wrong": encoded("ci:wrong"),
+        # Its padding is part of it.
+        "unpadded": encoded("ci:a-long-random-password?").rstrip("="),
+        "url_safe": good[:-4] + "_-__",
+        "user_alone": encoded("ci"),
+        "digest": encoded("ci:sha256:" + hashlib.sha256(b"a-long-random-password").hexdigest()),
+        "upper": encoded("CI:a-long-random-password"),
+        "short": encoded("ci:a-long-random-passwor"),
+    }
+    headers = "".join(f"Proxy-Authorization: {one.format(**values)}\r\n" for one in SHOWN[name])
+    client, answer = gateway.tunnel("nowhere.ok.example:443", headers)
+    client.close()
+    # With the right ones it would be 502: the name does not exist.
+    assert status_of(answer) in (403, 407, 431), answer
 
 
 def test_an_identity_that_is_only_claimed_is_nobody(gateway: EgressGateway) -> None:

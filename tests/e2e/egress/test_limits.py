@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,11 @@ POLICIES = (
         {
             "name": "bytes",
             "to": [{"names": ["ok.example"], "ports": [80], "protocols": ["TCP"]}],
+            "limits": {"bytes": 2000},
+        },
+        {
+            "name": "requests",
+            "to": [{"names": ["alias-ok.example"], "ports": [80], "protocols": ["HTTP"]}],
             "limits": {"bytes": 2000},
         },
         {
@@ -112,6 +118,33 @@ def test_a_rule_bounds_bytes_and_time(gateway: EgressGateway) -> None:
         return {end["rule"] for end in ends if end["reason"] == "egress_limit"} == {"bytes", "time"}
 
     eventually(ended, within=5)
+
+
+def heard_by(outside: Outside, connections: int) -> int:
+    """Bytes that came to the outside since it had heard so many requests."""
+    return sum(len(head) for _, head in outside.requests[connections:])
+
+
+@pytest.mark.parametrize("opening", ["CONNECT", "POST"])
+def test_a_burst_does_not_pass_the_bound_on_bytes(gateway: EgressGateway, outside: Outside, opening: str) -> None:
+    """All of it is there before anybody could have counted."""
+    before = len(outside.requests)
+    with gateway.connect() as client:
+        if opening == "CONNECT":
+            client.sendall(b"CONNECT ok.example:80 HTTP/1.1\r\nHost: ok.example:80\r\n\r\n")
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        else:
+            head = b"POST http://alias-ok.example/ HTTP/1.1\r\nHost: alias-ok.example\r\nContent-Length: 2000000\r\n"
+            client.sendall(head + b"\r\n")
+        with contextlib.suppress(OSError):
+            client.sendall(b"a" * 2_000_000)
+        with contextlib.suppress(OSError):
+            while client.recv(65536):
+                pass
+    eventually(lambda: heard_by(outside, before) > 0, within=5)
+    time.sleep(0.3)
+    # Of a request a piece is passed on whole, and no piece after it.
+    assert heard_by(outside, before) <= (2000 if opening == "CONNECT" else 2000 + 64 * 1024)
 
 
 def test_a_slow_connect_is_cut_off(gateway: EgressGateway) -> None:

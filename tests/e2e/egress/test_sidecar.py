@@ -18,9 +18,26 @@ from tests.support.authorities import utc_now
 from tests.support.certificates import Authority, Issued
 from tests.support.clients.http2 import Http2Client
 from tests.support.egress import PROXY, egress_policy, read_answer, status_of, ways_out
-from tests.support.manifests import Manifest, external_backend, external_ref, http_route, rule
+from tests.support.manifests import (
+    GATEWAY_API,
+    Manifest,
+    external_backend,
+    external_ref,
+    http_route,
+    manifest,
+    parent,
+    rule,
+)
 from tests.support.mesh import CONTROLLER, Wiretap, is_tls, mesh_network
-from tests.support.mesh_egress import WAY_OUT, WayOut, outside_of, peer_authentication, way_out_service
+from tests.support.mesh_egress import (
+    GATEWAY_NAMESPACE,
+    WAY_OUT,
+    WayOut,
+    outside_of,
+    peer_authentication,
+    way_out_service,
+    with_way_out,
+)
 from tests.support.namespaces import needs_namespaces
 from tests.support.outside import OTHER_PUBLIC, PUBLIC
 from tests.support.waiting import eventually
@@ -28,7 +45,8 @@ from tests.support.waiting import eventually
 pytestmark = needs_namespaces
 
 CART, WEB = "spiffe://cluster.local/ns/shop/sa/cart", "spiffe://cluster.local/ns/shop/sa/web"
-ROUTED = 8080
+ROUTED, CARRIED = 8080, 9000
+SERVICE = f"{GATEWAY_NAMESPACE}/way-out"
 ZONE = {"ok.example": [PUBLIC], "other.example": [OTHER_PUBLIC], "open.example": [PUBLIC]}
 OWN = {
     "name": "own",
@@ -49,15 +67,21 @@ def policies(*more: Manifest) -> list[Manifest]:
 
 
 def outlet() -> list[Manifest]:
-    """The three ways out, and a route that leads outside."""
-    listener = {"name": "routed", "port": ROUTED, "protocol": "HTTP"}
-    parent = {"name": "edge", "sectionName": "routed"}
+    """The three ways out, and two routes that lead outside: of requests, and of connections."""
+    listeners = (
+        {"name": "routed", "port": ROUTED, "protocol": "HTTP"},
+        {"name": "carried", "port": CARRIED, "protocol": "TCP"},
+    )
+    carried = {"parentRefs": [parent(section="carried")], "rules": [rule(external_ref("secure"))]}
     made = ways_out(
-        external_backend("ok", "ok.example", 80), http_route("out", rule(external_ref("ok")), parents=[parent])
+        external_backend("ok", "ok.example", 80),
+        external_backend("secure", "ok.example", 443),
+        http_route("out", rule(external_ref("ok")), parents=[parent(section="routed")]),
+        manifest(GATEWAY_API, "TCPRoute", "out", spec=carried),
     )
     for one in made:
         if one["kind"] == "Gateway":
-            one["spec"]["listeners"].append(listener)
+            one["spec"]["listeners"] += listeners
     return made
 
 
@@ -69,9 +93,16 @@ def way_out(directory: Path, authority: Authority, authority_file: Path) -> Iter
         outside_of(mesh, authority, ZONE, list(ZONE)) as outside,
     ):
         cart, web, plain = mesh.workloads.values()
-        service = way_out_service(("tcp-proxy", PROXY), ("tls", 443), ("tcp-web", 80), ("http", ROUTED))
+        service = way_out_service(
+            {"name": "tcp-proxy", "port": PROXY},
+            {"name": "tls", "port": 443, "appProtocol": "sekisho.dev/EgressTLS"},
+            {"name": "web", "port": 80, "appProtocol": "sekisho.dev/EgressHTTP"},
+            {"name": "http", "port": ROUTED},
+            {"name": "tcp", "port": CARRIED},
+        )
         mesh.write([*outlet(), *service, cart.manifest(), web.manifest(), plain.manifest(in_mesh=False)])
         mesh.write(policies(), "policies")
+        mesh.write([with_way_out("shop", SERVICE)], "namespaces")
         mesh.write([peer_authentication("PERMISSIVE")], "mode")
         mesh.start_controller()
         for name in ("cart", "web"):
@@ -200,6 +231,30 @@ def test_redirected_http_goes_out_by_host_as_the_workload(way_out: WayOut) -> No
     assert b"outside" in way_out.redirected_http("plain", "open.example", address=CONTROLLER)
 
 
+def test_what_is_for_no_service_goes_out_by_its_name_as_the_workload(way_out: WayOut) -> None:
+    """Programs that know of no proxy: wherever they believe to be connected, the gateway finds the name itself."""
+    url = "https://ok.example/"
+    pinned = ("--resolve", f"ok.example:443:{OTHER_PUBLIC}")
+    done = way_out.run("cart", "curl", "-sS", "--cacert", way_out.authority, *pinned, url)
+    assert (done.returncode, done.stdout) == (0, f"outside {PUBLIC}"), done.stderr
+    after = len(way_out.records())
+    assert way_out.run("web", "curl", "-sS", "--cacert", way_out.authority, *pinned, url).returncode != 0
+    assert way_out.decision(after=after, way="TLS", identity=WEB)["decision"] == "deny"
+    assert b"outside" in way_out.redirected_http("cart", "ok.example", address=OTHER_PUBLIC)
+    assert status_of(way_out.redirected_http("web", "ok.example", address=PUBLIC)) == 403
+
+
+def test_a_way_out_that_does_not_exist_closes_and_is_not_gone_around(way_out: WayOut) -> None:
+    before = len(way_out.outside.reached)
+    way_out.mesh.change([with_way_out("shop", "infra/nowhere")], "namespaces", "cart", "web")
+    assert way_out.redirected_tls("cart", "ok.example", address=PUBLIC) == b""
+    assert way_out.redirected_http("cart", "ok.example", address=PUBLIC) == b""
+    assert len(way_out.outside.reached) == before
+    assert b"outside" in way_out.fetch("cart", "ok.example"), "the Service is called as before"
+    way_out.mesh.change([with_way_out("shop", SERVICE)], "namespaces", "cart", "web")
+    assert b"outside" in way_out.redirected_tls("cart", "ok.example", address=PUBLIC)
+
+
 def test_a_route_leads_out_for_the_workload_alone_and_tells_nobody_outside_who_it_is(way_out: WayOut) -> None:
     before = len(way_out.outside.requests)
     assert b"outside" in way_out.redirected_http("cart", "api.internal", port=ROUTED)
@@ -210,6 +265,16 @@ def test_a_route_leads_out_for_the_workload_alone_and_tells_nobody_outside_who_i
     ((_, head),) = way_out.outside.requests[before:]
     assert "spiffe" not in head
     assert "x-forwarded-client-cert" not in head.lower()
+
+
+def test_connections_of_a_route_go_out_for_the_workload_alone(way_out: WayOut) -> None:
+    after = len(way_out.records())
+    assert b"outside" in way_out.redirected_tls("cart", "ok.example", port=CARRIED)
+    assert way_out.redirected_tls("web", "ok.example", port=CARRIED) == b""
+    assert way_out.redirected_tls("plain", "ok.example", port=CARRIED, address=CONTROLLER) == b""
+    for identity, decision in ((CART, "allow"), (WEB, "deny")):
+        record = way_out.decision(after=after, way="Route", identity=identity)
+        assert (record["decision"], record["proved_by"], record["host"]) == (decision, "mesh", "ok.example")
 
 
 # --- what proves nothing --------------------------------------------------------------------------

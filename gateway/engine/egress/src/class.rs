@@ -97,8 +97,12 @@ fn class_v6(address: Ipv6Addr) -> Class {
     if METADATA_V6.contains(&segments) {
         return Class::Metadata;
     }
-    if let Some(inner) = carried(&segments) {
-        return class_v4(inner);
+    if let [Some(inner), other] = carried(&segments) {
+        // One that is not public is enough.
+        return match (class_v4(inner), other) {
+            (Class::Public, Some(other)) => class_v4(other),
+            (class, _) => class,
+        };
     }
     match segments {
         // NAT64 of this network alone (RFC 8215): where in it the address stands is the operator's choice.
@@ -120,27 +124,36 @@ fn class_v6(address: Ipv6Addr) -> Class {
     }
 }
 
-/// The IPv4 address that an IPv6 address carries.
-fn carried(segments: &[u16; 8]) -> Option<Ipv4Addr> {
+/// Every address that packets to one may end at: itself, and the IPv4 addresses that it carries.
+pub(crate) fn ends_at(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let carried = match address {
+        IpAddr::V4(_) => [None, None],
+        IpAddr::V6(address) => carried(&address.segments()),
+    };
+    std::iter::once(address.to_canonical()).chain(carried.into_iter().flatten().map(IpAddr::V4))
+}
+
+/// The IPv4 addresses that an IPv6 address carries.
+fn carried(segments: &[u16; 8]) -> [Option<Ipv4Addr>; 2] {
     let of = |high: u16, low: u16| {
         let [a, b] = high.to_be_bytes();
         let [c, d] = low.to_be_bytes();
         Ipv4Addr::new(a, b, c, d)
     };
-    match *segments {
-        [0, 0, 0, 0, 0, 0xffff | 0, high, low] => Some(of(high, low)),
+    let one = match *segments {
+        [0, 0, 0, 0, 0, 0xffff | 0, high, low] => of(high, low),
         // Translated (RFC 2765), as some stacks still write it.
-        [0, 0, 0, 0, 0xffff, 0, high, low] => Some(of(high, low)),
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(of(high, low)),
-        [0x2002, high, low, ..] => Some(of(high, low)),
+        [0, 0, 0, 0, 0xffff, 0, high, low] => of(high, low),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => of(high, low),
+        [0x2002, high, low, ..] => of(high, low),
         // The client's address is inverted; the server's may as well be the one that answers.
         [0x2001, 0, server_high, server_low, _, _, high, low] => {
-            let (client, server) = (of(!high, !low), of(server_high, server_low));
-            Some(if class_v4(client) == Class::Public { server } else { client })
+            return [Some(of(!high, !low)), Some(of(server_high, server_low))];
         }
-        [.., 0 | 0x200, 0x5efe, high, low] => Some(of(high, low)),
-        _ => None,
-    }
+        [.., 0 | 0x200, 0x5efe, high, low] => of(high, low),
+        _ => return [None, None],
+    };
+    [Some(one), None]
 }
 
 #[cfg(test)]

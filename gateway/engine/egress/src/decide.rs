@@ -6,6 +6,7 @@ use sekisho_table::{EgressAction, EgressMode};
 use smallvec::SmallVec;
 
 use crate::caller::Caller;
+use crate::class::ends_at;
 use crate::host::Host;
 use crate::policy::{Policy, RuleOf, RuleRef};
 use crate::policy_set::PolicySet;
@@ -211,7 +212,8 @@ impl PolicySet {
 
     /// The Deny rule whose addresses hold one of those that a name resolved to.
     pub(crate) fn denies_address(&self, request: &Request<'_>, addresses: &[IpAddr]) -> Option<RuleRef> {
-        let covering = addresses.iter().flat_map(|address| self.denied_literals.covering(*address)).map(Place);
+        let ends = addresses.iter().flat_map(|address| ends_at(*address));
+        let covering = ends.flat_map(|address| self.denied_literals.covering(address)).map(Place);
         let denies = |place: &Place| self.target(*place).unmet(&self.policies, request).is_none();
         covering.filter(denies).min().map(|place| self.rule_of(self.target(place)).kept())
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use crate::class::{Class, classify};
+use crate::class::{Class, classify, ends_at};
 use crate::decide::{Decision, Grant, Offer, Request};
 use crate::policy::RuleRef;
 use crate::policy_set::PolicySet;
@@ -58,7 +58,7 @@ impl PolicySet {
 
 fn prohibited(offer: &Offer<'_>, address: IpAddr, own: &OwnAddresses) -> Option<Prohibited> {
     let (class, canonical) = (classify(address), address.to_canonical());
-    let own = own.0.contains(&canonical);
+    let own = ends_at(address).any(|end| own.0.contains(&end));
     let named_alone = || offer.rule.is_some_and(|rule| rule.rule().permitted_alone.contains(&canonical));
     let permitted = match class {
         _ if own => named_alone(),

@@ -3,13 +3,14 @@
 //! Two readers must not see two different names: what is not exactly one host name, in a message that is whole and says
 //! everything once, is refused.
 
-const HANDSHAKE: u8 = 22;
-const CLIENT_HELLO: u8 = 1;
+pub(crate) const HANDSHAKE: u8 = 22;
+pub(crate) const CLIENT_HELLO: u8 = 1;
 const SERVER_NAME: u16 = 0;
 /// Encrypted Client Hello (RFC 9849); also what clients send to keep others from telling (GREASE).
 const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
+const EARLY_DATA: u16 = 42;
 const MAX_RECORD: usize = 1 << 14;
-const MAX_HELLO: usize = 1 << 16;
+pub(crate) const MAX_HELLO: usize = 1 << 16;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
@@ -17,6 +18,10 @@ pub struct Hello {
     pub server_name: Option<Box<str>>,
     /// There may be another name, encrypted.
     pub encrypted: bool,
+    /// Data may follow before the server has answered (RFC 8446, 4.2.10).
+    pub early_data: bool,
+    /// Bytes of the stream until the end of the record that it ends in.
+    pub end: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +42,12 @@ pub fn read(stream: &[u8]) -> Result<Option<Hello>, HelloError> {
             return Err(if message.is_empty() { HelloError::NotTls } else { HelloError::Malformed });
         }
         let [_, _, _, high, low, ..] = rest else { return Ok(None) };
-        let length = usize::from(u16::from_be_bytes([*high, *low]));
-        if length == 0 || length > MAX_RECORD {
+        let in_record = usize::from(u16::from_be_bytes([*high, *low]));
+        if in_record == 0 || in_record > MAX_RECORD {
             return Err(HelloError::Malformed);
         }
         let body = &rest[5..];
-        message.extend_from_slice(&body[..body.len().min(length)]);
+        message.extend_from_slice(&body[..body.len().min(in_record)]);
         if message.first().is_some_and(|kind| *kind != CLIENT_HELLO) {
             return Err(HelloError::Malformed);
         }
@@ -56,23 +61,25 @@ pub fn read(stream: &[u8]) -> Result<Option<Hello>, HelloError> {
                 return Err(HelloError::Malformed);
             }
             if message.len() == 4 + length {
-                return client_hello(&message[4..]).map(Some).ok_or(HelloError::Malformed);
+                let hello = client_hello(&message[4..]).ok_or(HelloError::Malformed)?;
+                return Ok(Some(Hello { end: stream.len() - body.len() + in_record, ..hello }));
             }
         }
-        if body.len() < length {
+        if body.len() < in_record {
             return Ok(None);
         }
-        rest = &body[length..];
+        rest = &body[in_record..];
     }
 }
 
-fn client_hello(message: &[u8]) -> Option<Hello> {
+/// The message without its header; where it ends is for the caller to say.
+pub(crate) fn client_hello(message: &[u8]) -> Option<Hello> {
     let mut reader = Reader(message);
     reader.take(2 + 32)?;
     reader.vector8()?;
     reader.vector16()?;
     reader.vector8()?;
-    let mut hello = Hello { server_name: None, encrypted: false };
+    let mut hello = Hello { server_name: None, encrypted: false, early_data: false, end: 0 };
     if reader.0.is_empty() {
         return Some(hello);
     }
@@ -91,6 +98,7 @@ fn client_hello(message: &[u8]) -> Option<Hello> {
         match kind {
             SERVER_NAME => hello.server_name = Some(server_name(data)?),
             ENCRYPTED_CLIENT_HELLO => hello.encrypted = true,
+            EARLY_DATA => hello.early_data = true,
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
 //! Who may reach what outside: egress policies, decided.
 //!
 //! Owns the one spelling of a destination ([`Host`]), what kind of address an address is ([`Class`]), what a
-//! `ClientHello` says ([`hello`]), DNS messages ([`dns`]), and the decision ([`PolicySet`]). Pure: it gets facts and
+//! `ClientHello` says ([`hello`], [`later_hellos`]), DNS messages ([`dns`]), and the decision ([`PolicySet`]). Pure: it gets facts and
 //! returns decisions, opens nothing and waits for nothing. [`PolicySet::decide`] and [`PolicySet::explain`] run the
 //! same code. Without a rule that allows it, everything is denied.
 
@@ -15,7 +15,9 @@ mod explain;
 mod guard;
 pub mod hello;
 mod host;
+pub mod later_hellos;
 mod names;
+mod paths;
 mod policy;
 mod policy_set;
 mod target;

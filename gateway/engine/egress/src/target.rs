@@ -7,6 +7,7 @@ use sekisho_table::{EgressAction, EgressDestination, EgressMode, EgressProtocol}
 
 use crate::caller::{Source, unmet_source};
 use crate::decide::{Protocol, Request};
+use crate::paths;
 use crate::policy::{Policy, Rule};
 
 /// The position of a destination among all of a set: by policy, rule, and destination of the rule.
@@ -101,15 +102,12 @@ impl Requests {
         asks.then(|| Box::new(Self { methods: texts(methods), path_prefixes: texts(path_prefixes) }))
     }
 
-    fn unmet(&self, method: &str, path: &str) -> Option<&'static str> {
+    fn unmet(&self, action: EgressAction, method: &str, path: &str) -> Option<&'static str> {
         if !self.methods.is_empty() && !self.methods.iter().any(|known| **known == *method) {
             return Some("methods");
         }
-        let covers = |prefix: &str| {
-            let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let covered = self.path_prefixes.is_empty() || self.path_prefixes.iter().any(|prefix| covers(prefix));
+        let covers = if action == EgressAction::Deny { paths::may_be_below } else { paths::is_below };
+        let covered = self.path_prefixes.is_empty() || self.path_prefixes.iter().any(|prefix| covers(path, prefix));
         (!covered).then_some("path_prefixes")
     }
 }
@@ -159,7 +157,7 @@ impl Target {
         }
         let requests = self.requests.as_deref()?;
         match request.protocol {
-            Protocol::Http { method, path } => requests.unmet(method, path),
+            Protocol::Http { method, path } => requests.unmet(self.action, method, path),
             // Requests are not seen: who is to allow some of them allows none, and who is to forbid some forbids all.
             Protocol::Tunnel | Protocol::Tls if denies => None,
             Protocol::Tunnel | Protocol::Tls if !requests.methods.is_empty() => Some("methods"),

@@ -141,6 +141,22 @@ fn a_denied_range_holds_for_names_that_resolve_into_it() {
 }
 
 #[test]
+fn a_denied_address_and_the_gateway_s_own_are_what_they_are_inside_ipv6_too() {
+    let set = set(&[ALLOW, DENY]);
+    let ok = asked("ok.example", 443, None);
+    // NAT64, 6to4, translated and ISATAP; then Teredo, as its client and as its server.
+    let denied = ["64:ff9b::c633:6507", "2002:c633:6507::1", "::ffff:0:198.51.101.7", "2606:4700::5efe:198.51.101.7"];
+    for address in denied.iter().chain(&["2001:0:808:808:0:0:39cc:9af8", "2001:0:c633:6507:0:0:f7f7:f7f7"]) {
+        assert_eq!(ok.prohibited(&set, &[address]), Some("rule range".to_owned()), "{address}");
+    }
+    for address in ["64:ff9b::203.0.114.1", "2002:cb00:7201::1", "2001:0:808:808:0:0:34ff:8dfe"] {
+        let own = self::address(address).to_string();
+        assert_eq!(ok.prohibited(&set, &[address]), Some(own), "{address}");
+    }
+    assert_eq!(ok.prohibited(&set, &["64:ff9b::808:808"]), None);
+}
+
+#[test]
 fn report_mode_lets_a_name_through_and_no_address() {
     let set = set(&[r#"{"key": "a/trial", "mode": "Report", "rules": [
         {"name": "one", "destinations": [{"names": ["one.example"]}]}]}"#]);

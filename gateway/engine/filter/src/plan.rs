@@ -106,8 +106,8 @@ impl FilterPlan {
                     needs_origin = true;
                 }
                 Filter::CredentialInjection(it) => credentials.extend(it.headers.iter().filter_map(credential)),
-                // Whoever is asked is asked before: see `proxy::external`.
-                Filter::ExternalAuth(_) => {}
+                // Who may come is decided before: see `external` and `source_ranges` of the proxy.
+                Filter::ExternalAuth(_) | Filter::SourceRanges(_) => {}
             }
         }
         let steps = Steps {
@@ -117,7 +117,7 @@ impl FilterPlan {
             needs_origin,
             credentials: credentials.into(),
         };
-        let runs = filters.iter().any(|filter| !matches!(filter, Filter::ExternalAuth(_)));
+        let runs = filters.iter().any(|filter| !matches!(filter, Filter::ExternalAuth(_) | Filter::SourceRanges(_)));
         FilterPlan { steps: runs.then(|| Box::new(steps)) }
     }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::Uri;
-use http::{Method, Version};
+use http::{Method, StatusCode, Version};
 use sekisho_codec::{Headers, RequestHead, Scheme, target};
 use sekisho_egress::EgressExplanation;
 use sekisho_filter::edge::forwarded::Forwarding;
 use sekisho_policy::{AuthorizationExplanation, Facts, Peer};
 use sekisho_router::{Decision, Explanation, RequestView, SocketId};
-use sekisho_table::{Applied, Filter, Gateway, Rejection, TableStore};
+use sekisho_table::{Applied, Filter, Rejection, TableStore};
 use sekisho_tls::{CertificateChecks, ServerTls};
 use sekisho_token::{Authenticated, Refusal, TokenCache};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,7 @@ use crate::config::{Compiled, socket_for};
 use crate::egress::{self, Explained, RoutedExplanation, RoutedRequest};
 use crate::exchange::decide::host_of;
 use crate::layer4;
+use crate::plan::RoutePlan;
 use crate::reason::Reason;
 
 const MAX_HEADERS: usize = 200;
@@ -66,12 +67,11 @@ impl From<Explanation> for Answer {
 
 impl Answer {
     /// Asks the policies of the listener. `facts` are of whoever comes in at its port.
-    fn authorized<'f>(mut self, compiled: &Compiled, facts: impl FnOnce(u16, Option<&Gateway>) -> Facts<'f>) -> Self {
+    fn authorized<'f>(mut self, compiled: &Compiled, facts: impl FnOnce(u16) -> Facts<'f>) -> Self {
         let Some(key) = &self.explanation.listener else { return self };
         let Some((id, listener)) = authorization::listener_of(&compiled.router, key) else { return self };
         let Some(policies) = compiled.policies(id) else { return self };
-        let gateway = compiled.table.gateways.get(&listener.gateway).map(|gateway| &**gateway);
-        let (explained, refused) = authorization::explain(policies, &facts(listener.port, gateway));
+        let (explained, refused) = authorization::explain(policies, &facts(listener.port));
         if let Some(reason) = refused.filter(|_| self.explanation.decision != "misdirected") {
             self.explanation.decision = "denied";
             self.explanation.status = listener.protocol.takes_requests().then_some(403);
@@ -79,6 +79,16 @@ impl Answer {
         }
         self.authorization = Some(explained);
         self
+    }
+
+    /// A rule that does not answer clients of this address denies.
+    fn screened(&mut self, plan: &RoutePlan, remote: IpAddr) {
+        let turned_away = plan.source_ranges.as_ref().is_some_and(|ranges| !ranges.admits(remote));
+        if turned_away && self.explanation.decision == "route" {
+            self.explanation.decision = "denied";
+            self.explanation.status = Some(StatusCode::FORBIDDEN.as_u16());
+            self.explanation.code = Reason::SourceDenied.code().to_owned();
+        }
     }
 
     /// Follows a request that is routed to where its rule leads outside. With a share that gets nowhere else, it is denied.
@@ -160,7 +170,7 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
         let host = host.to_ascii_lowercase();
         let caller = asker.caller(address, (scheme == "tls").then_some(host.as_str()));
         let explained = Answer::from(explanation);
-        return answer(explained.authorized(compiled, |port, _| caller.facts(port, asker.source, None)));
+        return answer(explained.authorized(compiled, |port| caller.facts(port, asker.source, None)));
     }
     let tls = match uri.scheme_str() {
         Some("http" | "ws") => false,
@@ -208,12 +218,11 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
     let token = tokens.and_then(Result::ok).and_then(|authenticated| authenticated.token);
     let caller = asker.caller(compiled.socket_plan(socket).address.ip(), sni.as_deref());
     let request = authorization::request(&head, &host, token.as_deref());
-    let mut found = found.authorized(compiled, |port, gateway| {
-        let hops = gateway.map_or(0, |gateway| gateway.trusted_hops);
-        let remote = Forwarding::new(hops, asker.source, scheme).client_of(&head.headers);
-        caller.facts(port, remote, Some(request))
-    });
+    let hops = compiled.socket_plan(socket).gateway.trusted_hops;
+    let remote = Forwarding::new(hops, asker.source, scheme).client_of(&head.headers);
+    let mut found = found.authorized(compiled, |port| caller.facts(port, remote, Some(request)));
     if let Decision::Matched { listener, route, rule_match } = decided {
+        found.screened(compiled.plan(route), remote);
         let caller = egress::caller(asker.peer.clone(), &question.from, asker.source);
         found.led_outside(compiled, &RoutedRequest { listener, route, rule_match, head: &head, caller });
     }

@@ -29,6 +29,7 @@ mod reason;
 mod rotated_file;
 mod seldom;
 mod series;
+mod source_ranges;
 mod statistics;
 mod statistics_report;
 mod stream_tasks;

@@ -15,6 +15,7 @@ use sekisho_upstream::BackendSpecs;
 
 use crate::external::Provider;
 use crate::reason::Reason;
+use crate::source_ranges::SourceRanges;
 
 /// An answer given in place of a rule or of a backend's share.
 #[derive(Clone, Debug)]
@@ -75,6 +76,8 @@ pub struct RoutePlan {
     /// Some filter, of the rule or of a share, looks at the request's `Origin` when the response comes.
     pub needs_origin: bool,
     pub mirrors: Box<[PlannedMirror]>,
+    /// Whom it answers at all, by address.
+    pub source_ranges: Option<Box<SourceRanges>>,
     /// Who is asked about its requests, in order.
     pub external: Option<Box<[Provider]>>,
     pub request_timeout_ms: u64,
@@ -102,6 +105,7 @@ impl RoutePlan {
             needs_origin: filters.needs_origin() || backends.iter().any(|share| share.filters.needs_origin()),
             mirrors: mirrors(&filters, specs),
             filters,
+            source_ranges: SourceRanges::of(&route.filters),
             external: external(&route.filters, specs),
             request_timeout_ms: route.timeouts.request_ms,
             backend_request_timeout_ms: route.timeouts.backend_request_ms,

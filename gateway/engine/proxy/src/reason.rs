@@ -69,6 +69,7 @@ reasons! {
     MutualTlsFailed, "mutual_tls_failed", "DPE", "the client could not be verified";
     OriginalDestinationRefused, "original_destination_refused", "NR", "this destination is not served here";
     AuthorizationUnavailable, "authorization_unavailable", "-", "access is denied because it cannot be decided";
+    SourceDenied, "source_denied", "-", "access is denied to this address";
     ExternalAuthorizationDenied, "external_authorization_denied", "UAEX", "access is denied";
     ExternalAuthorizationFailed, "external_authorization_failed", "UAEX", "access is denied because it cannot be decided";
     TokenMalformed, "token_malformed", "-", "the token cannot be read";

@@ -6,7 +6,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 const BUFFER: usize = 32 * 1024;
@@ -44,12 +44,21 @@ pub struct Tunnel<A, B> {
     second: B,
     forth: Direction,
     back: Direction,
+    /// Most bytes in both directions together.
+    most: u64,
 }
 
 impl<A, B> Tunnel<A, B> {
     /// Each transport comes with what was read from it before.
     pub fn new(first: (A, BytesMut), second: (B, BytesMut)) -> Self {
-        Self { first: first.0, second: second.0, forth: Direction::new(first.1), back: Direction::new(second.1) }
+        let (forth, back) = (Direction::new(first.1), Direction::new(second.1));
+        Self { first: first.0, second: second.0, forth, back, most: u64::MAX }
+    }
+
+    /// With a bound on bytes in both directions together. At the bound it stands still, and wakes nobody: whoever polls it
+    /// has to look at [`Tunnel::copied`].
+    pub fn with_most(self, most: u64) -> Self {
+        Self { most, ..self }
     }
 
     /// Bytes read from the first transport, and from the second, so far.
@@ -81,8 +90,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let forth = this.forth.poll_copy(&mut this.first, &mut this.second, cx)?;
-        let back = this.back.poll_copy(&mut this.second, &mut this.first, cx)?;
+        let most = this.most.saturating_sub(this.back.copied);
+        let forth = this.forth.poll_copy(&mut this.first, &mut this.second, most, cx)?;
+        let most = this.most.saturating_sub(this.forth.copied);
+        let back = this.back.poll_copy(&mut this.second, &mut this.first, most, cx)?;
         if forth.is_ready() && back.is_ready() { Poll::Ready(Ok(this.copied())) } else { Poll::Pending }
     }
 }
@@ -93,7 +104,14 @@ impl Direction {
         Self { fault: None, buffer, room: BUFFER, copied, unflushed: false, ended: false, closed: false }
     }
 
-    fn poll_copy<From, To>(&mut self, from: &mut From, to: &mut To, cx: &mut Context<'_>) -> Poll<io::Result<()>>
+    /// `most`: bytes that may have been read in all.
+    fn poll_copy<From, To>(
+        &mut self,
+        from: &mut From,
+        to: &mut To,
+        most: u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>>
     where
         From: AsyncRead + Unpin,
         To: AsyncWrite + Unpin,
@@ -117,8 +135,13 @@ impl Direction {
                 self.closed = true;
                 continue;
             }
-            self.buffer.reserve(self.room);
-            match pin!(from.read_buf(&mut self.buffer)).poll(cx) {
+            let left = usize::try_from(most.saturating_sub(self.copied)).unwrap_or(usize::MAX);
+            self.buffer.reserve(self.room.min(left));
+            let read = match left {
+                0 => Poll::Pending,
+                _ => pin!(from.read_buf(&mut (&mut self.buffer).limit(left))).poll(cx),
+            };
+            match read {
                 Poll::Ready(Ok(0)) => self.ended = true,
                 Poll::Ready(Ok(count)) => {
                     self.copied += count as u64;

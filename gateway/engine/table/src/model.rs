@@ -34,7 +34,7 @@ pub use egress::{
 };
 pub use filters::{
     Cors, CredentialInjection, ExternalAuth, Filter, Header, HeaderModifier, PathModifier, PathModifierType,
-    RequestMirror, RequestRedirect, SecretHeader, UrlRewrite,
+    RequestMirror, RequestRedirect, SecretHeader, SourceRanges, UrlRewrite,
 };
 pub use gateways::{Gateway, Limits, Workload};
 pub use listeners::{

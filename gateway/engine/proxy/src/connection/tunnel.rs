@@ -9,6 +9,7 @@ use sekisho_stream::{Http1, Tunnel};
 use sekisho_tls::Transport;
 
 use super::ConnectionContext;
+use crate::egress::Leave;
 use crate::exchange::Upgraded;
 use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after, earliest};
@@ -16,7 +17,8 @@ use crate::watchdog::{Watchdog, after, earliest};
 /// An upgraded connection is idle like a connection, not like a request: WebSockets live long.
 pub async fn run(context: &ConnectionContext, down: Http1<Transport>, upgraded: Upgraded, mut watchdog: Watchdog) {
     let Upgraded { up, mut record, mut leave, _in_flight } = upgraded;
-    let mut tunnel = Tunnel::new(down.into_parts(), up.into_parts());
+    let most = leave.as_deref().map_or(u64::MAX, Leave::most);
+    let mut tunnel = Tunnel::new(down.into_parts(), up.into_parts()).with_most(most);
     let mut moved = tunnel.copied();
     let mut activity = Instant::now();
     let until = leave.as_ref().and_then(|leave| leave.until);

@@ -13,7 +13,8 @@ use super::gate::Gate;
 use super::open::{self, Asked, Spoken};
 use super::record::Record;
 use super::routed::Leave;
-use super::tunnel;
+use super::tunnel::{self, Named};
+use super::watched;
 use crate::reason::Reason;
 
 /// Who asks, and for what.
@@ -67,25 +68,24 @@ impl Leave {
             let permitted = open::permit(&gate, &asked, None, &mut record).await;
             let (permit, addresses) = permitted.map_err(|refused| refused.reason)?;
             let rule = permit.grant.rule.as_ref();
-            let verified = match carried.secured {
-                Secured::ByGateway(_) => true,
+            let named = match carried.secured {
+                Secured::ByGateway(_) => Named::Settled,
                 // As of redirected TLS: another name is another name whatever may be carried, but for a policy that reports.
-                Secured::ByClient if rule.is_none() => false,
-                Secured::Unknown if permit.grant.opaque => false,
+                Secured::ByClient if rule.is_none() => Named::Unknown,
+                Secured::Unknown if permit.grant.opaque => Named::Unknown,
                 Secured::ByClient | Secured::Unknown => {
                     let hello = tunnel::read_hello(carried.handshake_ms, down.0, down.1).await?;
-                    tunnel::judge(&hello, &asked.host, rule)?;
-                    true
+                    Named::Watched(watched::watch(down.0, down.1, &hello, &asked.host, rule)?)
                 }
             };
-            Ok((permit, addresses, verified))
+            Ok((permit, addresses, named))
         };
         match granted.await {
-            Ok((permit, addresses, verified)) => {
-                let is_tls = verified || !matches!(carried.secured, Secured::Unknown);
+            Ok((permit, addresses, named)) => {
+                let is_tls = named.agrees() || !matches!(carried.secured, Secured::Unknown);
                 record.protocol = Some(if is_tls { "TLS" } else { "TCP" });
                 let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, carried.port)).collect();
-                Ok((Self::new(gate, asked, permit, record, verified), addresses))
+                Ok((Self::new(gate, asked, permit, record, named), addresses))
             }
             Err(reason) => {
                 record.denied(reason);

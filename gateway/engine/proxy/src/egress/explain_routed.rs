@@ -14,7 +14,7 @@ use super::open::{Asked, Spoken};
 use super::reply;
 use super::routed::name_destination;
 use crate::config::Compiled;
-use crate::exchange::decide::Filters;
+use crate::exchange::filters::Filters;
 use crate::plan::PlannedBackend;
 use crate::reason::Reason;
 

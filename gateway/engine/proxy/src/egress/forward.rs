@@ -24,6 +24,9 @@ use crate::watchdog::{Watchdog, after, earliest};
 /// The one protocol that requests may switch to: it has no requests of its own, that nobody would decide about.
 const WEBSOCKET: &[u8] = b"websocket";
 
+/// Informational answers to one request. A client that reads nothing would have them all kept.
+const MAX_INTERIM: u32 = 64;
+
 /// A request as it came.
 pub struct Incoming {
     pub head: RequestHead,
@@ -92,9 +95,10 @@ pub async fn exchange(
     let moved = (size(&head.headers) + head.target.len() as u64, 0);
     let until = after(Instant::now(), limits.duration_ms);
     let asks = upgrade.is_some();
-    let state = State { asks, answered: false, switched: false, moved };
+    let most = if limits.bytes > 0 { limits.bytes } else { u64::MAX };
+    let state = State { asks, interim: 0, answered: false, switched: false, moved, most };
     let mut relay = Relay { client, down, up: &mut up.connection, method, version, state };
-    record.end = relay.run(&mut permit, asked, (limits.bytes, until), record).await;
+    record.end = relay.run(&mut permit, asked, until, record).await;
     let State { switched, moved, .. } = relay.state;
     if record.end != Reason::ViaUpstream {
         return Ok(Ended::Broken);
@@ -140,21 +144,24 @@ struct Relay<'a> {
 struct State {
     /// To switch protocols.
     asks: bool,
+    interim: u32,
     answered: bool,
     switched: bool,
     /// Bytes of heads and content, from the client and to it.
     moved: (u64, u64),
+    /// Most of these: once they are reached, no piece is taken.
+    most: u64,
+}
+
+impl State {
+    fn is_spent(&self) -> bool {
+        self.moved.0 + self.moved.1 >= self.most
+    }
 }
 
 impl Relay<'_> {
-    /// `bounds`: bytes, of which 0 is no bound, and the moment when it must be over.
-    async fn run(
-        &mut self,
-        permit: &mut Permit,
-        asked: &Asked,
-        (bytes, until): (u64, Option<Instant>),
-        record: &mut Record,
-    ) -> Reason {
+    /// `until`: when it must be over.
+    async fn run(&mut self, permit: &mut Permit, asked: &Asked, until: Option<Instant>, record: &mut Record) -> Reason {
         let mut watchdog = Watchdog::default();
         let mut moved = (0, 0);
         let mut activity = Instant::now();
@@ -172,7 +179,7 @@ impl Relay<'_> {
             if let Poll::Ready(reason) = step {
                 return Poll::Ready(reason);
             }
-            if bytes > 0 && record.bytes() >= bytes {
+            if self.state.is_spent() {
                 return Poll::Ready(Reason::EgressLimit);
             }
             let idle = after(activity, client.limits.stream_idle_timeout_ms);
@@ -217,6 +224,9 @@ impl Relay<'_> {
                 Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
                 Poll::Pending => return Poll::Pending,
             }
+            if self.state.is_spent() {
+                return Poll::Pending;
+            }
             match self.down.poll_recv(task) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => self.up.finish(),
@@ -245,6 +255,11 @@ impl Relay<'_> {
                 return Poll::Ready(Err(Reason::UpstreamReset));
             }
             if parsed.head.status.is_informational() && !self.state.switched {
+                self.state.interim += 1;
+                if self.state.interim > MAX_INTERIM {
+                    return Poll::Ready(Err(Reason::UpstreamReset));
+                }
+                self.state.moved.1 += size(&parsed.head.headers);
                 self.down.send_informational(&parsed.head);
                 continue;
             }
@@ -261,6 +276,9 @@ impl Relay<'_> {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::DownstreamDisconnected)),
                 Poll::Pending => return Poll::Pending,
+            }
+            if self.state.is_spent() {
+                return Poll::Pending;
             }
             match self.up.poll_recv(task) {
                 Poll::Pending => return Poll::Pending,

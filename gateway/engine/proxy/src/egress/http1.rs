@@ -17,7 +17,7 @@ use super::pool::Pool;
 use super::record::Record;
 use super::reply::{self, Told};
 use super::request;
-use super::tunnel::{self, Through};
+use super::tunnel::{self, Named, Through};
 use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after, earliest};
 
@@ -60,8 +60,13 @@ pub async fn serve(client: &Client, connection: Http1<Transport>) {
                     Ok(Ended::Broken) => break,
                     Ok(Ended::Switched(switched)) => {
                         let Downstream::Http1(connection) = down else { return };
-                        return tunnel::run(client, connection.into_parts(), switched.through(asked, record), true)
-                            .await;
+                        return tunnel::run(
+                            client,
+                            connection.into_parts(),
+                            switched.through(asked, record),
+                            Named::Settled,
+                        )
+                        .await;
                     }
                     Err(refused) => Some(refused),
                 }

@@ -26,6 +26,7 @@ mod request;
 mod resolve;
 mod routed;
 mod tunnel;
+mod watched;
 
 use std::future::poll_fn;
 use std::rc::Rc;

@@ -67,15 +67,31 @@ impl From<Reason> for Refused {
     }
 }
 
-/// Decides, and finds the addresses that may be dialled. `known`: one that a connection is open to already.
+/// Decides, and finds the addresses that may be dialled. `known`: one that a connection is open to already. Policies that
+/// change while a name is looked up decide anew.
 pub async fn permit(
     gate: &Gate,
     asked: &Asked,
     known: Option<IpAddr>,
     record: &mut Record,
 ) -> Result<(Permit, Vec<IpAddr>), Refused> {
-    let egress = gate.egress();
-    let outlet = gate.outlet(&egress).ok_or(Reason::EgressPolicyUnavailable)?;
+    loop {
+        let egress = gate.egress();
+        let permitted = permit_by(gate, &egress, asked, known, record).await;
+        if Arc::ptr_eq(&egress, &gate.egress()) {
+            return permitted;
+        }
+    }
+}
+
+async fn permit_by(
+    gate: &Gate,
+    egress: &Arc<Egress>,
+    asked: &Asked,
+    known: Option<IpAddr>,
+    record: &mut Record,
+) -> Result<(Permit, Vec<IpAddr>), Refused> {
+    let outlet = gate.outlet(egress).ok_or(Reason::EgressPolicyUnavailable)?;
     let request = asked.request();
     let decision = outlet.policies.decide(&request);
     record.follows(&decision);
@@ -96,8 +112,6 @@ pub async fn permit(
         }
     };
     record.resolved.clone_from(&addresses);
-    // The policies may have changed while the name was looked up; what is vetted below is decided by the same ones, and
-    // whoever goes out looks for newer ones first thing.
     let grant = outlet.policies.vet(&request, &decision, &addresses, &egress.own);
     let grant = grant.map_err(|_| Reason::EgressAddressProhibited)?;
     let load = match &grant.rule {
@@ -110,7 +124,7 @@ pub async fn permit(
         None => None,
     };
     let address = addresses.first().copied().ok_or(Reason::EgressNameUnresolved)?;
-    Ok((Permit { grant, address, egress, _load: load }, addresses))
+    Ok((Permit { grant, address, egress: egress.clone(), _load: load }, addresses))
 }
 
 /// How a denial is told. `wants_credentials`: the client could show some and did not.
@@ -128,6 +142,8 @@ pub async fn open(gate: &Gate, asked: &Asked, record: &mut Record) -> Result<(Pe
     let (stream, address) =
         dial(&addresses, asked.port, gate.connect_timeout_ms).await.ok_or(Reason::UpstreamConnectFailed)?;
     permit.address = address;
+    // Before the client is told yes. Whether what follows must be TLS is for the grant that holds now to say.
+    permit.renew(gate, asked, true)?;
     record.dialled = Some(SocketAddr::new(address, asked.port));
     Ok((permit, stream))
 }

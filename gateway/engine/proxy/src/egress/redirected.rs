@@ -8,7 +8,8 @@ use sekisho_tls::Transport;
 use super::client::Client;
 use super::open::{self, Asked, Spoken};
 use super::record::Record;
-use super::tunnel::{self, Through};
+use super::tunnel::{self, Named, Through};
+use super::watched;
 use crate::reason::Reason;
 
 pub async fn serve(client: &Client, mut transport: Transport, mut unread: BytesMut) {
@@ -47,12 +48,16 @@ pub async fn serve(client: &Client, mut transport: Transport, mut unread: BytesM
         }
     };
     // A hidden name is hidden whatever the tunnel may carry, but for a policy that only reports.
-    if permit.grant.rule.is_some()
-        && let Err(reason) = tunnel::judge(&hello, &asked.host, permit.grant.rule.as_ref())
-    {
-        record.denied(reason);
-        return tunnel::refuse(transport, reason).await;
-    }
+    let named = match &permit.grant.rule {
+        None => Named::Settled,
+        Some(rule) => match watched::watch(&mut transport, &unread, &hello, &asked.host, Some(rule)) {
+            Ok(finding) => Named::Watched(finding),
+            Err(reason) => {
+                record.denied(reason);
+                return tunnel::refuse(transport, reason).await;
+            }
+        },
+    };
     record.allowed();
-    tunnel::run(client, (transport, unread), Through::new(asked, permit, stream, record), true).await;
+    tunnel::run(client, (transport, unread), Through::new(asked, permit, stream, record), named).await;
 }

@@ -22,6 +22,7 @@ use super::open::{self, Asked, Permit, Refused, Spoken};
 use super::record::Record;
 use super::reply::{self, Told};
 use super::request;
+use super::tunnel::Named;
 use crate::exchange::Reply;
 use crate::reason::Reason;
 use crate::watchdog::after;
@@ -33,8 +34,8 @@ pub struct Leave {
     permit: Permit,
     record: Record,
     limits: EgressLimits,
-    /// What is sent is known to be for the destination; else only a rule for TCP lets it out.
-    verified: bool,
+    /// Where nobody looked for whom what is sent is, only a rule for TCP lets it out.
+    named: Named,
     /// By the rule's bound on duration.
     pub until: Option<Instant>,
     /// Of the head that went out.
@@ -83,13 +84,13 @@ impl Leave {
         head.headers.remove(&X_FORWARDED_CLIENT_CERT);
         let head_bytes = head.target.len() as u64 + super::forward::size(&head.headers);
         let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
-        Ok((Self { head_bytes, ..Self::new(gate, asked, permit, record, true) }, addresses))
+        Ok((Self { head_bytes, ..Self::new(gate, asked, permit, record, Named::Settled) }, addresses))
     }
 
-    pub(super) fn new(gate: Gate, asked: Asked, permit: Permit, record: Record, verified: bool) -> Self {
+    pub(super) fn new(gate: Gate, asked: Asked, permit: Permit, record: Record, named: Named) -> Self {
         let limits = permit.grant.rule.as_ref().map(|rule| *rule.limits()).unwrap_or_default();
         let until = after(Instant::now(), limits.duration_ms);
-        Self { gate, asked, permit, record, limits, verified, until, head_bytes: 0 }
+        Self { gate, asked, permit, record, limits, named, until, head_bytes: 0 }
     }
 
     /// A connection is there. `endpoint`: the address it leads to.
@@ -98,13 +99,21 @@ impl Leave {
         self.record.allowed();
     }
 
+    /// Most content that may move, both ways together.
+    pub fn most(&self) -> u64 {
+        if self.limits.bytes > 0 { self.limits.bytes.saturating_sub(self.head_bytes) } else { u64::MAX }
+    }
+
     /// Content that has moved so far. An error says why it goes no further.
     pub fn check(&mut self, received: u64, sent: u64) -> Result<(), Reason> {
         self.record.moved(received + self.head_bytes, sent);
         if self.limits.bytes > 0 && self.record.bytes() >= self.limits.bytes {
             return Err(Reason::EgressLimit);
         }
-        self.permit.renew(&self.gate, &self.asked, self.verified)
+        if let Some(reason) = self.named.finding() {
+            return Err(reason);
+        }
+        self.permit.renew(&self.gate, &self.asked, self.named.agrees())
     }
 
     /// How it ended, with all that has moved.

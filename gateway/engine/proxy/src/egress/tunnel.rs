@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use super::client::Client;
 use super::open::{Asked, Permit};
 use super::record::Record;
+use super::watched::{self, Finding};
 use crate::reason::Reason;
 use crate::watchdog::{Watchdog, after, earliest};
 
@@ -50,21 +51,48 @@ impl Through {
     }
 }
 
+/// Whether what is carried is for the destination.
+#[derive(Clone, Debug)]
+pub enum Named {
+    /// Nobody looked.
+    Unknown,
+    /// It is.
+    Settled,
+    /// The client's TLS names it, until there is a finding.
+    Watched(Finding),
+}
+
+impl Named {
+    pub fn agrees(&self) -> bool {
+        !matches!(self, Self::Unknown)
+    }
+
+    /// Why what it names later forbids to go on.
+    pub fn finding(&self) -> Option<Reason> {
+        match self {
+            Self::Unknown | Self::Settled => None,
+            Self::Watched(finding) => finding.reason(),
+        }
+    }
+}
+
 /// Once CONNECT was answered: looks at what the client begins with, and carries the rest.
 pub async fn serve(client: &Client, (mut transport, mut unread): (Transport, BytesMut), mut through: Through) {
-    let mut verified = false;
+    let mut named = Named::Unknown;
     if !through.permit.grant.opaque {
         let greeting = read_hello(client.limits.tls_handshake_timeout_ms, &mut transport, &mut unread).await;
-        let judged = greeting.and_then(|hello| judge(&hello, &through.asked.host, through.permit.grant.rule.as_ref()));
-        if let Err(reason) = judged {
-            through.record.denied(reason);
-            return refuse(transport, reason).await;
+        let (host, rule) = (&through.asked.host, through.permit.grant.rule.as_ref());
+        match greeting.and_then(|hello| watched::watch(&mut transport, &unread, &hello, host, rule)) {
+            Ok(finding) => named = Named::Watched(finding),
+            Err(reason) => {
+                through.record.denied(reason);
+                return refuse(transport, reason).await;
+            }
         }
-        verified = true;
     }
-    through.record.protocol = Some(if verified { "TLS" } else { "TCP" });
+    through.record.protocol = Some(if named.agrees() { "TLS" } else { "TCP" });
     through.record.allowed();
-    run(client, (transport, unread), through, verified).await;
+    run(client, (transport, unread), through, named).await;
 }
 
 /// Tells a client of TLS that it named nobody; others are just closed.
@@ -119,16 +147,17 @@ pub fn judge(hello: &Hello, host: &Host, rule: Option<&RuleRef>) -> Result<(), R
 }
 
 /// Until both sides have ended, one breaks, nothing moves for too long, a limit is reached, or it is no longer allowed.
-pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through, verified: bool) {
+pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through, named: Named) {
     let Through { asked, mut permit, up, mut record, until, before } = through;
     let most = permit.grant.rule.as_ref().map_or(0, |rule| rule.limits().bytes);
-    let mut tunnel = Tunnel::new(down, up);
+    let most = if most > 0 { most } else { u64::MAX };
+    let mut tunnel = Tunnel::new(down, up).with_most(most.saturating_sub(before.0 + before.1));
     let mut watchdog = Watchdog::default();
     let mut moved = (0, 0);
     let mut activity = Instant::now();
     let mut counted_at = activity;
     record.end = poll_fn(|task| {
-        if let Err(reason) = permit.renew(client, &asked, verified) {
+        if let Err(reason) = permit.renew(client, &asked, named.agrees()) {
             return Poll::Ready(reason);
         }
         let ended = Pin::new(&mut tunnel).poll(task);
@@ -141,6 +170,9 @@ pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through,
                 record.count();
             }
         }
+        if let Some(reason) = named.finding() {
+            return Poll::Ready(reason);
+        }
         if let Poll::Ready(result) = ended {
             return Poll::Ready(match result.err().and(tunnel.failed()) {
                 None => Reason::ViaUpstream,
@@ -148,7 +180,7 @@ pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through,
                 Some(Side::Second) => Reason::UpstreamReset,
             });
         }
-        if most > 0 && record.bytes() >= most {
+        if record.bytes() >= most {
             return Poll::Ready(Reason::EgressLimit);
         }
         // Whoever waits for a side that has gone waits like a request, and not like a connection.

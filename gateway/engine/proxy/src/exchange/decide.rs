@@ -8,18 +8,17 @@ use std::rc::Rc;
 
 use http::StatusCode;
 use http::header::{HeaderValue, ORIGIN};
-use sekisho_codec::{Headers, RequestHead, ResponseHead, authority};
-use sekisho_filter::{FilterPlan, LocalResponse, RequestContext, ResponseContext, Verdict, edge};
-use sekisho_policy::{PolicySet, Token};
-use sekisho_router::{Decision, ListenerId, RequestView, RouteId, Router, SocketId};
-use sekisho_table::{Listener, PathMatchType, Route};
-use sekisho_token::{Authenticated, AuthenticationSet};
+use sekisho_codec::{Headers, ResponseHead, authority};
+use sekisho_filter::{ResponseContext, edge};
+use sekisho_policy::Token;
+use sekisho_router::{Decision, ListenerId, RequestView, RouteId, SocketId};
+use sekisho_table::Listener;
 
+use super::filters::{Filters, local};
+use super::policies::{authenticate, authorize, question};
 use super::record::Record;
 use super::reply::Reply;
 use crate::active_config::ActiveConfig;
-use crate::authentication;
-use crate::authorization::{self, NO_POLICY, Told};
 use crate::connection::ConnectionContext;
 use crate::external::Provider;
 use crate::plan::{PlannedBackend, PlannedFailure, RoutePlan};
@@ -101,11 +100,11 @@ enum Stage {
 
 /// Where a request belongs; there may be no rule for it.
 #[derive(Clone)]
-struct Found {
-    listener: ListenerId,
+pub struct Found {
+    pub listener: ListenerId,
     route: Option<(RouteId, u32)>,
     /// Proved.
-    token: Option<Rc<Token>>,
+    pub token: Option<Rc<Token>>,
 }
 
 /// Decides, changing the record's head into what the backend is to see.
@@ -156,6 +155,11 @@ pub fn resume<'a>(
 fn admitted<'a>(config: &'a ActiveConfig, found: Found, record: &mut Record) -> Result<Forward<'a>, Stop<'a>> {
     if let Some((route, _)) = found.route {
         let plan = config.compiled.plan(route);
+        if let Some(ranges) = &plan.source_ranges
+            && !ranges.admits(record.client)
+        {
+            return Err(Reply::new(StatusCode::FORBIDDEN, Reason::SourceDenied).into());
+        }
         if let (Some(providers), None) = (&plan.external, &plan.failure) {
             if let Some(response) = plan.filters.preflight(&record.head) {
                 return Err(local(response).into());
@@ -261,123 +265,9 @@ fn look_up(
     })
 }
 
-/// Who asks, by the tokens of the request.
-#[inline(never)]
-fn authenticate(
-    set: &AuthenticationSet,
-    context: &ConnectionContext,
-    record: &mut Record,
-) -> Result<Authenticated, Reply> {
-    let worker = &context.worker;
-    record.concealed_target = set.concealed(record.head.target_str()).map(Into::into);
-    authentication::authenticate(set, &mut record.head, &mut worker.tokens.borrow_mut()).map_err(|refusal| {
-        let (rule, policy) = authentication::place(&refusal);
-        worker.statistics.borrow_mut().authorized(policy.unwrap_or(NO_POLICY), authentication::REFUSED);
-        if let Some(rule) = rule {
-            record.authorization = Some(Box::new(Told { denied: Some(rule.to_owned()), ..Told::default() }));
-        }
-        authentication::reply(&refusal)
-    })
-}
-
-/// Who is to be asked about a request before policies decide, if anybody. What is denied whatever they say is denied by
-/// the decision itself.
-#[inline(never)]
-fn question<'a>(
-    config: &'a ActiveConfig,
-    policies: &'a PolicySet,
-    found: &Found,
-    context: &ConnectionContext,
-    record: &Record,
-) -> Result<Vec<Asked<'a>>, Reply> {
-    if !policies.may_ask() {
-        return Ok(Vec::new());
-    }
-    let head = &record.head;
-    let host = head.authority.to_str().ok().and_then(host_of).ok_or_else(malformed)?;
-    let port = config.compiled.router.listener(found.listener).port;
-    let request = authorization::request(head, &host, found.token.as_deref());
-    let asks = policies.asks(&context.caller().facts(port, record.client, Some(request))).into_iter();
-    Ok(asks.map(|policy| Asked { provider: config.compiled.provider(policy.0), policy: Some(policy) }).collect())
-}
-
-/// Apart, so that requests that nobody asks about do not carry its weight.
-#[inline(never)]
-fn authorize(
-    config: &ActiveConfig,
-    policies: &PolicySet,
-    found: &Found,
-    context: &ConnectionContext,
-    record: &mut Record,
-) -> Result<(), Reply> {
-    let head = &record.head;
-    let host = head.authority.to_str().ok().and_then(host_of).ok_or_else(malformed)?;
-    let port = config.compiled.router.listener(found.listener).port;
-    let request = authorization::request(head, &host, found.token.as_deref());
-    let verdict = authorization::decide(
-        policies,
-        &context.caller().facts(port, record.client, Some(request)),
-        |policy, effect| {
-            context.worker.statistics.borrow_mut().authorized(policy, effect);
-        },
-    );
-    record.authorization = verdict.told;
-    match verdict.refused {
-        None => Ok(()),
-        Some(reason) => Err(Reply::new(StatusCode::FORBIDDEN, reason)),
-    }
-}
-
 /// Whether a listener asks more of client certificates than the handshake did: it may have learnt to since.
 fn is_stricter(listener: &Listener, context: &ConnectionContext) -> bool {
     listener.client_validation.is_some() && listener.client_validation != context.validation
-}
-
-/// The prefix that `ReplacePrefixMatch` replaces.
-fn matched_prefix(route: &Route, rule_match: u32) -> Option<&str> {
-    let path = route.matches.get(rule_match as usize)?.path.as_ref()?;
-    (path.kind == PathMatchType::PathPrefix).then_some(path.value.as_str())
-}
-
-/// Where a request's filters learn what they need besides its head.
-pub struct Filters<'a> {
-    pub router: &'a Router,
-    pub listener: ListenerId,
-    pub route: RouteId,
-    pub rule_match: u32,
-}
-
-impl Filters<'_> {
-    fn run(&self, plan: &FilterPlan, record: &mut Record) -> Result<(), Reply> {
-        if plan.is_empty() {
-            return Ok(());
-        }
-        // Filters may change the authority: the one that was matched counts.
-        let authority = record.received_authority().clone();
-        self.apply(plan, &authority, &mut record.head)
-    }
-
-    /// `authority`: as it was received.
-    pub fn apply(&self, plan: &FilterPlan, authority: &HeaderValue, head: &mut RequestHead) -> Result<(), Reply> {
-        let host = authority.to_str().ok().and_then(host_of).ok_or_else(malformed)?;
-        let context = RequestContext {
-            matched_prefix: matched_prefix(self.router.route(self.route), self.rule_match),
-            listener_port: self.router.listener(self.listener).port,
-            host: &host,
-            scheme: head.scheme,
-        };
-        match plan.on_request(&context, head) {
-            Verdict::Continue => Ok(()),
-            Verdict::Respond(response) => Err(local(response)),
-        }
-    }
-}
-
-fn local(response: LocalResponse) -> Reply {
-    Reply {
-        headers: response.headers,
-        ..Reply::new(response.status, Reason::from_code(response.reason).unwrap_or(Reason::Redirect))
-    }
 }
 
 fn failed(failure: &PlannedFailure) -> Reply {
@@ -388,7 +278,7 @@ fn not_found() -> Reply {
     Reply::new(StatusCode::NOT_FOUND, Reason::RouteNotFound)
 }
 
-fn malformed() -> Reply {
+pub fn malformed() -> Reply {
     Reply::new(StatusCode::BAD_REQUEST, Reason::RequestMalformed)
 }
 

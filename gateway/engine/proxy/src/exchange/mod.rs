@@ -7,9 +7,11 @@
 mod ask;
 mod attempt;
 pub mod decide;
+pub mod filters;
 mod mirror;
 mod open;
 mod outside;
+mod policies;
 mod pump;
 mod record;
 mod relay;

@@ -147,7 +147,8 @@ pub async fn carry(arrived: Arrived) {
         record.upstream_party = worker.party_of(&lease);
     }
     record.open();
-    let tunnel = Tunnel::new((transport, unread), (upstream, BytesMut::new()));
+    let most = leave.as_ref().map_or(u64::MAX, Leave::most);
+    let tunnel = Tunnel::new((transport, unread), (upstream, BytesMut::new())).with_most(most);
     let stay = Stay { worker: &worker, socket: &socket, limits: &limits, admission: Cell::new(admission) };
     let (received, sent) = run(tunnel, &mut record, leave.as_mut(), &stay).await;
     if let Some(leave) = leave {

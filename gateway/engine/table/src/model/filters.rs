@@ -89,6 +89,15 @@ pub struct ExternalAuth {
     pub provider: ExternalAuthorization,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceRanges {
+    #[serde(default)]
+    pub allow: Vec<String>,
+    #[serde(default)]
+    pub deny: Vec<String>,
+}
+
 /// No `Debug` derive: the value must not reach a log by accident.
 #[derive(Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -124,4 +133,5 @@ pub enum Filter {
     Cors(Box<Cors>),
     ExternalAuth(Box<ExternalAuth>),
     CredentialInjection(CredentialInjection),
+    SourceRanges(SourceRanges),
 }

@@ -1,6 +1,7 @@
 //! Rules on filters, of a rule or of one of its backends.
 
 use super::Verdict;
+use super::authorization::address_block;
 use super::external;
 use super::name::{
     at, bounded, each, header_name, header_value, hostname, key, nonzero, path, pattern_hostname, problem, token,
@@ -9,6 +10,7 @@ use crate::model::*;
 
 const MAX_FILTERS: usize = 64;
 const MAX_HEADERS: usize = 256;
+const MAX_BLOCKS: usize = 4096;
 const MAX_SOURCE_BYTES: usize = 1024;
 const MAX_ORIGINS: usize = 256;
 const REDIRECT_STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
@@ -38,16 +40,29 @@ pub fn filters(filters: &[Filter]) -> Verdict {
         Filter::Cors(it) => cors(it),
         Filter::ExternalAuth(it) => at("provider", external::authorization(&it.provider)),
         Filter::CredentialInjection(it) => credential_injection(it),
+        Filter::SourceRanges(it) => source_ranges(it),
     })
 }
 
-/// The same of a share, which is chosen after everybody was asked.
+/// The same of a share, which is chosen when it is known who may come.
 pub fn share_filters(list: &[Filter]) -> Verdict {
     filters(list)?;
     each("filters", list, |filter| match filter {
         Filter::ExternalAuth(_) => problem("ExternalAuth is for a rule; move it there"),
+        Filter::SourceRanges(_) => problem("SourceRanges is for a rule; move it there"),
         _ => Ok(()),
     })
+}
+
+fn source_ranges(it: &SourceRanges) -> Verdict {
+    for (field, blocks) in [("allow", &it.allow), ("deny", &it.deny)] {
+        at(field, bounded(blocks.len(), MAX_BLOCKS, "blocks"))?;
+        each(field, blocks, |block| address_block(block))?;
+    }
+    if it.allow.is_empty() && it.deny.is_empty() {
+        return problem("it names nobody; set allow or deny");
+    }
+    Ok(())
 }
 
 fn header_modifier(it: &HeaderModifier) -> Verdict {

@@ -58,11 +58,11 @@ class Outlets(msgspec.Struct, frozen=True):
 
     def knows_peers(self, listener: ParsedListener) -> bool:
         """Whether clients of the mesh prove there who they are."""
-        return listener.transport == "TCP" and self.takes_mutual_tls(listener.port)
+        return listener.transport == "TCP" and listener.port in self.mutual_tls_ports()
 
-    def takes_mutual_tls(self, port: int) -> bool:
-        """Whether a port ends the mesh's mutual TLS."""
-        return self.ports.get(port, "DISABLE") != "DISABLE"
+    def mutual_tls_ports(self) -> tuple[int, ...]:
+        """Ports that end the mesh's mutual TLS."""
+        return tuple(port for port, mode in self.ports.items() if mode != "DISABLE")
 
     def _deciding(self, listener: ParsedListener) -> tuple[str, ...]:
         return tuple(one.policy.key for one in self.policies if one.applies_to(listener.name))

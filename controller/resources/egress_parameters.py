@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from controller.resources.schema import Struct, Violation
@@ -63,7 +64,11 @@ class EgressParameters(Struct, frozen=True, kw_only=True):
     """Of listeners that are ways out, and of routes that lead outside."""
 
     nameservers: Annotated[tuple[str, ...], Meta(max_length=3)] = ()
-    """Servers that resolve names, ``address:port``, in order; none means the system's resolver."""
+    """Servers that resolve names, in order; none means the system's resolver. ``address:port``, or
+    ``tls://address:port#name`` for DNS over TLS, whose certificate must have that name; not both in one list."""
+    nameserver_ca_config_map: ObjectName | None = msgspec.field(default=None, name="nameserverCAConfigMap")
+    """Of provisioned gateways: a ConfigMap in the Gateway's namespace with the certificates that name servers with TLS
+    are verified by, in ``ca.crt``. Left out: the authorities of the image."""
     routes: Literal["ByPolicy"] | None = None
     """``ByPolicy``: routes lead outside only where an EgressPolicy allows it, and so nowhere while none speaks for the
     listener. Left out, that holds for the listeners that an EgressPolicy speaks for."""

@@ -81,10 +81,10 @@ class WayOut:
                 return b""
             return over_tls(client, host, self.authority)
 
-    def redirected_tls(self, name: str, host: str, *, address: str = WAY_OUT) -> bytes:
+    def redirected_tls(self, name: str, host: str, *, address: str = WAY_OUT, port: int = TLS) -> bytes:
         """The same straight, as TLS that somebody redirects; empty where the handshake is refused."""
         context = ssl.create_default_context(cafile=str(self.authority))
-        with self.connected(name, TLS, address) as client:
+        with self.connected(name, port, address) as client:
             try:
                 with context.wrap_socket(client, server_hostname=host) as stream:
                     stream.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())

@@ -32,7 +32,9 @@ class Egress(Struct):
     """Keys of the egress policies that decide. None of them: everything is denied, as it is while one of them is not
     in the table."""
     nameservers: tuple[str, ...] = ()
-    """``address:port`` of the servers that resolve names, in order; none means the system's resolver."""
+    """The servers that resolve names, in order; none means the system's resolver. ``address:port``, or
+    ``tls://address:port#name`` for DNS over TLS: the server's certificate must have the name, or the address where none
+    is written. All of them are of one kind: a server asked in the clear would be the way around the others."""
 
 
 class RoutedEgress(Struct):

@@ -18,7 +18,16 @@ from tests.support.authorities import utc_now
 from tests.support.certificates import Authority, Issued
 from tests.support.clients.http2 import Http2Client
 from tests.support.egress import PROXY, egress_policy, read_answer, status_of, ways_out
-from tests.support.manifests import Manifest, external_backend, external_ref, http_route, rule
+from tests.support.manifests import (
+    GATEWAY_API,
+    Manifest,
+    external_backend,
+    external_ref,
+    http_route,
+    manifest,
+    parent,
+    rule,
+)
 from tests.support.mesh import CONTROLLER, Wiretap, is_tls, mesh_network
 from tests.support.mesh_egress import (
     GATEWAY_NAMESPACE,
@@ -36,7 +45,7 @@ from tests.support.waiting import eventually
 pytestmark = needs_namespaces
 
 CART, WEB = "spiffe://cluster.local/ns/shop/sa/cart", "spiffe://cluster.local/ns/shop/sa/web"
-ROUTED = 8080
+ROUTED, CARRIED = 8080, 9000
 SERVICE = f"{GATEWAY_NAMESPACE}/way-out"
 ZONE = {"ok.example": [PUBLIC], "other.example": [OTHER_PUBLIC], "open.example": [PUBLIC]}
 OWN = {
@@ -58,15 +67,21 @@ def policies(*more: Manifest) -> list[Manifest]:
 
 
 def outlet() -> list[Manifest]:
-    """The three ways out, and a route that leads outside."""
-    listener = {"name": "routed", "port": ROUTED, "protocol": "HTTP"}
-    parent = {"name": "edge", "sectionName": "routed"}
+    """The three ways out, and two routes that lead outside: of requests, and of connections."""
+    listeners = (
+        {"name": "routed", "port": ROUTED, "protocol": "HTTP"},
+        {"name": "carried", "port": CARRIED, "protocol": "TCP"},
+    )
+    carried = {"parentRefs": [parent(section="carried")], "rules": [rule(external_ref("secure"))]}
     made = ways_out(
-        external_backend("ok", "ok.example", 80), http_route("out", rule(external_ref("ok")), parents=[parent])
+        external_backend("ok", "ok.example", 80),
+        external_backend("secure", "ok.example", 443),
+        http_route("out", rule(external_ref("ok")), parents=[parent(section="routed")]),
+        manifest(GATEWAY_API, "TCPRoute", "out", spec=carried),
     )
     for one in made:
         if one["kind"] == "Gateway":
-            one["spec"]["listeners"].append(listener)
+            one["spec"]["listeners"] += listeners
     return made
 
 
@@ -83,6 +98,7 @@ def way_out(directory: Path, authority: Authority, authority_file: Path) -> Iter
             {"name": "tls", "port": 443, "appProtocol": "sekisho.dev/EgressTLS"},
             {"name": "web", "port": 80, "appProtocol": "sekisho.dev/EgressHTTP"},
             {"name": "http", "port": ROUTED},
+            {"name": "tcp", "port": CARRIED},
         )
         mesh.write([*outlet(), *service, cart.manifest(), web.manifest(), plain.manifest(in_mesh=False)])
         mesh.write(policies(), "policies")
@@ -249,6 +265,16 @@ def test_a_route_leads_out_for_the_workload_alone_and_tells_nobody_outside_who_i
     ((_, head),) = way_out.outside.requests[before:]
     assert "spiffe" not in head
     assert "x-forwarded-client-cert" not in head.lower()
+
+
+def test_connections_of_a_route_go_out_for_the_workload_alone(way_out: WayOut) -> None:
+    after = len(way_out.records())
+    assert b"outside" in way_out.redirected_tls("cart", "ok.example", port=CARRIED)
+    assert way_out.redirected_tls("web", "ok.example", port=CARRIED) == b""
+    assert way_out.redirected_tls("plain", "ok.example", port=CARRIED, address=CONTROLLER) == b""
+    for identity, decision in ((CART, "allow"), (WEB, "deny")):
+        record = way_out.decision(after=after, way="Route", identity=identity)
+        assert (record["decision"], record["proved_by"], record["host"]) == (decision, "mesh", "ok.example")
 
 
 # --- what proves nothing --------------------------------------------------------------------------

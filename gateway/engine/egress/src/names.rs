@@ -1,8 +1,9 @@
 //! Which rules speak of a name, found so that a name among 50,000 costs what one among ten does.
 //!
 //! A large table is asked for names that were not asked for lately, and then what counts is how many places in memory
-//! are touched, one after the other. Here it is two for a name: its slot, and the entry that has the name's bytes and
-//! the places of rules beside each other. Names of a depth that no pattern has are not looked for at all.
+//! are touched that no cache holds. Here it is one for a name: where its entry is tells a table of four bytes a name,
+//! and the entry has the name's bytes and the places of rules beside each other. Names of a depth that no pattern has
+//! are not looked for at all, and of others that are not there most are told by a filter of a byte a name.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -13,13 +14,14 @@ use crate::target::Place;
 /// Places of rules by the patterns that cover a name.
 #[derive(Debug, Default)]
 pub(crate) struct NameIndex {
-    /// Keyed: whoever writes policies must not be able to put all names into one corner of the slots.
+    /// Keyed: whoever writes policies must not be able to bring many names under one hash.
     hasher: RandomState,
-    /// Open addressing, linear; a power of two, at most two thirds of it taken.
-    slots: Box<[Slot]>,
-    /// One after the other: kind, length of the name, name, number of places, places in order and without repetition.
+    /// Where in `entries` each share of the hashes begins, and the end. There are as many as entries.
+    starts: Box<[u32]>,
+    /// By hash: kind, length of the name, name, number of places, places in order and without repetition.
     entries: Vec<u8>,
     depths: [Depths; KINDS],
+    filters: [Filter; KINDS],
     all: Vec<Place>,
 }
 
@@ -34,14 +36,6 @@ enum Kind {
 }
 
 const KINDS: usize = 3;
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    /// The upper half of the hash; the lower one says where the slot is.
-    fingerprint: u32,
-    /// Where the entry begins; 0 where there is none.
-    entry: u32,
-}
 
 /// Numbers of labels, as a set.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,6 +53,30 @@ impl Depths {
 
     fn has_fewer_than(self, depth: usize) -> bool {
         self.0 & (Self::bit(depth) - 1) != 0
+    }
+}
+
+/// Some of the hashes that are not there, for certain: of eight bits for each that is there, one is set.
+#[derive(Debug, Default)]
+struct Filter(Box<[u64]>);
+
+impl Filter {
+    fn for_hashes(count: usize) -> Self {
+        Self(vec![0; (count / 8 + 1).next_power_of_two()].into())
+    }
+
+    fn position(&self, hash: u64) -> (usize, u64) {
+        ((hash >> 6) as usize & (self.0.len() - 1), 1 << (hash & 63))
+    }
+
+    fn insert(&mut self, hash: u64) {
+        let (word, bit) = self.position(hash);
+        self.0[word] |= bit;
+    }
+
+    fn may_have(&self, hash: u64) -> bool {
+        let (word, bit) = self.position(hash);
+        self.0[word] & bit != 0
     }
 }
 
@@ -90,10 +108,18 @@ impl NameIndex {
         sorted.sort_unstable();
         sorted.dedup();
         let alike = |one: &Pattern<'_>, other: &Pattern<'_>| (one.kind, one.name) == (other.kind, other.name);
-        let count = sorted.chunk_by(alike).count();
-        index.slots = vec![Slot::default(); (count * 3 / 2 + 1).next_power_of_two()].into();
-        index.entries.push(0);
-        sorted.chunk_by(alike).for_each(|patterns| index.insert(patterns));
+        let mut counts = [0; KINDS];
+        sorted.chunk_by(alike).for_each(|patterns| counts[patterns[0].kind as usize] += 1);
+        index.filters = counts.map(Filter::for_hashes);
+        index.starts = vec![0; counts.iter().sum::<usize>() + 1].into();
+        let mut share = 0;
+        for patterns in sorted.chunk_by(alike) {
+            let next = index.share(patterns[0].hash);
+            index.starts[share + 1..=next].fill(index.entries.len() as u32);
+            share = next;
+            index.insert(patterns);
+        }
+        index.starts[share + 1..].fill(index.entries.len() as u32);
         index.entries.shrink_to_fit();
         index
     }
@@ -103,17 +129,18 @@ impl NameIndex {
         let Pattern { hash, kind, name, .. } = patterns[0];
         // A pattern that is longer than any name covers none.
         let Ok(length) = u8::try_from(name.len()) else { return };
-        let mask = self.slots.len() - 1;
-        let mut position = hash as usize & mask;
-        while self.slots[position].entry != 0 {
-            position = (position + 1) & mask;
-        }
-        self.slots[position] = Slot { fingerprint: (hash >> 32) as u32, entry: self.entries.len() as u32 };
         self.depths[kind as usize].0 |= Depths::bit(labels(name));
+        self.filters[kind as usize].insert(hash);
         self.entries.extend([kind as u8, length]);
         self.entries.extend(name.as_bytes());
         self.entries.extend((patterns.len() as u32).to_le_bytes());
         self.entries.extend(patterns.iter().flat_map(|pattern| pattern.place.0.to_le_bytes()));
+    }
+
+    /// Which of the shares a hash is in; in the order of hashes.
+    fn share(&self, hash: u64) -> usize {
+        let shares = self.starts.len() as u64 - 1;
+        (((hash >> 32) * shares) >> 32) as usize
     }
 
     fn hash(&self, kind: Kind, name: &str) -> u64 {
@@ -140,32 +167,36 @@ impl NameIndex {
             return;
         }
         let hash = self.hash(kind, name);
-        let (fingerprint, mask) = ((hash >> 32) as u32, self.slots.len() - 1);
-        let mut position = hash as usize & mask;
-        loop {
-            let slot = self.slots[position];
-            if slot.entry == 0 {
+        if !self.filters[kind as usize].may_have(hash) {
+            return;
+        }
+        let share = self.share(hash);
+        let mut entries = &self.entries[self.starts[share] as usize..self.starts[share + 1] as usize];
+        while let Some((entry, rest)) = Entry::read(entries) {
+            if entry.kind == kind as u8 && entry.name == name.as_bytes() {
+                found.extend(entry.places.iter().map(|bytes| Place(u32::from_le_bytes(*bytes))));
                 return;
             }
-            if slot.fingerprint == fingerprint
-                && let Some(places) = self.places(slot.entry as usize, kind, name)
-            {
-                found.extend(places);
-                return;
-            }
-            position = (position + 1) & mask;
+            entries = rest;
         }
     }
+}
 
-    /// Those of the entry, if it is of that kind and name.
-    fn places(&self, entry: usize, kind: Kind, name: &str) -> Option<impl Iterator<Item = Place> + '_> {
-        let ([of_kind, length], rest) = self.entries[entry..].split_first_chunk::<2>()?;
-        if *of_kind != kind as u8 || usize::from(*length) != name.len() || !rest.starts_with(name.as_bytes()) {
-            return None;
-        }
-        let (count, rest) = rest[name.len()..].split_first_chunk::<4>()?;
-        let places = rest.as_chunks::<4>().0.iter().take(u32::from_le_bytes(*count) as usize);
-        Some(places.map(|bytes| Place(u32::from_le_bytes(*bytes))))
+/// As it is written by [`NameIndex::insert`].
+struct Entry<'a> {
+    kind: u8,
+    name: &'a [u8],
+    places: &'a [[u8; 4]],
+}
+
+impl<'a> Entry<'a> {
+    /// The first one, and what follows it; `None` at the end.
+    fn read(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let ([kind, length], rest) = bytes.split_first_chunk::<2>()?;
+        let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+        let (count, rest) = rest.split_first_chunk::<4>()?;
+        let (places, rest) = rest.split_at_checked(u32::from_le_bytes(*count) as usize * 4)?;
+        Some((Self { kind: *kind, name, places: places.as_chunks::<4>().0 }, rest))
     }
 }
 

@@ -48,6 +48,29 @@ fn a_change_of_one_route_keeps_everything_else() {
     }
 }
 
+#[test]
+fn what_leads_out_does_not_stand_before_a_workload_although_it_takes_the_mesh_s_mutual_tls() {
+    let before_workload = |more: Value| {
+        let mut listener = json!({"key": "n/g/l", "gateway": "n/g", "address": "127.0.0.1", "port": 80, "bind_port": 80,
+                                  "protocol": "HTTP", "mesh": {}});
+        for (name, value) in more.as_object().expect("an object") {
+            listener[name] = value.clone();
+        }
+        let update = json!({"type": "snapshot", "format": 1, "version": "0",
+                            "resources": {"gateways": [{"key": "n/g"}], "listeners": [listener]}});
+        let mut store = TableStore::default();
+        let outcome = store.apply(update.to_string().as_bytes(), &NoChecks);
+        assert_eq!((outcome.applied.error.as_str(), outcome.applied.rejected), ("", vec![]));
+        let compiled = Compiled::build(store.table(), &Compiled::default(), &outcome.touched);
+        assert_eq!(compiled.sockets[0].mesh.is_some(), more.get("mesh").is_none());
+        compiled.sockets[0].before_workload
+    };
+    assert!(before_workload(json!({})));
+    assert!(!before_workload(json!({"egress": {"way": "Proxy"}})));
+    assert!(!before_workload(json!({"routed_egress": {}})));
+    assert!(!before_workload(json!({"mesh": null})));
+}
+
 /// What each rule and each backend of a configuration is, by key.
 fn told(compiled: &Compiled) -> Vec<String> {
     let spec = |position: u32| compiled.specs.get(position).key().to_owned();

@@ -28,11 +28,7 @@ pub async fn ask(
     let Wanted { certified, backend, with_tls, handshake_ms } = wanted;
     let spec = backend.spec().clone();
     let (host, port) = spec.outside().ok_or(Reason::NoHealthyUpstream)?;
-    let secured = match &spec.backend.tls {
-        _ if !with_tls => Secured::ByClient,
-        Some(tls) => Secured::ByGateway(&tls.server_name),
-        None => Secured::Unknown,
-    };
+    let secured = Secured::of(with_tls, spec.backend.tls.as_deref());
     let carried = Carried { certified, host, port, secured, handshake_ms };
     let (leave, addresses) = Leave::for_connection(gate, carried, down).await?;
     Ok((egress::backend_at(backend, addresses), leave))

@@ -3,12 +3,12 @@
 //! A policy that is refused denies.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 
 use super::authorization::{address_block, service_account, texts};
 use super::name::{at, bounded, each, hostname, key, nonzero, path, problem, token};
 use super::{Verdict, duration};
 use crate::model::*;
+use crate::name_server::{NameServer, NotANameServer};
 
 const MAX_REFERENCES: usize = 16_384;
 const MAX_NAMESERVERS: usize = 3;
@@ -56,13 +56,19 @@ pub fn routed(egress: &RoutedEgress, listener: &Listener) -> Verdict {
 fn deciding(policies: &[String], nameservers: &[String]) -> Verdict {
     at("policies", bounded(policies.len(), MAX_REFERENCES, "policies"))?;
     at("nameservers", bounded(nameservers.len(), MAX_NAMESERVERS, "servers"))?;
-    each("nameservers", nameservers, |text| match text.parse::<SocketAddr>() {
-        Ok(address) if address.port() > 0 && !text.contains('%') => Ok(()),
-        _ => problem(format!(
-            "`{}` is no address of a server; write one such as `10.0.0.53:53` or `[2001:db8::53]:53`",
+    each("nameservers", nameservers, |text| match text.parse::<NameServer>() {
+        Ok(_) => Ok(()),
+        Err(NotANameServer) => problem(format!(
+            "`{}` is no server; write one such as `10.0.0.53:53` or `tls://10.0.0.53:853#dns.example.com`",
             text.escape_debug()
         )),
-    })
+    })?;
+    let secured = nameservers.iter().filter(|text| text.starts_with("tls://")).count();
+    if secured > 0 && secured < nameservers.len() {
+        let text = "a server that is asked in the clear beside one with TLS would be the way around it; write one kind";
+        return at("nameservers", problem(text));
+    }
+    Ok(())
 }
 
 pub fn policy(policy: &EgressPolicy) -> Verdict {

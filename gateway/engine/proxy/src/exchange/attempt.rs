@@ -17,8 +17,8 @@ use super::reply::Reply;
 use super::retry::{self, Failed, Next, Tries};
 use super::{Exchange, UPSTREAM_HEAD};
 use crate::egress;
-use crate::layer4;
 use crate::egress::Leave;
+use crate::layer4;
 use crate::reason::Reason;
 use crate::watchdog::{Activity, after};
 

@@ -41,8 +41,8 @@ class Outlets(msgspec.Struct, frozen=True):
         return model.Egress(way=way, policies=self._deciding(listener), nameservers=self._nameservers())
 
     def routed(self, listener: ParsedListener) -> model.RoutedEgress | None:
-        """Of a listener whose routes may lead out, where anybody asked for control."""
-        if listener.protocol not in ROUTED:
+        """Of a listener whose routes may lead out, where anybody asked for control. It closes UDP, which may not."""
+        if listener.protocol not in (*ROUTED, "UDP"):
             return None
         policies = self._deciding(listener)
         # Whom the authority denies is denied by an authorization policy there already; nobody asked for control.

@@ -43,7 +43,8 @@ class RoutedEgress(Struct):
     The policies decide about the name, the endpoint's port, and of requests method and path as they are sent; the name
     is resolved once and vetted, and ``Host`` names it. A connection is TLS to them where the gateway begins TLS, which
     must verify that name, and where a client's own passes through, which must ask for it; any other is a tunnel, that
-    must turn out to be TLS with that name unless a rule for TCP allows it. Not for UDP, HBONE and ways out.
+    must turn out to be TLS with that name unless a rule for TCP allows it. Sessions of UDP do not go out at
+    all. Not for HBONE and ways out.
     """
 
     policies: tuple[str, ...] = ()

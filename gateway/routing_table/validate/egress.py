@@ -62,8 +62,8 @@ def egress_listener(egress: Egress, listener: Listener) -> Problems:
 
 def routed_egress(egress: RoutedEgress, listener: Listener) -> Problems:
     """Routes are looked at where their requests and connections are, and never of a way out."""
-    if listener.protocol in ("UDP", "HBONE") or listener.egress is not None:
-        yield "UDP, HBONE and ways out have no routes that it could speak of; leave it out"
+    if listener.protocol == "HBONE" or listener.egress is not None:
+        yield "HBONE and ways out have no routes that it could speak of; leave it out"
     yield from _deciding(egress)
 
 

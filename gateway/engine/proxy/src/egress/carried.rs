@@ -55,6 +55,13 @@ impl<'a> Secured<'a> {
     }
 }
 
+/// Records that a session does not go outside: of datagrams nothing proves where they go, so no policy can let them out.
+pub fn deny_session(gate: &Gate, host: &str, port: u16) {
+    let mut record = Record::begin(gate, &caller(gate.remote, None));
+    (record.host, record.port) = (Some(host.into()), port);
+    record.denied(Reason::EgressDenied);
+}
+
 impl Leave {
     /// With the addresses that may be dialled. An error was recorded.
     pub async fn for_connection(

@@ -42,7 +42,7 @@ use sekisho_stream::{Http1, Preface};
 use sekisho_table::{EgressWay, Listener};
 use sekisho_tls::{PeerIdentity, Transport};
 
-pub use carried::{Carried, Secured};
+pub use carried::{Carried, Secured, deny_session};
 pub use compiled::Egress;
 pub use explain::{Explained, caller, explain, is_asked};
 pub use explain_carried::CarriedConnection;

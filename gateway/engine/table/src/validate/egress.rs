@@ -46,9 +46,8 @@ pub fn listener(egress: &Egress, listener: &Listener) -> Verdict {
 
 /// Routes are looked at where their requests and connections are, and never of a way out.
 pub fn routed(egress: &RoutedEgress, listener: &Listener) -> Verdict {
-    let has_none = matches!(listener.protocol, ListenerProtocol::Udp | ListenerProtocol::Hbone);
-    if has_none || listener.egress.is_some() {
-        return problem("UDP, HBONE and ways out have no routes that it could speak of; leave it out");
+    if listener.protocol == ListenerProtocol::Hbone || listener.egress.is_some() {
+        return problem("HBONE and ways out have no routes that it could speak of; leave it out");
     }
     deciding(&egress.policies, &egress.nameservers)
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.support.egress import EgressGateway, egress_policy, over_tls, over_tls_in_stream, status_of, ways_out
+from tests.e2e.egress.test_attacks import ENCRYPTED, ended, hello, with_extension
+from tests.support.egress import TLS, EgressGateway, egress_policy, over_tls, over_tls_in_stream, status_of, ways_out
 from tests.support.manifests import Manifest
 from tests.support.outside import OTHER_PUBLIC, PUBLIC, Outside
 from tests.support.waiting import eventually
@@ -54,6 +56,33 @@ def test_a_change_of_policies_ends_the_stream_and_not_the_connection(
         client.finished(cut)
         assert f"outside {PUBLIC}".encode() in over_tls_in_stream(client, kept, "ok.example", authority_file)
         assert ended_because(gateway, "other.example") == "egress_revoked"
+
+
+def test_a_hidden_name_goes_out_for_as_long_as_a_rule_takes_it(outside: Outside, tmp_path: Path) -> None:
+    flight = with_extension(hello("ok.example"), ENCRYPTED)
+    kept, hidden = (
+        egress_policy("base", {"name": "ok", "to": [{"names": ["ok.example"]}], **more})
+        for more in ({}, {"encryptedClientHello": "Allow"})
+    )
+    with changed(outside, tmp_path, hidden) as gateway:
+        ways = [gateway.tunnel("ok.example:443")[0], gateway.connect(TLS)]
+        plain, _ = gateway.tunnel("ok.example:443")
+        for client, first in ((ways[0], flight), (ways[1], flight), (plain, hello("ok.example"))):
+            client.sendall(first)
+            client.settimeout(10)
+            # The host outside answers the handshake.
+            assert client.recv(1) == b"\x16"
+        gateway.write(ways_out(kept))
+        for client in ways:
+            ended(client)
+            client.close()
+        assert ended_because(gateway, "ok.example") == "egress_revoked"
+        # The other one has nothing to hide.
+        plain.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                assert plain.recv(65536), "it was closed"
+        plain.close()
 
 
 def test_a_change_while_a_name_is_looked_up_counts_before_the_answer(outside: Outside, tmp_path: Path) -> None:

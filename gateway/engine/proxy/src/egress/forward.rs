@@ -13,7 +13,7 @@ use sekisho_stream::{BodyKind, Downstream, Http1, ResponseOptions};
 use sekisho_tls::Transport;
 
 use super::client::Client;
-use super::open::{self, Asked, Permit, Refused};
+use super::open::{self, Asked, Permit, Refused, Shown};
 use super::pool::{Pool, Upstream};
 use super::record::Record;
 use super::tunnel::Through;
@@ -167,7 +167,7 @@ impl Relay<'_> {
         let mut activity = Instant::now();
         let client = self.client;
         let end = poll_fn(|task| {
-            if let Err(reason) = permit.renew(client, asked, true) {
+            if let Err(reason) = permit.renew(client, asked, Shown::Destination) {
                 return Poll::Ready(reason);
             }
             let step = self.step(task);

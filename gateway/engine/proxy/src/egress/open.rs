@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::Method;
-use sekisho_egress::{Caller, Denial, Destination, Grant, Host, Load, Protocol, Request, Verdict};
+use sekisho_egress::{Caller, Denial, Destination, Grant, Host, Load, Protocol, Request, RuleRef, Verdict};
 use tokio::net::TcpStream;
 
 use super::compiled::Egress;
@@ -149,7 +149,7 @@ pub async fn open(gate: &Gate, asked: &Asked, record: &mut Record) -> Result<(Pe
         dial(&addresses, asked.port, gate.connect_timeout_ms).await.ok_or(Reason::UpstreamConnectFailed)?;
     permit.address = address;
     // Before the client is told yes. Whether what follows must be TLS is for the grant that holds now to say.
-    permit.renew(gate, asked, true)?;
+    permit.renew(gate, asked, Shown::Destination)?;
     record.dialled = Some(SocketAddr::new(address, asked.port));
     Ok((permit, stream))
 }
@@ -168,10 +168,18 @@ async fn dial(addresses: &[IpAddr], port: u16, bound_ms: u64) -> Option<(TcpStre
     None
 }
 
+/// Whom what is carried has turned out to be for, when it is decided again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    Nothing,
+    Destination,
+    /// And perhaps another one, in an Encrypted Client Hello.
+    Hidden,
+}
+
 impl Permit {
-    /// Decides again where the policies have changed. `verified`: the name in the `ClientHello` agreed. An error says
-    /// that what was allowed no longer is.
-    pub fn renew(&mut self, gate: &Gate, asked: &Asked, verified: bool) -> Result<(), Reason> {
+    /// Decides again where the policies have changed. An error says that what was allowed no longer is.
+    pub fn renew(&mut self, gate: &Gate, asked: &Asked, shown: Shown) -> Result<(), Reason> {
         let egress = gate.egress();
         if Arc::ptr_eq(&egress, &self.egress) {
             return Ok(());
@@ -184,7 +192,12 @@ impl Permit {
         }
         let grant = outlet.policies.vet(&request, &decision, &[self.address], &egress.own);
         let grant = grant.map_err(|_| Reason::EgressRevoked)?;
-        if !grant.opaque && !verified {
+        let stays = match shown {
+            Shown::Nothing => grant.opaque,
+            Shown::Destination => true,
+            Shown::Hidden => grant.opaque || grant.rule.as_ref().is_some_and(RuleRef::takes_encrypted_hello),
+        };
+        if !stays {
             return Err(Reason::EgressRevoked);
         }
         (self.grant, self.egress) = (grant, egress);

@@ -113,7 +113,7 @@ impl Leave {
         if let Some(reason) = self.named.finding() {
             return Err(reason);
         }
-        self.permit.renew(&self.gate, &self.asked, self.named.agrees())
+        self.permit.renew(&self.gate, &self.asked, self.named.shown())
     }
 
     /// How it ended, with all that has moved.

@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client::Client;
-use super::open::{Asked, Permit};
+use super::open::{Asked, Permit, Shown};
 use super::record::Record;
 use super::watched::{self, Finding};
 use crate::reason::Reason;
@@ -65,6 +65,14 @@ pub enum Named {
 impl Named {
     pub fn agrees(&self) -> bool {
         !matches!(self, Self::Unknown)
+    }
+
+    pub fn shown(&self) -> Shown {
+        match self {
+            Self::Unknown => Shown::Nothing,
+            Self::Watched(finding) if finding.is_hidden() => Shown::Hidden,
+            Self::Settled | Self::Watched(_) => Shown::Destination,
+        }
     }
 
     /// Why what it names later forbids to go on.
@@ -157,7 +165,7 @@ pub async fn run(client: &Client, down: (Transport, BytesMut), through: Through,
     let mut activity = Instant::now();
     let mut counted_at = activity;
     record.end = poll_fn(|task| {
-        if let Err(reason) = permit.renew(client, &asked, named.agrees()) {
+        if let Err(reason) = permit.renew(client, &asked, named.shown()) {
             return Poll::Ready(reason);
         }
         let ended = Pin::new(&mut tunnel).poll(task);

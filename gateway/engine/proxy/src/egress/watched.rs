@@ -15,13 +15,44 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::tunnel::judge;
 use crate::reason::Reason;
 
-/// Why a tunnel may go no further, once it is known. Whoever polls the tunnel looks here afterwards.
+/// What came out about a tunnel. Whoever polls the tunnel looks here afterwards.
 #[derive(Clone, Debug, Default)]
-pub struct Finding(Rc<Cell<Option<Reason>>>);
+pub struct Finding(Rc<Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    reason: Cell<Option<Reason>>,
+    hidden: Cell<bool>,
+}
 
 impl Finding {
+    /// Why it may go no further.
     pub fn reason(&self) -> Option<Reason> {
-        self.0.get()
+        self.0.reason.get()
+    }
+
+    /// There may be another name, encrypted.
+    pub fn is_hidden(&self) -> bool {
+        self.0.hidden.get()
+    }
+
+    fn judged(&self, hello: &Hello, host: &Host, rule: Option<&RuleRef>) -> Result<(), Reason> {
+        judge(hello, host, rule)?;
+        self.0.hidden.set(self.0.hidden.get() || hello.encrypted);
+        Ok(())
+    }
+
+    fn look(
+        &self,
+        later: &mut LaterHellos,
+        mut bytes: &[u8],
+        host: &Host,
+        rule: Option<&RuleRef>,
+    ) -> Result<(), Reason> {
+        while let Some(hello) = later.next(&mut bytes).map_err(|_| Reason::EgressNameInvalid)? {
+            self.judged(&hello, host, rule)?;
+        }
+        Ok(())
     }
 }
 
@@ -42,22 +73,15 @@ pub fn watch(
     host: &Host,
     rule: Option<&RuleRef>,
 ) -> Result<Finding, Reason> {
-    judge(first, host, rule)?;
     let finding = Finding::default();
+    finding.judged(first, host, rule)?;
     let mut later = LaterHellos::after(first);
-    look(&mut later, unread.get(first.end..).unwrap_or_default(), host, rule)?;
+    finding.look(&mut later, unread.get(first.end..).unwrap_or_default(), host, rule)?;
     let inner = std::mem::replace(transport, Transport::Carried(Box::new(tokio::io::empty())));
     let (host, rule) = (host.clone(), rule.cloned());
     let watched = Watched { transport: inner, later, host, rule, finding: finding.clone() };
     *transport = Transport::Carried(Box::new(watched));
     Ok(finding)
-}
-
-fn look(later: &mut LaterHellos, mut bytes: &[u8], host: &Host, rule: Option<&RuleRef>) -> Result<(), Reason> {
-    while let Some(hello) = later.next(&mut bytes).map_err(|_| Reason::EgressNameInvalid)? {
-        judge(&hello, host, rule)?;
-    }
-    Ok(())
 }
 
 impl AsyncRead for Watched {
@@ -69,10 +93,11 @@ impl AsyncRead for Watched {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.transport).poll_read(task, buffer))?;
         if !this.later.is_over()
-            && let Err(reason) = look(&mut this.later, &buffer.filled()[before..], &this.host, this.rule.as_ref())
+            && let Err(reason) =
+                this.finding.look(&mut this.later, &buffer.filled()[before..], &this.host, this.rule.as_ref())
         {
             buffer.set_filled(before);
-            this.finding.0.set(Some(reason));
+            this.finding.0.reason.set(Some(reason));
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))

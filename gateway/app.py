@@ -51,7 +51,12 @@ class GatewayApp:
             table_file = TableFile(settings.state_dir) if settings.state_dir is not None else None
             # 2. The engine: its workers wait for a table.
             self._engine = start_engine(
-                EngineOptions(workers=settings.workers, access_log=settings.access_log, records=_records(settings))
+                EngineOptions(
+                    workers=settings.workers,
+                    access_log=settings.access_log,
+                    records=_records(settings),
+                    name_server_authorities=str(settings.egress_dns_ca or ""),
+                )
             )
         except Exception:
             self._close_addresses()

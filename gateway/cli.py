@@ -85,6 +85,10 @@ def add_gateway_options(
         ("--egress-otlp-ca", "certificates that the collector is verified by (default: the operating system's)"),
         ("--egress-otlp-certificate", "what the gateway shows to the collector; read again when the file changes"),
         ("--egress-otlp-key", "the private key of that certificate"),
+        (
+            "--egress-dns-ca",
+            "certificates that name servers with TLS are verified by (default: the system's)",
+        ),
     ):
         parser.add_argument(option, type=Path, metavar="FILE", help=what)
     parser.add_argument(
@@ -111,6 +115,7 @@ def gateway_settings(arguments: argparse.Namespace) -> GatewaySettings:
             certificate=arguments.egress_otlp_certificate,
             private_key=arguments.egress_otlp_key,
         ),
+        egress_dns_ca=arguments.egress_dns_ca,
         state_dir=arguments.state_dir,
         drain_seconds=arguments.drain_timeout,
     )

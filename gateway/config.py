@@ -67,6 +67,8 @@ class GatewaySettings:
     egress_log_files: int = DEFAULT_EGRESS_LOG_FILES
     """How many there are at most, the current one included."""
     egress_otlp: CollectorSettings = CollectorSettings()
+    egress_dns_ca: Path | None = None
+    """PEM that name servers with TLS are verified by; None: the operating system's authorities."""
     state_dir: Path | None = None
     """Where the last good table is kept; None keeps nothing."""
     drain_seconds: float = DEFAULT_DRAIN_SECONDS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from controller.provision.records import record_arguments, record_mounts, record_volumes
+from controller.provision.egress import egress_arguments, egress_mounts, egress_volumes
 from controller.provision.scaling import scales_by_itself
 from controller.provision.settings import ProvisionSettings
 from controller.resources import DeploymentParameters, GatewayParametersSpec
@@ -80,7 +80,7 @@ def _pod(infrastructure: Infrastructure, settings: ProvisionSettings) -> dict[st
             "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}],
         },
         "containers": [_container(infrastructure.parameters, settings)],
-        "volumes": _volumes(infrastructure.name, settings) + record_volumes(infrastructure.parameters.egress.records),
+        "volumes": _volumes(infrastructure.name, settings) + egress_volumes(infrastructure.parameters.egress),
     }
     spread = _spread(infrastructure)
     if spread:
@@ -124,7 +124,7 @@ def _container(spec: GatewayParametersSpec, settings: ProvisionSettings) -> dict
             {"name": "token", "mountPath": _CREDENTIALS, "readOnly": True},
             {"name": "state", "mountPath": _STATE},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # a volume of the pod, not this machine's folder
-            *record_mounts(spec.egress.records),
+            *egress_mounts(spec.egress),
         ],
     }
 
@@ -133,7 +133,7 @@ def _arguments(spec: GatewayParametersSpec, settings: ProvisionSettings) -> list
     arguments = ["gateway", "--role", "edge", "--controller", settings.controller_url]
     arguments += ["--trust-bundle", f"{_CA}/ca.crt", "--token", f"{_CREDENTIALS}/token"]
     arguments += ["--state-dir", _STATE, "--health", f"0.0.0.0:{HEALTH_PORT}"]
-    arguments += record_arguments(spec.egress.records)
+    arguments += egress_arguments(spec.egress)
     grace = spec.deployment.termination_grace_period_seconds
     if grace is not None:
         arguments += ["--drain-timeout", str(grace - _BEFORE_KILL)]

@@ -10,12 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from controller.resources.schema import Struct, Violation
 
 ObjectName = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\Z", max_length=253)]
 CollectorURL = Annotated[str, Meta(pattern=r"^https?://[^\s/@]+:[0-9]{1,5}(/\S*)?\Z", max_length=1024)]
+NameServer = Annotated[
+    str,
+    Meta(
+        pattern=r"^(tls://)?([0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}(#[a-z0-9._-]+)?\Z",
+        max_length=320,
+        description="address:port, or tls://address:port#name",
+    ),
+]
 
 DEFAULT_FILE_BYTES = 64 * 1024 * 1024
 DEFAULT_FILES = 10
@@ -62,8 +71,12 @@ class EgressRecords(Struct, frozen=True, kw_only=True):
 class EgressParameters(Struct, frozen=True, kw_only=True):
     """Of listeners that are ways out, and of routes that lead outside."""
 
-    nameservers: Annotated[tuple[str, ...], Meta(max_length=3)] = ()
-    """Servers that resolve names, ``address:port``, in order; none means the system's resolver."""
+    nameservers: Annotated[tuple[NameServer, ...], Meta(max_length=3)] = ()
+    """Servers that resolve names, in order; none means the system's resolver. ``address:port``, or
+    ``tls://address:port#name`` for DNS over TLS, whose certificate must have that name; not both in one list."""
+    nameserver_ca_config_map: ObjectName | None = msgspec.field(default=None, name="nameserverCAConfigMap")
+    """Of provisioned gateways: a ConfigMap in the Gateway's namespace with the certificates that name servers with TLS
+    are verified by, in ``ca.crt``. Left out: the authorities of the image."""
     routes: Literal["ByPolicy"] | None = None
     """``ByPolicy``: routes lead outside only where an EgressPolicy allows it, and so nowhere while none speaks for the
     listener. Left out, that holds for the listeners that an EgressPolicy speaks for."""

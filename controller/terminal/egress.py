@@ -52,11 +52,15 @@ def write_destinations(tree: Tree, destinations: Iterable[Answer]) -> None:
     """Where a route leads outside, and whether the request gets there."""
     for answer in destinations:
         place = f"{answer['host']}:{answer['port']}"
-        branch = tree.add(text(("outside ", "soft"), (place, "title"), f" as {answer['method']} {answer['path']}"))
+        spoken = f"{answer['method']} {answer['path']}" if answer["protocol"] == "HTTP" else answer["protocol"]
+        branch = tree.add(text(("outside ", "soft"), (place, "title"), f" as {spoken}"))
+        if answer["must_ask_for_host"]:
+            branch.add(text((f"what the client sends must be TLS that asks for {answer['host']}", "warn")))
         if answer["egress"]:
             write_egress(branch, answer["egress"])
         elif answer["status"]:
-            branch.add(text(("denied", "bad"), f": answers {answer['status']} ({answer['code']})"))
+            how = f"answers {answer['status']}" if answer["protocol"] == "HTTP" else "closed"
+            branch.add(text(("denied", "bad"), f": {how} ({answer['code']})"))
         else:
             branch.add(text(("no egress policy speaks for this listener, so none is asked", "warn")))
         if answer["credentials"]:

@@ -11,7 +11,7 @@ from rich.text import Text
 from controller.terminal.curl import CurlLine, Explain, dialled
 from controller.terminal.writer import Writer, counted, grid, text
 from gateway.admin.explain import Question
-from gateway.routing_table.describe_egress import where, who
+from gateway.routing_table.describe_egress import of_mesh_alone, where, who
 from gateway.routing_table.model import EgressPolicy, EgressRule, Listener, Resources
 
 _MAX_RULES: Final = 12
@@ -56,6 +56,8 @@ def _questions(table: Resources) -> Iterator[tuple[Listener, Question]]:
     for listener in table.listeners:
         # A proxy that is itself dialled by TLS asks for more than a line can show.
         if listener.egress is None or listener.egress.way != "Proxy" or listener.protocol != "HTTP":
+            continue
+        if of_mesh_alone(listener):
             continue
         named = (policies[key] for key in listener.egress.policies if key in policies)
         for rule in (rule for policy in named for rule in policy.rules if rule.action == "Allow"):

@@ -14,7 +14,7 @@ import msgspec
 from controller.resources import Endpoint, EndpointPort, EndpointSlice, Service, ServicePort, XBackend
 from controller.store import Key
 from controller.translate.denied_identities import denied_identities
-from controller.translate.gateway import GATEWAY
+from controller.translate.gateway import MUTUAL_TLS_PORTS
 from controller.translate.graph import Reads, Stage
 from controller.translate.hostnames import hostname_problem
 from controller.translate.indexes import MACHINES, SLICES, WORKLOADS
@@ -138,8 +138,9 @@ def _with_peer(reads: Reads, endpoint: model.Endpoint) -> model.Endpoint:
 
 def _takes_mutual_tls(reads: Reads, workload: Workload, port: int) -> bool:
     """Whether it is a Gateway's pod, and something goes out by this port of it."""
-    served = reads.result(GATEWAY, workload.gateway) if workload.gateway is not None else None
-    return served is not None and served.parsed.outlets.takes_mutual_tls(port)
+    if not workload.gateway:
+        return False
+    return port in reads.members(MUTUAL_TLS_PORTS, (workload.key.namespace, workload.gateway))
 
 
 MESH_ENDPOINTS: Stage[Target, tuple[model.Endpoint, ...]] = Stage(Rank.MESH_ENDPOINTS, _mesh_endpoints)

@@ -25,6 +25,7 @@ from controller.translate.frontend_tls import ClientValidations
 from controller.translate.gateway_class import GATEWAY_CLASS
 from controller.translate.graph import NOTHING, Published, Reads, Stage, TableResource
 from controller.translate.implied_gateway import implied_gateway
+from controller.translate.infrastructure_names import label_value
 from controller.translate.listener_conflicts import with_conflicts
 from controller.translate.listener_set import allowed_sets
 from controller.translate.listeners import ParsedListener, parse_listeners
@@ -50,6 +51,9 @@ GOVERNING = "governing"
 
 TOKENS_LOOKED_AT = "tokens-looked-at"
 """Collection, by key of a request authentication: the Gateways and workloads that it applies to."""
+
+MUTUAL_TLS_PORTS = "mutual-tls-ports"
+"""Collection, by namespace and name label of a Gateway's pods: ports of theirs that take the mesh's mutual TLS."""
 
 TABLES = "tables"
 """Collection: names of the tables there are."""
@@ -310,6 +314,7 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
         resources += [(served.table, "egress_policies", policy) for policy in egress]
     unique = {(table, kind, resource.key): (table, kind, resource) for table, kind, resource in resources}
     governed = _governed(key, served) if policies else None
+    labelled = (key.namespace, label_value(key.name))
     return Published(
         members=(
             ((TABLES, ""), served.table),
@@ -317,6 +322,7 @@ def _publish_gateway(key: Key, served: ServedGateway | None) -> Published:
             *(((AUTHORIZED, policy.key), governed) for policy in policies),
             *(((GOVERNING, object_name(key)), policy) for policy in served.parsed.governing),
             *(((TOKENS_LOOKED_AT, it.key), object_name(key)) for it in served.parsed.authentication),
+            *(((MUTUAL_TLS_PORTS, labelled), port) for port in served.parsed.outlets.mutual_tls_ports()),
             *authenticating(served.parsed.outlets.authenticated, object_name(key)),
             *(((CROSSINGS, ""), (served.table, table_key)) for table_key in _crossings(served)),
         ),

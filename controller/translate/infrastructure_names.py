@@ -31,7 +31,7 @@ def infrastructure_name(gateway: str, class_name: str) -> str:
 
 def selector(gateway: str, class_name: str) -> dict[str, str]:
     """Labels that only this Gateway's pods have; they stay while the name stays, as a Deployment's selector must."""
-    return {GATEWAY_NAME_LABEL: _label_value(gateway), GATEWAY_CLASS_LABEL: _label_value(class_name)}
+    return {GATEWAY_NAME_LABEL: label_value(gateway), GATEWAY_CLASS_LABEL: label_value(class_name)}
 
 
 def own_labels(selected: Mapping[str, str]) -> dict[str, str]:
@@ -45,7 +45,8 @@ def reserved(labels: Iterable[str]) -> tuple[str, ...]:
     return tuple(label for label in labels if label in ours)
 
 
-def _label_value(name: str) -> str:
+def label_value(name: str) -> str:
+    """A name as the value of a label, which is shorter than a name may be."""
     return name if len(name) <= _MAX else _cut(name, name)
 
 

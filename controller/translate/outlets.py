@@ -41,8 +41,8 @@ class Outlets(msgspec.Struct, frozen=True):
         return model.Egress(way=way, policies=self._deciding(listener), nameservers=self._nameservers())
 
     def routed(self, listener: ParsedListener) -> model.RoutedEgress | None:
-        """Of a listener whose routes may lead out, where anybody asked for control."""
-        if listener.protocol not in ROUTED:
+        """Of a listener whose routes may lead out, where anybody asked for control. It closes UDP, which may not."""
+        if listener.protocol not in (*ROUTED, "UDP"):
             return None
         policies = self._deciding(listener)
         # Whom the authority denies is denied by an authorization policy there already; nobody asked for control.
@@ -58,11 +58,11 @@ class Outlets(msgspec.Struct, frozen=True):
 
     def knows_peers(self, listener: ParsedListener) -> bool:
         """Whether clients of the mesh prove there who they are."""
-        return listener.transport == "TCP" and self.takes_mutual_tls(listener.port)
+        return listener.transport == "TCP" and listener.port in self.mutual_tls_ports()
 
-    def takes_mutual_tls(self, port: int) -> bool:
-        """Whether a port ends the mesh's mutual TLS."""
-        return self.ports.get(port, "DISABLE") != "DISABLE"
+    def mutual_tls_ports(self) -> tuple[int, ...]:
+        """Ports that end the mesh's mutual TLS."""
+        return tuple(port for port, mode in self.ports.items() if mode != "DISABLE")
 
     def _deciding(self, listener: ParsedListener) -> tuple[str, ...]:
         return tuple(one.policy.key for one in self.policies if one.applies_to(listener.name))

@@ -64,7 +64,7 @@ def _invalid(message: str) -> Problem:
 def layered(layers: Sequence[GatewayParametersSpec]) -> GatewayParametersSpec:
     """What is provisioned by: of each field of ``deployment`` and ``service``, and of the rest as a whole, the last.
 
-    Of ``egress`` that is ``records`` alone; the rest of it is in the table.
+    Of ``egress`` those are ``records`` and ``nameserver_ca_config_map``; the rest of it is in the table.
     """
     merged = GatewayParametersSpec()
     for layer in layers:
@@ -73,9 +73,16 @@ def layered(layers: Sequence[GatewayParametersSpec]) -> GatewayParametersSpec:
             service=_over(merged.service, layer.service),
             pod_disruption_budget=layer.pod_disruption_budget or merged.pod_disruption_budget,
             autoscaling=layer.autoscaling or merged.autoscaling,
-            egress=EgressParameters(records=layer.egress.records or merged.egress.records),
+            egress=_egress_over(merged.egress, layer.egress),
         )
     return merged
+
+
+def _egress_over(below: EgressParameters, above: EgressParameters) -> EgressParameters:
+    return EgressParameters(
+        records=above.records or below.records,
+        nameserver_ca_config_map=above.nameserver_ca_config_map or below.nameserver_ca_config_map,
+    )
 
 
 def _over(below: Part, above: Part) -> Part:

@@ -85,8 +85,8 @@ class Workload(msgspec.Struct, frozen=True):
     """How it is reached through the mesh; None: it is not in it."""
     sidecar: Sidecar | None
     """What its sidecar's table depends on, if it can have one of ours."""
-    gateway: Key | None = None
-    """The Gateway whose pod it is, by its label: it may be in the mesh where something goes out by it."""
+    gateway: str = ""
+    """The label of a Gateway's pods, where it is one: they may be in the mesh by some of their ports."""
 
     def peer(self, trust_domain: str, tunnel: Tunnel) -> model.Peer:
         """Who answers there, in the mesh."""
@@ -167,8 +167,7 @@ def _made(key: Key, resource: Resource, owner: str, said: Described) -> Workload
             inbound=tuple(_mappings(annotations.get(INBOUND_ANNOTATION, ""))) if explicit else (),
             machine=key.kind == WorkloadEntry.kind,
         )
-    name = said.labels.get(GATEWAY_NAME_LABEL)
-    gateway = Key("Gateway", key.namespace, name) if name else None
+    gateway = said.labels.get(GATEWAY_NAME_LABEL, "")
     return Workload(key, said.addresses, said.service_account, said.labels, said.ports, tunnel, sidecar, gateway)
 
 

@@ -82,3 +82,5 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     access_log: str = "stdout"
     """``stdout``, ``none`` or the path of a file."""
     records: RecordOptions = RecordOptions()
+    name_server_authorities: str = ""
+    """A file of PEM that name servers with TLS are verified by; empty: the operating system's authorities."""

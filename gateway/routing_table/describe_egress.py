@@ -17,7 +17,14 @@ _WAYS: Final[dict[EgressWay, str]] = {
 
 def way_out(listener: Listener) -> str:
     """What stands in place of a hostname; empty for listeners that are no way out themselves."""
-    return _WAYS[listener.egress.way] if listener.egress is not None else ""
+    if listener.egress is None:
+        return ""
+    return _WAYS[listener.egress.way] + (", for workloads of the mesh alone" if of_mesh_alone(listener) else "")
+
+
+def of_mesh_alone(listener: Listener) -> bool:
+    """Whether nobody is heard there but who proves an identity of the mesh."""
+    return listener.mesh is not None and listener.mesh.mode == "STRICT"
 
 
 def who(rule: EgressRule) -> str:

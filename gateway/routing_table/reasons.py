@@ -62,6 +62,7 @@ class Reason(StrEnum):
     EGRESS_CREDENTIALS_REQUIRED = "egress_credentials_required"
     EGRESS_NAME_INVALID = "egress_name_invalid"
     EGRESS_NAME_UNRESOLVED = "egress_name_unresolved"
+    EGRESS_RESOLVER_UNTRUSTED = "egress_resolver_untrusted"
     EGRESS_ADDRESS_PROHIBITED = "egress_address_prohibited"
     EGRESS_NAME_MISMATCH = "egress_name_mismatch"
     EGRESS_NAME_HIDDEN = "egress_name_hidden"
@@ -120,6 +121,7 @@ FLAGS: dict[Reason, str] = {
     Reason.EGRESS_CREDENTIALS_REQUIRED: "-",
     Reason.EGRESS_NAME_INVALID: "-",
     Reason.EGRESS_NAME_UNRESOLVED: "-",
+    Reason.EGRESS_RESOLVER_UNTRUSTED: "-",
     Reason.EGRESS_ADDRESS_PROHIBITED: "-",
     Reason.EGRESS_NAME_MISMATCH: "-",
     Reason.EGRESS_NAME_HIDDEN: "-",

@@ -49,6 +49,12 @@ SPECS: tuple[dict[str, Any], ...] = (
     {"podDisruptionBudget": {"maxUnavailable": "50%"}},
     {"autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 50}},
     {"autoscaling": {"maxReplicas": 0}},
+    {"egress": {"nameservers": ["10.0.0.53:53"], "records": {"files": {"persistentVolumeClaim": "audit"}}}},
+    {"egress": {"nameservers": ["tls://[2001:db8::53]:853#dns.example.com"], "nameserverCAConfigMap": "dns"}},
+    {"egress": {"nameservers": ["dns.example.com:53"]}},
+    {"egress": {"records": {"files": {"maxBytes": 1}}}},
+    {"egress": {"records": {"collector": {"url": "https://otel:4318", "clientCertificateSecret": "otel"}}}},
+    {"egress": {"records": {"collector": {"url": "otel:4318"}}}},
     {"deployments": {}},
 )
 ALLOWED = (

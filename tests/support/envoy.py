@@ -67,16 +67,12 @@ class Envoy:
     def outbound_tunnel(self, port: int, target: int, callee: str, destination: str) -> None:
         """Whatever comes goes through a tunnel of HBONE to ``destination``."""
         self._cluster("out", target, self._upstream(callee, ("h2",), ""), http2=True)
-        proxy = {
-            "name": "envoy.filters.network.tcp_proxy",
-            "typed_config": {
-                "@type": f"{ENVOY_TYPES}.filters.network.tcp_proxy.v3.TcpProxy",
-                "stat_prefix": "out",
-                "cluster": "out",
-                "tunneling_config": {"hostname": destination},
-            },
-        }
-        self._listener(port, [{"filters": [proxy]}])
+        self._listener(port, [_carried(tunneling_config={"hostname": destination})])
+
+    def outbound_connections(self, port: int, target: int, callee: str) -> None:
+        """Whatever comes is carried as it is, by mutual TLS to the callee."""
+        self._cluster("out", target, self._upstream(callee, ("istio-peer-exchange", "istio"), ""))
+        self._listener(port, [_carried()])
 
     def write(self, directory: Path, log_level: str = "info") -> list[str | Path]:
         """Write the configuration; the command that runs it."""
@@ -205,6 +201,20 @@ def _manager(hosts: list[Json], more: Json) -> Json:
             **more,
         },
     }
+
+
+def _carried(**more: Json) -> Json:
+    """Connections rather than requests."""
+    proxy = {
+        "name": "envoy.filters.network.tcp_proxy",
+        "typed_config": {
+            "@type": f"{ENVOY_TYPES}.filters.network.tcp_proxy.v3.TcpProxy",
+            "stat_prefix": "out",
+            "cluster": "out",
+            **more,
+        },
+    }
+    return {"filters": [proxy]}
 
 
 def _address(port: int) -> Json:

@@ -82,6 +82,7 @@ class Table:
     """More fields of every backend."""
     gateway: dict[str, Any] = field(default_factory=dict)
     policies: tuple[model.AuthorizationPolicy, ...] = ()
+    egress: tuple[model.EgressPolicy, ...] = ()
 
     def serve(
         self, at: model.Listener, *endpoints: model.Endpoint, policies: Iterable[model.AuthorizationPolicy] = ()
@@ -113,8 +114,9 @@ class Table:
                 ),
                 gateways=(model.Gateway(key=GATEWAY, **self.gateway),),
                 authorization_policies=self.policies,
+                egress_policies=self.egress,
                 listeners=tuple(self.listeners),
-                routes=tuple(_route(at) for at in self.listeners if at.protocol != "HBONE"),
+                routes=tuple(_route(at) for at in self.listeners if at.protocol != "HBONE" and at.egress is None),
             ),
         )
 

@@ -224,8 +224,8 @@ const showExplanation = (answer) => {
   fact("backends", (answer.backends || []).map((share) => `${share.backend || (share.failure && share.failure.message)} (weight ${share.weight === undefined ? 1 : share.weight})`).join(", "));
   if (answer.egress) fact("egress", inWords(answer.egress));
   for (const place of answer.destinations || []) {
-    fact("outside", `${place.host}:${place.port} as ${place.method} ${place.path}`);
-    fact("", place.egress ? inWords(place.egress) : place.status ? `answers ${place.status} (${place.code})` : "no egress policy speaks for this listener");
+    fact("outside", `${place.host}:${place.port} as ${place.protocol === "HTTP" ? `${place.method} ${place.path}` : place.protocol}${place.must_ask_for_host ? ", if it is TLS that asks for that name" : ""}`);
+    fact("", place.egress ? inWords(place.egress) : place.status ? `${place.protocol === "HTTP" ? `answers ${place.status}` : "closed"} (${place.code})` : "no egress policy speaks for this listener");
     fact("credentials", place.credentials.join(", "));
   }
   const routed = answer.decision === "route" || answer.decision === "egress";

@@ -32,7 +32,9 @@ class Egress(Struct):
     """Keys of the egress policies that decide. None of them: everything is denied, as it is while one of them is not
     in the table."""
     nameservers: tuple[str, ...] = ()
-    """``address:port`` of the servers that resolve names, in order; none means the system's resolver."""
+    """The servers that resolve names, in order; none means the system's resolver. ``address:port``, or
+    ``tls://address:port#name`` for DNS over TLS: the server's certificate must have the name, or the address where none
+    is written. All of them are of one kind: a server asked in the clear would be the way around the others."""
 
 
 class RoutedEgress(Struct):
@@ -41,7 +43,8 @@ class RoutedEgress(Struct):
     The policies decide about the name, the endpoint's port, and of requests method and path as they are sent; the name
     is resolved once and vetted, and ``Host`` names it. A connection is TLS to them where the gateway begins TLS, which
     must verify that name, and where a client's own passes through, which must ask for it; any other is a tunnel, that
-    must turn out to be TLS with that name unless a rule for TCP allows it. Not for UDP, HBONE and ways out.
+    must turn out to be TLS with that name unless a rule for TCP allows it. Sessions of UDP do not go out at
+    all. Not for HBONE and ways out.
     """
 
     policies: tuple[str, ...] = ()

@@ -36,6 +36,7 @@ from gateway.routing_table.validate.names import (
 
 _MAX_REFERENCES: Final = 16_384
 _MAX_NAMESERVERS: Final = 3
+_OVER_TLS: Final = "tls://"
 _MAX_RULES: Final = 1024
 _MAX_ITEMS: Final = 1024
 _MAX_VALUES: Final = 65_536
@@ -61,8 +62,8 @@ def egress_listener(egress: Egress, listener: Listener) -> Problems:
 
 def routed_egress(egress: RoutedEgress, listener: Listener) -> Problems:
     """Routes are looked at where their requests and connections are, and never of a way out."""
-    if listener.protocol in ("UDP", "HBONE") or listener.egress is not None:
-        yield "UDP, HBONE and ways out have no routes that it could speak of; leave it out"
+    if listener.protocol == "HBONE" or listener.egress is not None:
+        yield "HBONE and ways out have no routes that it could speak of; leave it out"
     yield from _deciding(egress)
 
 
@@ -70,15 +71,21 @@ def _deciding(egress: Egress | RoutedEgress) -> Problems:
     yield from at("policies", bounded(len(egress.policies), _MAX_REFERENCES, "policies"))
     yield from at("nameservers", bounded(len(egress.nameservers), _MAX_NAMESERVERS, "servers"))
     yield from each("nameservers", egress.nameservers, _nameserver)
+    secured = [text.startswith(_OVER_TLS) for text in egress.nameservers]
+    if any(secured) and not all(secured):
+        text = "a server that is asked in the clear beside one with TLS would be the way around it; write one kind"
+        yield from at("nameservers", [text])
 
 
 def _nameserver(text: str) -> Problems:
-    address, _, number = text.rpartition(":")
+    place, hashmark, name = text.removeprefix(_OVER_TLS).partition("#")
+    is_named = not hashmark or (text.startswith(_OVER_TLS) and not any(hostname(name)))
+    address, _, number = place.rpartition(":")
     bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
     bracketed = bare != address
     is_port = number.isascii() and number.isdecimal() and str(int(number)) == number and 1 <= int(number) <= 65_535
-    if not is_ip_address(bare) or bracketed != (":" in bare) or not is_port:
-        yield f"{text!r} is no address of a server; write one such as '10.0.0.53:53' or '[2001:db8::53]:53'"
+    if not is_ip_address(bare) or bracketed != (":" in bare) or not is_port or not is_named:
+        yield f"{text!r} is no server; write one such as '10.0.0.53:53' or 'tls://10.0.0.53:853#dns.example.com'"
 
 
 def egress_policy(policy: EgressPolicy) -> Problems:

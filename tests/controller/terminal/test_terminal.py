@@ -323,6 +323,9 @@ def test_a_report_shows_who_workloads_are_what_they_take_and_who_decides() -> No
     assert all(word in styled for word in ("Workloads", "shop/cart-1", "mTLS STRICT", "1970-01-02"))
 
 
+NONE = {"connections": 0, "bytes": 0, "duration_ms": 0}
+
+
 def test_a_destination_outside_is_told_with_what_policies_say_of_it() -> None:
     tried = {
         "policy": "shop/out",
@@ -346,10 +349,19 @@ def test_a_destination_outside_is_told_with_what_policies_say_of_it() -> None:
         "policies": 1,
     }
     place = {"backend": "XBackend/shop/stripe/443", "weight": 1, "host": "api.stripe.com", "port": 443}
-    sent = {"method": "POST", "path": "/v1", "status": None, "code": None, "credentials": ["authorization"]}
+    sent = {"protocol": "HTTP", "method": "POST", "path": "/v1", "must_ask_for_host": False}
+    sent |= {"status": None, "code": None, "credentials": ["authorization"]}
     unguarded = {**place, **sent, "host": "other.example", "credentials": [], "egress": None}
     mismatch = {**unguarded, "status": 421, "code": "egress_name_mismatch"}
-    answer = {**ROUTED, "destinations": [{**place, **sent, "egress": egress}, unguarded, mismatch]}
+    carried = {**mismatch, "protocol": "TLS", "method": "", "path": ""}
+    tunnel = {
+        **carried,
+        "protocol": "TCP",
+        "must_ask_for_host": True,
+        "egress": {**egress, "tried": [], "limits": NONE},
+    }
+    places = [{**place, **sent, "egress": egress}, unguarded, mismatch, carried, tunnel]
+    answer = {**ROUTED, "destinations": places}
     lines = written(lambda writer: write_explanation(writer, Question(url="http://a/"), answer)).splitlines()
     at = lines.index("  outside api.stripe.com:443 as POST /v1")
     assert lines[at:] == [
@@ -363,4 +375,11 @@ def test_a_destination_outside_is_told_with_what_policies_say_of_it() -> None:
         "    no egress policy speaks for this listener, so none is asked",
         "  outside other.example:443 as POST /v1",
         "    denied: answers 421 (egress_name_mismatch)",
+        "  outside other.example:443 as TLS",
+        "    denied: closed (egress_name_mismatch)",
+        "  outside other.example:443 as TCP",
+        "    what the client sends must be TLS that asks for other.example",
+        "    egress allowed: rule stripe of shop/out allows it",
+        "      the one policy does not name this destination",
+        "      guard every address that the name has must be public, or in 10.0.0.1/32",
     ]

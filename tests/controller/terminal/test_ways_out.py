@@ -19,6 +19,7 @@ from gateway.routing_table.model import (
     EgressRule,
     EgressSource,
     Listener,
+    MeshServer,
     Resources,
 )
 from tests.support import small_tables as tables
@@ -102,3 +103,13 @@ def test_no_command_where_more_is_needed_than_a_line_shows() -> None:
     redirected = replace(tables.listener(), egress=Egress(way="HTTP", policies=(POLICY,)))
     assert way_out(redirected) == "way out: redirected HTTP"
     assert way_out_line(table(redirected, stated), everything) is None
+
+
+def test_a_way_out_for_the_mesh_alone_says_so_and_offers_no_command() -> None:
+    rules = policy(rule("a", "fine.example"))
+    strict = proxy(mesh=MeshServer(mode="STRICT"))
+    assert way_out(strict) == "way out: forward proxy, for workloads of the mesh alone"
+    assert way_out_line(table(strict, rules), lets_out("fine.example:443")) is None
+    permissive = proxy(mesh=MeshServer())
+    assert way_out(permissive) == "way out: forward proxy"
+    assert way_out_line(table(permissive, rules), lets_out("fine.example:443")) is not None

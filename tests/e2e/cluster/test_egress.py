@@ -6,13 +6,13 @@ what it selects is what it means: the gateway's pods, at the port where they lis
 
 from __future__ import annotations
 
-import http.client
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.support.clients.forward_proxy import through
 from tests.support.examples import example
 from tests.support.manifests import Manifest, manifest
 from tests.support.real_cluster import CommandError, RealCluster
@@ -44,19 +44,6 @@ def address(cluster: RealCluster) -> Iterator[str]:
         cluster.echo("api", SHOP)
         cluster.echo("other", SHOP)
         yield cluster.programmed("out", OUT, within=START_SECONDS)
-
-
-def through(address: str, url: str) -> tuple[int, str]:
-    """What a client of the forward proxy is answered."""
-    connection = http.client.HTTPConnection(address, PORT, timeout=10)
-    try:
-        connection.request("GET", url)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    except (OSError, http.client.HTTPException) as error:
-        raise AssertionError(f"{url}: {error}") from error
-    finally:
-        connection.close()
 
 
 def conditions(cluster: RealCluster, name: str) -> dict[str, dict[str, Any]]:

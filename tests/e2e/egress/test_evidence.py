@@ -183,9 +183,10 @@ def test_a_collector_that_does_not_verify_gets_nothing_and_holds_nothing_up(outs
         (("--egress-otlp", "http://otel:4318", "--egress-otlp-ca", "/nowhere/ca.crt"), "in the clear"),
         (("--egress-otlp", "https://otel:4318", "--egress-otlp-key", "/nowhere/tls.key"), "needs its key"),
         (("--egress-otlp", "otel:4318"), "is not of the form http://HOST:PORT"),
+        (("--egress-dns-ca", "/nowhere/dns.crt"), "/nowhere/dns.crt"),
     ],
 )
-def test_a_collector_that_cannot_be_is_said_at_the_start(
+def test_collectors_and_files_that_cannot_be_are_said_at_the_start(
     tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
     write(tmp_path / "main.yaml", [gateway_class()])

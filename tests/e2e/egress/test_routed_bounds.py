@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import time
 from collections.abc import Iterator
@@ -129,6 +130,21 @@ def test_a_rule_bounds_the_bytes_of_a_request(edge: EgressGateway, outside: Outs
     assert MOST <= end["bytes_received"] < 20 * MOST
     sent = sum(len(head) for _, head in outside.requests[before:])
     assert sent < 20 * MOST
+
+
+def test_a_burst_does_not_pass_the_bound_on_bytes(edge: EgressGateway, outside: Outside) -> None:
+    """All of it is there before anybody could have counted."""
+    before = len(outside.requests)
+    with edge.connect(WEB) as client:
+        client.sendall(b"POST /bytes?wait HTTP/1.1\r\nHost: api.internal\r\nContent-Length: 4000000\r\n\r\n")
+        with contextlib.suppress(OSError):
+            client.sendall(b"?wait " * 600_000)
+        with contextlib.suppress(OSError):
+            while client.recv(65536):
+                pass
+    time.sleep(0.3)
+    # A piece is passed on whole, and no piece after it.
+    assert 0 < sum(len(head) for _, head in outside.requests[before:]) <= MOST + 256 * 1024
 
 
 def test_a_rule_bounds_the_duration_of_a_request(edge: EgressGateway) -> None:

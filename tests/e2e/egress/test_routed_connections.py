@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import time
@@ -286,6 +287,28 @@ def test_what_no_rule_for_tcp_allows_must_turn_out_to_be_tls_with_that_name(
         over_tls(client, "other.example", authority_file)
     edge.decision(host="ok.example", listener="default/edge/hello", decision="deny", reason="egress_name_mismatch")
     assert len(outside.reached) == before
+
+
+EXPLAINED = {
+    f"tcp://127.0.0.1:{PORTS['plain']}": ("route", "via_upstream", "TCP", False),
+    f"tcp://127.0.0.1:{PORTS['hello']}": ("route", "via_upstream", "TCP", True),
+    f"tcp://127.0.0.1:{PORTS['tls']}": ("route", "via_upstream", "TLS", False),
+    f"tcp://127.0.0.1:{PORTS['denied']}": ("denied", "egress_denied", "TCP", False),
+    f"tcp://127.0.0.1:{PORTS['sni']}": ("denied", "egress_name_mismatch", "TLS", False),
+    f"tls://mutual.in.example:{ENDED}": ("route", "via_upstream", "TLS", False),
+    f"tls://denied.in.example:{ENDED}": ("denied", "egress_denied", "TCP", False),
+    f"tls://ok.example:{THROUGH}": ("route", "via_upstream", "TLS", True),
+    f"tls://fronted.example:{THROUGH}": ("denied", "egress_name_mismatch", "TLS", True),
+    f"tls://other.example:{THROUGH}": ("denied", "egress_denied", "TLS", False),
+}
+
+
+@pytest.mark.parametrize("url", EXPLAINED)
+def test_explain_says_of_a_connection_what_the_gateway_does(edge: EgressGateway, url: str) -> None:
+    said = json.loads(edge.admin(f"/explain?url={url}").partition("\r\n\r\n")[2])
+    [outside] = said["destinations"]
+    found = (said["decision"], said["code"], outside["protocol"], outside["must_ask_for_host"])
+    assert found == EXPLAINED[url]
 
 
 def test_a_rule_may_permit_a_private_address(edge: EgressGateway) -> None:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
+import msgspec
 import pytest
 
 from gateway.routing_table import model
@@ -186,3 +187,31 @@ def test_an_h2c_app_is_reached_through_both(edge: Node, mesh: Mesh, stack: ExitS
     stack.enter_context(envoy.running(tmp_path))
     with RawClient(edge.lead(endpoint(inbound, peer("cart")), protocol="H2C")) as client:
         assert f"URI={EDGE}" in told_of(client.request("GET", "/").report)
+
+
+def test_an_istio_sidecar_carries_its_workload_to_a_way_out_as_who_it_is(
+    edge: Node, mesh: Mesh, stack: ExitStack, tmp_path: Path
+) -> None:
+    database = StreamBackend("db")
+    stack.callback(database.close)
+    here, proxy = "127.0.0.1/32", free_port()
+    destination = model.EgressDestination(ip_blocks=(here,), ports=(database.port,), protocols=("TCP",))
+    source = model.EgressSource(service_accounts=("shop/caller",))
+    rule = model.EgressRule(name="caller", sources=(source,), destinations=(destination,), address_blocks=(here,))
+    way_out = model.Egress(way="Proxy", policies=("infra/who",))
+    at = msgspec.structs.replace(listener("out", proxy, mesh=model.MeshServer(mode="STRICT")), egress=way_out)
+    edge.apply(Table(listeners=[at], egress=(model.EgressPolicy(key="infra/who", rules=(rule,)),)))
+    target = f"127.0.0.1:{database.port}"
+    for name, status in (("caller", "200"), ("other", "403")):
+        outbound = free_port()
+        envoy = Envoy(mesh, name)
+        envoy.outbound_connections(outbound, proxy, "edge")
+        (tmp_path / name).mkdir()
+        stack.enter_context(envoy.running(tmp_path / name))
+        with dial(outbound) as client:
+            client.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+            assert client.recv(1000).startswith(f"HTTP/1.1 {status} ".encode())
+            if status == "200":
+                assert converse(client, b"hello") == b"db:hello"
+    told = {(line["identity"], line["proved_by"], line["decision"]) for line in edge.lines(3) if "decision" in line}
+    assert told == {(CALLER, "mesh", "allow"), (CALLER.replace("caller", "other"), "mesh", "deny")}

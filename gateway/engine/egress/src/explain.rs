@@ -15,6 +15,8 @@ use crate::target::Target;
 pub struct EgressExplanation {
     pub allowed: bool,
     pub would_deny: bool,
+    /// Of what is let out as a tunnel: nobody looks into it.
+    pub opaque: bool,
     /// In words.
     pub reason: String,
     pub policy: Option<String>,
@@ -75,6 +77,7 @@ impl PolicySet {
         let explanation = EgressExplanation {
             allowed: decision.verdict == Verdict::Allow,
             would_deny: decision.would_deny,
+            opaque: decision.offers.first().is_some_and(|offer| offer.taken().opaque),
             reason: decision.in_words(self.policies.len()),
             mode: decision.mode.as_str(),
             contact: decision.contact().to_owned(),

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,11 +19,12 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::access_log::{AccessLog, Sink};
 use crate::binder;
 use crate::config::Compiled;
+use crate::egress::Authorities;
 use crate::evidence::{Evidence, EvidenceOptions};
 use crate::explain;
 use crate::layer4::DatagramSockets;
 use crate::statistics_report;
-use crate::worker::{self, Command, Logs, Report};
+use crate::worker::{self, Command, Logs, Report, Shared};
 
 /// A worker that has not answered by then is taken to be gone.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,6 +43,9 @@ pub struct EngineOptions {
     /// Of egress decisions.
     #[serde(default)]
     pub records: EvidenceOptions,
+    /// A file of PEM that name servers with TLS are verified by; empty: the operating system's authorities.
+    #[serde(default)]
+    pub name_server_authorities: PathBuf,
 }
 
 fn one_worker() -> usize {
@@ -76,6 +81,8 @@ impl Engine {
         if options.workers == 0 || options.workers > MAX_WORKERS {
             return Err(format!("workers: {} is not between 1 and {MAX_WORKERS}", options.workers));
         }
+        let authorities = Authorities::open(&options.name_server_authorities);
+        let authorities = authorities.map_err(|error| format!("what name servers are verified by: {error}"))?;
         let sink = Sink::parse(&options.access_log);
         let (access, written) = AccessLog::open(&sink)?;
         let (records, mut all_written) = Evidence::open(&options.records, &sink)?;
@@ -83,7 +90,13 @@ impl Engine {
         let logs = Logs { access, records };
         let total_connections = Arc::new(AtomicU32::new(0));
         let identity = Arc::new(MeshIdentity::default());
-        let workers = (0..options.workers).map(|index| start_worker(index, &logs, &total_connections, &identity));
+        let shared = Shared {
+            logs: logs.clone(),
+            total_connections: total_connections.clone(),
+            identity: identity.clone(),
+            authorities: Arc::new(authorities),
+        };
+        let workers = (0..options.workers).map(|index| start_worker(index, shared.clone()));
         let control = Control {
             store: TableStore::default(),
             compiled: Arc::new(Compiled::default()),
@@ -185,16 +198,10 @@ impl Drop for Engine {
     }
 }
 
-fn start_worker(
-    index: usize,
-    logs: &Logs,
-    total: &Arc<AtomicU32>,
-    identity: &Arc<MeshIdentity>,
-) -> Result<WorkerHandle, String> {
+fn start_worker(index: usize, shared: Shared) -> Result<WorkerHandle, String> {
     let (commands, receiver) = unbounded_channel();
-    let (logs, total, identity) = (logs.clone(), total.clone(), identity.clone());
     let thread = std::thread::Builder::new().name(format!("gateway-{index}")).spawn(move || {
-        if let Err(error) = worker::run(logs, total, identity, receiver) {
+        if let Err(error) = worker::run(shared, receiver) {
             eprintln!("gateway worker {index} cannot start: {error}");
         }
     });

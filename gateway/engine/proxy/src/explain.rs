@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::authentication::{self, AuthenticationExplanation};
 use crate::authorization::{self, Caller};
 use crate::config::{Compiled, socket_for};
-use crate::egress::{self, Explained, RoutedExplanation, RoutedRequest};
+use crate::egress::{self, CarriedConnection, Explained, RoutedExplanation, RoutedRequest};
 use crate::exchange::decide::host_of;
 use crate::layer4;
 use crate::plan::RoutePlan;
@@ -91,12 +91,12 @@ impl Answer {
         }
     }
 
-    /// Follows a request that is routed to where its rule leads outside. With a share that gets nowhere else, it is denied.
-    fn led_outside(&mut self, compiled: &Compiled, request: &RoutedRequest<'_>) {
+    /// Follows what is routed to where its rule leads outside. With a share that gets nowhere else, it is denied.
+    fn led_outside(&mut self, destinations: impl FnOnce() -> Vec<RoutedExplanation>) {
         if self.explanation.decision != "route" || self.explanation.status.is_some() {
             return;
         }
-        self.destinations = request.explain(compiled);
+        self.destinations = destinations();
         let shares = self.explanation.backends.iter().filter(|share| share.weight > 0).count();
         let refused = self.destinations.iter().filter(|destination| destination.status.is_some());
         let refused: Vec<_> = refused.collect();
@@ -165,12 +165,21 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
     }
     let uri: Uri = question.url.parse().map_err(|e| format!("{}: not a URL: {e}", question.url))?;
     if let (Some(scheme), Some(host), Some(port)) = (uri.scheme_str(), uri.host(), uri.port_u16())
-        && let Some((explanation, address)) = layer4::explain(compiled, scheme, &host.to_ascii_lowercase(), port)
+        && let Some(found) = layer4::explain(compiled, scheme, &host.to_ascii_lowercase(), port)
     {
         let host = host.to_ascii_lowercase();
-        let caller = asker.caller(address, (scheme == "tls").then_some(host.as_str()));
-        let explained = Answer::from(explanation);
-        return answer(explained.authorized(compiled, |port| caller.facts(port, asker.source, None)));
+        let server_name = (scheme == "tls").then_some(host.as_str());
+        let caller = asker.caller(found.address, server_name);
+        let explained = Answer::from(found.explanation);
+        let mut explained = explained.authorized(compiled, |port| caller.facts(port, asker.source, None));
+        if let Some((listener, route)) = found.carrier {
+            let caller = egress::caller(asker.peer.clone(), &question.from, asker.source);
+            let connection = CarriedConnection { listener, route, server_name, caller };
+            explained.led_outside(|| connection.explain(compiled));
+            // A connection is closed, and not answered.
+            explained.explanation.status = None;
+        }
+        return answer(explained);
     }
     let tls = match uri.scheme_str() {
         Some("http" | "ws") => false,
@@ -224,7 +233,8 @@ pub fn explain(compiled: &Compiled, question: &[u8]) -> Result<Vec<u8>, String> 
     if let Decision::Matched { listener, route, rule_match } = decided {
         found.screened(compiled.plan(route), remote);
         let caller = egress::caller(asker.peer.clone(), &question.from, asker.source);
-        found.led_outside(compiled, &RoutedRequest { listener, route, rule_match, head: &head, caller });
+        let request = RoutedRequest { listener, route, rule_match, head: &head, caller };
+        found.led_outside(|| request.explain(compiled));
     }
     answer(found)
 }

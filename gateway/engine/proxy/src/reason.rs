@@ -85,6 +85,7 @@ reasons! {
     EgressCredentialsRequired, "egress_credentials_required", "-", "the proxy asks for credentials";
     EgressNameInvalid, "egress_name_invalid", "-", "the destination is not a name that can be trusted";
     EgressNameUnresolved, "egress_name_unresolved", "-", "the destination's name could not be resolved";
+    EgressResolverUntrusted, "egress_resolver_untrusted", "-", "the server that resolves names did not prove who it is";
     EgressAddressProhibited, "egress_address_prohibited", "-", "the destination is at an address that may not be reached";
     EgressNameMismatch, "egress_name_mismatch", "-", "the connection names two destinations";
     EgressNameHidden, "egress_name_hidden", "-", "the connection hides its destination";

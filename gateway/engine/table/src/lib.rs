@@ -8,6 +8,7 @@
 mod document;
 mod kind;
 pub mod model;
+mod name_server;
 pub mod regex;
 mod sockets;
 pub mod store;
@@ -18,6 +19,7 @@ pub mod validate;
 pub use self::regex::{compile_regex, regex_problem};
 pub use document::SnapshotText;
 pub use model::*;
+pub use name_server::{NameServer, NotANameServer};
 pub use store::{Outcome, Table, TableStore};
 pub use touched::Touched;
 pub use validate::{Checks, NoChecks};

@@ -9,7 +9,7 @@ mod egress;
 mod external;
 mod filter;
 mod mesh;
-mod name;
+pub(crate) mod name;
 mod route;
 
 use std::net::IpAddr;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use bytes::BytesMut;
 use sekisho_egress::Host;
+use sekisho_table::BackendTls;
 use sekisho_tls::Transport;
 
 use super::Certified;
@@ -38,6 +39,29 @@ pub enum Secured<'a> {
     Unknown,
 }
 
+impl<'a> Secured<'a> {
+    /// `with_tls`: TLS towards the backend is the gateway's, if there is any; otherwise the client's passes through.
+    pub fn of(with_tls: bool, tls: Option<&'a BackendTls>) -> Self {
+        match tls {
+            _ if !with_tls => Self::ByClient,
+            Some(tls) => Self::ByGateway(&tls.server_name),
+            None => Self::Unknown,
+        }
+    }
+
+    /// As policies are asked about it.
+    pub fn spoken(self) -> Spoken {
+        if let Self::Unknown = self { Spoken::Tunnel } else { Spoken::Tls }
+    }
+}
+
+/// Records that a session does not go outside: of datagrams nothing proves where they go, so no policy can let them out.
+pub fn deny_session(gate: &Gate, host: &str, port: u16) {
+    let mut record = Record::begin(gate, &caller(gate.remote, None));
+    (record.host, record.port) = (Some(host.into()), port);
+    record.denied(Reason::EgressDenied);
+}
+
 impl Leave {
     /// With the addresses that may be dialled. An error was recorded.
     pub async fn for_connection(
@@ -49,9 +73,8 @@ impl Leave {
         let mut record = Record::begin(&gate, &caller);
         let asked = match Host::parse(carried.host) {
             Ok(host) => {
-                let spoken = if let Secured::Unknown = carried.secured { Spoken::Tunnel } else { Spoken::Tls };
                 record.asks(&host, carried.port);
-                Asked { caller, host, port: carried.port, spoken }
+                Asked { caller, host, port: carried.port, spoken: carried.secured.spoken() }
             }
             Err(_) => {
                 record.host = Some(carried.host.into());

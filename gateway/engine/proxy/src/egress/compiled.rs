@@ -1,11 +1,10 @@
 //! Policies and ways out of one table, prepared.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sekisho_egress::{OwnAddresses, Policies, PolicySet};
-use sekisho_table::{Listener, Table};
+use sekisho_table::{Listener, NameServer, Table};
 
 use super::own_addresses;
 
@@ -13,7 +12,7 @@ use super::own_addresses;
 #[derive(Debug)]
 pub struct Outlet {
     pub policies: Arc<PolicySet>,
-    pub nameservers: Arc<[SocketAddr]>,
+    pub nameservers: Arc<[NameServer]>,
 }
 
 /// Keys of the policies that decide at a listener, and the servers it asks for names.

@@ -19,7 +19,7 @@ use crate::plan::PlannedBackend;
 use crate::reason::Reason;
 
 /// Keys of backends that were written to lead outside. Others with a name count where policies are asked about it.
-const EXTERNAL: &str = "XBackend/";
+pub(super) const EXTERNAL: &str = "XBackend/";
 
 /// One backend outside, and whether a request gets there.
 #[derive(Debug, Serialize)]
@@ -28,9 +28,13 @@ pub struct RoutedExplanation {
     pub weight: u32,
     pub host: String,
     pub port: u16,
-    /// As they are sent.
+    /// What is spoken: `HTTP`, `TLS`, or `TCP` where it may be anything.
+    pub protocol: &'static str,
+    /// As they are sent; nothing of connections.
     pub method: String,
     pub path: String,
+    /// Of what a client sends, a `ClientHello` with the host's name must come first.
+    pub must_ask_for_host: bool,
     /// The gateway's own answer; `None` where the request goes out.
     pub status: Option<u16>,
     /// A reason code, with `status`.
@@ -95,8 +99,10 @@ impl RoutedRequest<'_> {
             weight: share.weight,
             host: host.to_owned(),
             port,
+            protocol: "HTTP",
             method: head.method.as_str().to_owned(),
             path: head.path().to_owned(),
+            must_ask_for_host: false,
             status: None,
             code: None,
             credentials: rule.iter().chain(&share.filters).flat_map(credentials).collect(),
@@ -139,7 +145,7 @@ impl RoutedRequest<'_> {
 }
 
 impl RoutedExplanation {
-    fn answered(&mut self, refused: Option<Reason>) {
+    pub(super) fn answered(&mut self, refused: Option<Reason>) {
         self.status = refused.map(|reason| reply::status(reason).as_u16());
         self.code = refused.map(|reason| reason.code().to_owned());
     }

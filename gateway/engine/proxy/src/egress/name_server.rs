@@ -1,4 +1,5 @@
-//! Asking named servers: each question over a socket of its own, and over TCP where an answer is too long.
+//! Asking named servers: each question over a socket of its own, and over TCP where an answer is too long. Over TLS they are
+//! asked by [`super::over_tls`].
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,8 +7,11 @@ use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use sekisho_egress::dns::{self, Answer, AnswerError, Kind};
+use sekisho_table::NameServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
+
+use super::over_tls::{SecuredServers, Trouble};
 
 /// How long one server may take for one question, and how often each is asked.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -17,12 +21,24 @@ const MAX_DATAGRAM: usize = 4096;
 const NOTHING: Duration = Duration::from_secs(1);
 
 /// The addresses of a name, and for how long they hold.
-pub async fn lookup(name: &str, servers: &[SocketAddr]) -> io::Result<(Vec<IpAddr>, Duration)> {
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
+pub async fn lookup(
+    name: &str,
+    servers: &[NameServer],
+    secured: &SecuredServers,
+) -> Result<(Vec<IpAddr>, Duration), Trouble> {
+    let mut last = Trouble::Unanswered;
     for server in servers.iter().cycle().take(servers.len() * ROUNDS) {
-        let (v4, v6) = tokio::join!(ask(name, Kind::A, *server), ask(name, Kind::Aaaa, *server));
+        let ask = |kind| ask(name, kind, server, secured);
+        let (v4, v6) = tokio::join!(ask(Kind::A), ask(Kind::Aaaa));
         match (v4, v6) {
-            (Err(error), Err(_)) => last = error,
+            // Of several reasons, the one that somebody has to act on is told.
+            (Err(trouble), Err(_)) => last = if last == Trouble::Untrusted { last } else { trouble },
+            // Nothing of the one family says nothing of the other.
+            (Err(trouble), Ok(Answer::Addresses(found, _))) | (Ok(Answer::Addresses(found, _)), Err(trouble))
+                if found.is_empty() =>
+            {
+                last = trouble;
+            }
             // A family that nobody told of is left out: what is dialled is what was told.
             (v4, v6) => {
                 let mut addresses = Vec::new();
@@ -43,7 +59,14 @@ pub async fn lookup(name: &str, servers: &[SocketAddr]) -> io::Result<(Vec<IpAdd
     Err(last)
 }
 
-async fn ask(name: &str, kind: Kind, server: SocketAddr) -> io::Result<Answer> {
+async fn ask(name: &str, kind: Kind, server: &NameServer, secured: &SecuredServers) -> Result<Answer, Trouble> {
+    match &server.verified_as {
+        Some(verified_as) => secured.ask((name, kind), server, verified_as).await,
+        None => in_the_clear(name, kind, server.address).await.map_err(|_| Trouble::Unanswered),
+    }
+}
+
+async fn in_the_clear(name: &str, kind: Kind, server: SocketAddr) -> io::Result<Answer> {
     match tokio::time::timeout(PATIENCE, over_udp(name, kind, server)).await?? {
         Answer::Truncated => tokio::time::timeout(PATIENCE, over_tcp(name, kind, server)).await?,
         answer => Ok(answer),
@@ -87,7 +110,7 @@ async fn over_tcp(name: &str, kind: Kind, server: SocketAddr) -> io::Result<Answ
 }
 
 /// Nobody can guess it.
-fn identifier() -> io::Result<u16> {
+pub fn identifier() -> io::Result<u16> {
     let mut bytes = [0; 2];
     SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("no randomness"))?;
     Ok(u16::from_be_bytes(bytes))

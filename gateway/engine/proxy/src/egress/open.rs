@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use super::compiled::Egress;
 use super::gate::Gate;
 use super::record::Record;
+use super::resolve::Failed;
 use crate::reason::Reason;
 
 /// Addresses tried before a destination counts as out of reach.
@@ -108,7 +109,12 @@ async fn permit_by(
             let bound = Duration::from_millis(gate.connect_timeout_ms);
             let found = gate.worker.egress.lookup(name, &outlet.nameservers, bound).await;
             record.resolution = Some(began.elapsed());
-            found.map_err(|_| Reason::EgressNameUnresolved)?.to_vec()
+            found
+                .map_err(|failed| match failed {
+                    Failed::Unresolved => Reason::EgressNameUnresolved,
+                    Failed::Untrusted => Reason::EgressResolverUntrusted,
+                })?
+                .to_vec()
         }
     };
     record.resolved.clone_from(&addresses);

@@ -123,7 +123,10 @@ impl Record {
     pub fn denied(&mut self, reason: Reason) {
         let failed = matches!(
             reason,
-            Reason::EgressNameUnresolved | Reason::UpstreamConnectFailed | Reason::DownstreamDisconnected
+            Reason::EgressNameUnresolved
+                | Reason::EgressResolverUntrusted
+                | Reason::UpstreamConnectFailed
+                | Reason::DownstreamDisconnected
         );
         self.decide(if failed { FAILED } else { DENY }, reason);
     }

@@ -16,7 +16,9 @@ pub fn status(reason: Reason) -> StatusCode {
         Reason::EgressCredentialsRequired => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
         Reason::EgressNameInvalid | Reason::RequestMalformed => StatusCode::BAD_REQUEST,
         Reason::EgressNameMismatch => StatusCode::MISDIRECTED_REQUEST,
-        Reason::EgressNameUnresolved | Reason::UpstreamConnectFailed => StatusCode::BAD_GATEWAY,
+        Reason::EgressNameUnresolved | Reason::EgressResolverUntrusted | Reason::UpstreamConnectFailed => {
+            StatusCode::BAD_GATEWAY
+        }
         Reason::EgressLimit => StatusCode::TOO_MANY_REQUESTS,
         Reason::Overload => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
@@ -26,7 +28,7 @@ pub fn status(reason: Reason) -> StatusCode {
 /// The error of RFC 9209 that comes closest.
 fn proxy_error(reason: Reason) -> &'static str {
     match reason {
-        Reason::EgressNameUnresolved => "dns_error",
+        Reason::EgressNameUnresolved | Reason::EgressResolverUntrusted => "dns_error",
         Reason::UpstreamConnectFailed => "connection_refused",
         Reason::EgressAddressProhibited => "destination_ip_prohibited",
         Reason::EgressLimit | Reason::Overload => "connection_limit_reached",

@@ -6,14 +6,16 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sekisho_table::NameServer;
 use tokio::sync::{Mutex, Semaphore};
 
 use super::name_server;
+use super::over_tls::{Authorities, SecuredServers, Trouble};
 
 const MAX_NAMES: usize = 4096;
 const MAX_LOOKUPS: usize = 64;
@@ -25,15 +27,20 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 pub type Answer = Result<Rc<[IpAddr]>, Failed>;
 
-/// The name has no address, or nobody said in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failed;
+pub enum Failed {
+    /// The name has no address, or nobody said in time.
+    Unresolved,
+    /// The servers to ask did not prove to be those that were named.
+    Untrusted,
+}
 
 /// A worker's names.
 #[derive(Default)]
 pub struct Resolvers {
     entries: RefCell<HashMap<Key, Rc<Entry>>>,
     lookups: Lookups,
+    secured: SecuredServers,
 }
 
 struct Lookups(Semaphore);
@@ -47,7 +54,7 @@ impl Default for Lookups {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     name: Box<str>,
-    servers: Arc<[SocketAddr]>,
+    servers: Arc<[NameServer]>,
 }
 
 #[derive(Default)]
@@ -65,8 +72,13 @@ impl Entry {
 }
 
 impl Resolvers {
+    /// `authorities`: what name servers with TLS are verified by.
+    pub fn new(authorities: Arc<Authorities>) -> Self {
+        Self { secured: SecuredServers::new(authorities), ..Self::default() }
+    }
+
     /// The addresses of a name, never an empty list.
-    pub async fn lookup(&self, name: &str, servers: &Arc<[SocketAddr]>, bound: Duration) -> Answer {
+    pub async fn lookup(&self, name: &str, servers: &Arc<[NameServer]>, bound: Duration) -> Answer {
         let entry = self.entry(Key { name: name.into(), servers: servers.clone() });
         if let Some(answer) = entry.fresh() {
             return answer;
@@ -77,11 +89,16 @@ impl Resolvers {
             if let Some(answer) = entry.fresh() {
                 return answer;
             }
-            let Ok(_permit) = self.lookups.0.acquire().await else { return Err(Failed) };
-            let found = if servers.is_empty() { system(name).await } else { name_server::lookup(name, servers).await };
+            let Ok(_permit) = self.lookups.0.acquire().await else { return Err(Failed::Unresolved) };
+            let found = if servers.is_empty() {
+                system(name).await.map_err(|_| Trouble::Unanswered)
+            } else {
+                name_server::lookup(name, servers, &self.secured).await
+            };
             let (answer, holds) = match found {
                 Ok((addresses, holds)) if !addresses.is_empty() => (Ok(Rc::from(addresses)), holds.max(SHORTEST)),
-                Ok(_) | Err(_) => (Err(Failed), FAILURE),
+                Ok(_) | Err(Trouble::Unanswered) => (Err(Failed::Unresolved), FAILURE),
+                Err(Trouble::Untrusted) => (Err(Failed::Untrusted), FAILURE),
             };
             *entry.answer.borrow_mut() = Some((answer.clone(), Instant::now() + holds));
             answer
@@ -89,8 +106,8 @@ impl Resolvers {
         match tokio::time::timeout(bound, asked).await {
             Ok(answer) => answer,
             Err(_) => {
-                *entry.answer.borrow_mut() = Some((Err(Failed), Instant::now() + FAILURE));
-                Err(Failed)
+                *entry.answer.borrow_mut() = Some((Err(Failed::Unresolved), Instant::now() + FAILURE));
+                Err(Failed::Unresolved)
             }
         }
     }
@@ -125,14 +142,14 @@ async fn system(name: &str) -> io::Result<(Vec<IpAddr>, Duration)> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, SocketAddr};
 
     use tokio::net::UdpSocket;
 
     use super::*;
 
-    fn nobody() -> Arc<[SocketAddr]> {
-        Arc::from([SocketAddr::from((Ipv4Addr::LOCALHOST, 1))])
+    fn nobody() -> Arc<[NameServer]> {
+        Arc::from([NameServer::plain(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)))])
     }
 
     #[test]
@@ -141,7 +158,7 @@ mod tests {
         for number in 0..3 * MAX_NAMES {
             let name = format!("n{number}.example").into();
             let entry = resolvers.entry(Key { name, servers: nobody() });
-            *entry.answer.borrow_mut() = Some((Err(Failed), Instant::now() + Duration::from_secs(600)));
+            *entry.answer.borrow_mut() = Some((Err(Failed::Unresolved), Instant::now() + Duration::from_secs(600)));
         }
         assert!(resolvers.entries.borrow().len() <= MAX_NAMES);
     }
@@ -150,12 +167,12 @@ mod tests {
     async fn who_does_not_answer_is_given_up_in_time_and_remembered_for_a_moment() {
         // It takes every question and says nothing.
         let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
-        let servers: Arc<[SocketAddr]> = Arc::from([silent.local_addr().expect("an address")]);
+        let servers: Arc<[NameServer]> = Arc::from([NameServer::plain(silent.local_addr().expect("an address"))]);
         let resolvers = Resolvers::default();
         let began = Instant::now();
         let bound = Duration::from_millis(100);
-        assert_eq!(resolvers.lookup("slow.example", &servers, bound).await, Err(Failed));
-        assert_eq!(resolvers.lookup("slow.example", &servers, bound).await, Err(Failed));
+        assert_eq!(resolvers.lookup("slow.example", &servers, bound).await, Err(Failed::Unresolved));
+        assert_eq!(resolvers.lookup("slow.example", &servers, bound).await, Err(Failed::Unresolved));
         assert!(began.elapsed() < Duration::from_secs(1));
         let mut asked = 0;
         let mut scratch = [0; 512];
@@ -168,11 +185,11 @@ mod tests {
     #[tokio::test]
     async fn many_who_ask_for_one_name_ask_once() {
         let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
-        let servers: Arc<[SocketAddr]> = Arc::from([silent.local_addr().expect("an address")]);
+        let servers: Arc<[NameServer]> = Arc::from([NameServer::plain(silent.local_addr().expect("an address"))]);
         let resolvers = Resolvers::default();
         let lookups = (0..50).map(|_| resolvers.lookup("slow.example", &servers, Duration::from_millis(100)));
         let answers = futures_util::future::join_all(lookups).await;
-        assert!(answers.iter().all(|answer| *answer == Err(Failed)));
+        assert!(answers.iter().all(|answer| *answer == Err(Failed::Unresolved)));
         let mut asked = 0;
         let mut scratch = [0; 512];
         while silent.try_recv(&mut scratch).is_ok() {

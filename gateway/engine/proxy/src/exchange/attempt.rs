@@ -17,6 +17,7 @@ use super::reply::Reply;
 use super::retry::{self, Failed, Next, Tries};
 use super::{Exchange, UPSTREAM_HEAD};
 use crate::egress;
+use crate::egress::Leave;
 use crate::layer4;
 use crate::reason::Reason;
 use crate::watchdog::{Activity, after};
@@ -251,12 +252,17 @@ impl Waiting<'_> {
                 patience = None;
                 upload.go_ahead();
             }
+            // The head is still here: what is no longer allowed does not go out.
+            if let Some(reason) = exchange.revoked() {
+                return Poll::Ready(Err(Miss::Expired(reason)));
+            }
             let mut sides = Sides {
                 down: exchange.down,
                 up: &mut opened.up,
                 feeds: &mut exchange.feeds,
                 record: &mut exchange.record,
                 activity: &mut exchange.activity,
+                most: exchange.leave.as_deref().map_or(u64::MAX, Leave::most),
             };
             match upload.poll(task, &mut sides) {
                 // The answer may have been sent before the backend stopped reading.

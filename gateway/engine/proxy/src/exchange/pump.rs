@@ -148,6 +148,9 @@ impl Upload {
             self.cursor += 1;
             return Poll::Ready(sides.up.send(piece).map_err(Fault::Upstream));
         }
+        if sides.is_spent() {
+            return Poll::Pending;
+        }
         match sides.down.poll_recv(context) {
             Poll::Pending => {
                 // Nothing to add: what is queued goes out before waiting.
@@ -211,6 +214,9 @@ impl Download {
     pub fn poll(&mut self, context: &mut Context<'_>, sides: &mut Sides<'_>) -> Poll<Result<(), Fault>> {
         while !self.flushing {
             ready!(sides.down.poll_send_ready(context)).map_err(Fault::Downstream)?;
+            if sides.is_spent() {
+                return Poll::Pending;
+            }
             match sides.up.poll_recv(context) {
                 Poll::Pending => {
                     if let Poll::Ready(Err(error)) = sides.down.poll_flush(context) {
@@ -244,9 +250,15 @@ pub struct Sides<'a> {
     pub feeds: &'a mut Vec<MirrorFeed>,
     pub record: &'a mut Record,
     pub activity: &'a mut Activity,
+    /// Most content both ways together, where it goes outside. Whoever polls has to look whether it was reached.
+    pub most: u64,
 }
 
 impl Sides<'_> {
+    fn is_spent(&self) -> bool {
+        self.record.bytes_received + self.record.bytes_sent >= self.most
+    }
+
     fn progress(&mut self) {
         self.activity.note();
     }

@@ -13,6 +13,7 @@ use super::open::Opened;
 use super::pump::{Download, Fault, Sides, Upload};
 use super::reply::Reply;
 use super::{Exchange, Served, Step, respond, response_options};
+use crate::egress::Leave;
 use crate::reason::Reason;
 
 /// Why an answer did not come through whole.
@@ -73,12 +74,16 @@ impl Exchange<'_> {
         attempt_deadline: Option<Instant>,
     ) -> Result<(), Broken> {
         poll_fn(|task| {
+            if let Some(reason) = self.revoked() {
+                return Poll::Ready(Err(Broken::Expired(reason)));
+            }
             let mut sides = Sides {
                 down: self.down,
                 up: &mut opened.up,
                 feeds: &mut self.feeds,
                 record: &mut self.record,
                 activity: &mut self.activity,
+                most: self.leave.as_deref().map_or(u64::MAX, Leave::most),
             };
             match upload.poll(task, &mut sides) {
                 Poll::Ready(Err(Fault::Upstream(_))) => upload.stop(),

@@ -2,13 +2,21 @@
 
 use std::net::IpAddr;
 
-use sekisho_router::{Explanation, ListenerId, SocketId};
+use sekisho_router::{Explanation, ListenerId, RouteId, SocketId};
 use sekisho_table::{Listener, ListenerProtocol};
 
 use crate::config::Compiled;
 
-/// With the address that the listener is bound to. `None` where the scheme is one of requests.
-pub fn explain(compiled: &Compiled, scheme: &str, host: &str, port: u16) -> Option<(Explanation, IpAddr)> {
+/// Where a connection goes.
+pub struct Explained {
+    pub explanation: Explanation,
+    /// What its listener is bound to.
+    pub address: IpAddr,
+    pub carrier: Option<(ListenerId, RouteId)>,
+}
+
+/// `None` where the scheme is one of requests.
+pub fn explain(compiled: &Compiled, scheme: &str, host: &str, port: u16) -> Option<Explained> {
     let found = match scheme {
         "tcp" => on_port(compiled, ListenerProtocol::Tcp, port),
         "udp" => on_port(compiled, ListenerProtocol::Udp, port),
@@ -16,11 +24,14 @@ pub fn explain(compiled: &Compiled, scheme: &str, host: &str, port: u16) -> Opti
         _ => return None,
     };
     let mut explanation = Explanation::no_listener();
-    let Some(id) = found else { return Some((explanation, IpAddr::from([0, 0, 0, 0]))) };
+    let Some(id) = found else {
+        return Some(Explained { explanation, address: IpAddr::from([0, 0, 0, 0]), carrier: None });
+    };
     let router = &compiled.router;
     explanation.listener = Some(router.listener(id).key.clone());
     let server_name = if scheme == "tls" { host } else { "" };
-    match router.carrier(id, server_name).map(|route| router.route(route)) {
+    let carrier = router.carrier(id, server_name);
+    match carrier.map(|route| router.route(route)) {
         Some(route) => {
             explanation.decision = "route";
             explanation.code = route.failure.as_ref().map_or("via_upstream", |failure| &failure.code).to_owned();
@@ -33,7 +44,8 @@ pub fn explain(compiled: &Compiled, scheme: &str, host: &str, port: u16) -> Opti
             explanation.code = "route_not_found".to_owned();
         }
     }
-    Some((explanation, router.listener(id).address))
+    let (address, carrier) = (router.listener(id).address, carrier.map(|route| (id, route)));
+    Some(Explained { explanation, address, carrier })
 }
 
 fn has_port(listener: &Listener, port: u16) -> bool {

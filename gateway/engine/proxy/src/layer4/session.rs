@@ -52,6 +52,8 @@ pub struct Session {
     pending: RefCell<Vec<Box<[u8]>>>,
     activity: Cell<Instant>,
     over: Cell<bool>,
+    /// Its backend is a host outside.
+    outside: bool,
     /// The policies by which it was let in.
     admission: Cell<u64>,
     record: RefCell<Record>,
@@ -70,6 +72,7 @@ impl Session {
             pending: RefCell::default(),
             activity: Cell::new(Instant::now()),
             over: Cell::new(false),
+            outside: choice.backend.as_ref().is_ok_and(|backend| backend.spec().outside().is_some()),
             admission: Cell::new(worker.admission()),
             record: RefCell::new(record),
         }
@@ -85,7 +88,9 @@ impl Session {
                 _ => false,
             };
         let retired = matches!(&*self.path.borrow(), Path::Open(_, endpoint) if endpoint.is_retired());
-        same_route && !retired && !self.over.get()
+        // Where policies decide from now on, it would not have begun.
+        let closed = self.outside && config.compiled.router.listener(listener).routed_egress.is_some();
+        same_route && !retired && !closed && !self.over.get()
     }
 
     /// Whether policies, where they have changed, still let it in.

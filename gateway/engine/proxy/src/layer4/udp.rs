@@ -14,6 +14,7 @@ use tokio::net::UdpSocket;
 
 use super::choice::choose;
 use super::counters::Kind;
+use super::outside;
 use super::record::Origin;
 use super::session::{self, Session};
 use crate::active_config::ActiveConfig;
@@ -78,7 +79,9 @@ impl Front {
         let count =
             ConnectionCount::admit(worker, socket, limits.max_connections_per_listener, limits.max_connections)?;
         let (source, destination) = (client.ip(), socket.address.ip());
-        let choice = choose(config, listener, &Caller { peer: None, source, destination, server_name: None }, worker);
+        let caller = Caller { peer: None, source, destination, server_name: None };
+        let mut choice = choose(config, listener, &caller, worker);
+        outside::close_to_sessions(worker, found, client, &mut choice);
         let origin = Origin {
             kind: Kind::Udp,
             standing: Standing::default(),

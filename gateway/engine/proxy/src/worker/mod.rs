@@ -62,6 +62,18 @@ pub enum Command {
     Stop,
 }
 
+/// What all workers of an engine start with.
+#[derive(Clone)]
+pub struct Shared {
+    pub logs: Logs,
+    /// Of all workers together.
+    pub total_connections: Arc<AtomicU32>,
+    /// What the gateway is in the mesh.
+    pub identity: Arc<MeshIdentity>,
+    /// What name servers are verified by.
+    pub authorities: Arc<egress::Authorities>,
+}
+
 /// A worker's counters, for one scrape.
 #[derive(Debug)]
 pub struct Report {
@@ -110,7 +122,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    fn new(logs: Logs, total_connections: Arc<AtomicU32>, identity: Arc<MeshIdentity>) -> Rc<Worker> {
+    fn new(shared: Shared) -> Rc<Worker> {
+        let Shared { logs, total_connections, identity, authorities } = shared;
         let options = UpstreamOptions { identity: identity.clone(), ..UpstreamOptions::default() };
         Rc::new(Worker {
             config: RefCell::default(),
@@ -125,7 +138,7 @@ impl Worker {
             draining: Cell::new(false),
             mirrors: Rc::default(),
             tokens: RefCell::default(),
-            egress: egress::Resolvers::default(),
+            egress: egress::Resolvers::new(authorities),
             identity,
             connections: RefCell::new(ConnectionRegistry::default()),
             total_connections,
@@ -313,16 +326,11 @@ fn backend_report(backend: &Backend) -> BackendReport {
 }
 
 /// Runs a worker until it is told to stop. `Err` only when the runtime cannot be made.
-pub fn run(
-    logs: Logs,
-    total_connections: Arc<AtomicU32>,
-    identity: Arc<MeshIdentity>,
-    mut commands: UnboundedReceiver<Command>,
-) -> std::io::Result<()> {
+pub fn run(shared: Shared, mut commands: UnboundedReceiver<Command>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     local.block_on(&runtime, async move {
-        let worker = Worker::new(logs, total_connections, identity);
+        let worker = Worker::new(shared);
         tokio::task::spawn_local(worker.upstreams.borrow().sweeper());
         while let Some(command) = commands.recv().await {
             match command {

@@ -1,5 +1,8 @@
 //! Connections of routes, and switches of protocols, that lead to a name: egress policies let them out, or not.
 
+use std::net::UdpSocket;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{Backend, Client, Gateway, Setup, free_address, until};
@@ -23,9 +26,8 @@ fn rule(protocol: &str, port: u16) -> Value {
     })
 }
 
-/// A TCP listener whose route leads to the name, at the backend's port.
-fn carrying(gateway: &Gateway, backend: &Backend, rules: &[Value]) -> Value {
-    let port = backend.address.port();
+/// A TCP listener whose route leads to the name, at a port.
+fn carrying(gateway: &Gateway, port: u16, rules: &[Value]) -> Value {
     json!({
         "gateways": [{"key": "default/edge"}],
         "listeners": [{
@@ -47,7 +49,7 @@ fn carrying(gateway: &Gateway, backend: &Backend, rules: &[Value]) -> Value {
 fn started(backend: &Backend, rules: &[Value]) -> Gateway {
     let mut gateway = Gateway::start(&Setup::with(&[]));
     gateway.address = free_address();
-    applied(&gateway, &carrying(&gateway, backend, rules));
+    applied(&gateway, &carrying(&gateway, backend.address.port(), rules));
     gateway
 }
 
@@ -142,12 +144,42 @@ fn a_connection_that_is_no_longer_allowed_is_closed_and_another_goes_on() {
     // The same by another policy, which the connection did not know.
     let mut renamed = rule("TCP", port);
     renamed["name"] = json!("renamed");
-    applied(&gateway, &carrying(&gateway, &backend, &[renamed]));
+    applied(&gateway, &carrying(&gateway, port, &[renamed]));
     assert_eq!(says(&mut client, allowed).as_deref(), Some(allowed));
     // A tunnel that nobody looked into is none that a rule for TLS lets out.
-    applied(&gateway, &carrying(&gateway, &backend, &[rule("TLS", port)]));
+    applied(&gateway, &carrying(&gateway, port, &[rule("TLS", port)]));
     assert_eq!(client.rest().0, "");
     assert_eq!(records(&gateway, 2)[1]["reason"], "egress_revoked");
+}
+
+#[test]
+fn datagrams_do_not_go_outside_where_policies_decide() {
+    let destination = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let port = destination.local_addr().expect("address").port();
+    destination.set_read_timeout(Some(Duration::from_millis(300))).expect("a timeout");
+    let mut gateway = Gateway::start(&Setup::with(&[]));
+    gateway.address = free_address();
+    let table = |guarded: bool| {
+        let mut table = carrying(&gateway, port, &[rule("TCP", port)]);
+        table["listeners"][0]["protocol"] = json!("UDP");
+        if !guarded {
+            table["listeners"][0].as_object_mut().expect("a listener").remove("routed_egress");
+        }
+        (table["routes"][0]["key"], table["routes"][0]["kind"]) = (json!("UDPRoute/default/db/0"), json!("UDPRoute"));
+        table
+    };
+    let client = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let mut datagram = [0; 16];
+    applied(&gateway, &table(false));
+    client.send_to(b"before", gateway.address).expect("sent");
+    assert_eq!(destination.recv(&mut datagram).expect("a datagram"), 6);
+    // The session that is open does not go on either.
+    applied(&gateway, &table(true));
+    client.send_to(b"after", gateway.address).expect("sent");
+    assert!(destination.recv(&mut datagram).is_err());
+    let record = &records(&gateway, 1)[0];
+    assert_eq!((&record["decision"], &record["reason"]), (&json!("deny"), &json!("egress_denied")));
+    assert_eq!((&record["host"], &record["port"]), (&json!(NAME), &json!(port)));
 }
 
 /// A forward proxy, by a rule for HTTP.

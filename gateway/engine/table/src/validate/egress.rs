@@ -3,12 +3,12 @@
 //! A policy that is refused denies.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 
 use super::authorization::{address_block, service_account, texts};
 use super::name::{at, bounded, each, hostname, key, nonzero, path, problem, token};
 use super::{Verdict, duration};
 use crate::model::*;
+use crate::name_server::{NameServer, NotANameServer};
 
 const MAX_REFERENCES: usize = 16_384;
 const MAX_NAMESERVERS: usize = 3;
@@ -46,9 +46,8 @@ pub fn listener(egress: &Egress, listener: &Listener) -> Verdict {
 
 /// Routes are looked at where their requests and connections are, and never of a way out.
 pub fn routed(egress: &RoutedEgress, listener: &Listener) -> Verdict {
-    let has_none = matches!(listener.protocol, ListenerProtocol::Udp | ListenerProtocol::Hbone);
-    if has_none || listener.egress.is_some() {
-        return problem("UDP, HBONE and ways out have no routes that it could speak of; leave it out");
+    if listener.protocol == ListenerProtocol::Hbone || listener.egress.is_some() {
+        return problem("HBONE and ways out have no routes that it could speak of; leave it out");
     }
     deciding(&egress.policies, &egress.nameservers)
 }
@@ -56,13 +55,19 @@ pub fn routed(egress: &RoutedEgress, listener: &Listener) -> Verdict {
 fn deciding(policies: &[String], nameservers: &[String]) -> Verdict {
     at("policies", bounded(policies.len(), MAX_REFERENCES, "policies"))?;
     at("nameservers", bounded(nameservers.len(), MAX_NAMESERVERS, "servers"))?;
-    each("nameservers", nameservers, |text| match text.parse::<SocketAddr>() {
-        Ok(address) if address.port() > 0 && !text.contains('%') => Ok(()),
-        _ => problem(format!(
-            "`{}` is no address of a server; write one such as `10.0.0.53:53` or `[2001:db8::53]:53`",
+    each("nameservers", nameservers, |text| match text.parse::<NameServer>() {
+        Ok(_) => Ok(()),
+        Err(NotANameServer) => problem(format!(
+            "`{}` is no server; write one such as `10.0.0.53:53` or `tls://10.0.0.53:853#dns.example.com`",
             text.escape_debug()
         )),
-    })
+    })?;
+    let secured = nameservers.iter().filter(|text| text.starts_with("tls://")).count();
+    if secured > 0 && secured < nameservers.len() {
+        let text = "a server that is asked in the clear beside one with TLS would be the way around it; write one kind";
+        return at("nameservers", problem(text));
+    }
+    Ok(())
 }
 
 pub fn policy(policy: &EgressPolicy) -> Verdict {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -174,6 +176,21 @@ def test_a_collector_that_does_not_verify_gets_nothing_and_holds_nothing_up(outs
                 what="a record of the collector that verifies",
             )
             gateway.decision(host="evil.example", reason="egress_denied")
+
+
+def test_a_collector_that_says_nothing_holds_up_neither_requests_nor_the_end(outside: Outside, tmp_path: Path) -> None:
+    listener = outside.inside.run(lambda: socket.create_server(("127.0.0.1", 0)))
+    authority = Authority("Collectors")
+    url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    options = ("--egress-otlp", url, "--egress-otlp-ca", authority.write(tmp_path / "ca.crt"))
+    with listener:
+        with EgressGateway(outside, tmp_path, ways_out(POLICY), options=options) as gateway:
+            began = time.monotonic()
+            assert {ask(gateway, f"n{number}.evil.example:443") for number in range(30)} == {403}
+            assert time.monotonic() - began < 5
+            gateway.decision(host="n29.evil.example", reason="egress_denied")
+            ended = time.monotonic()
+        assert time.monotonic() - ended < 10
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from controller.translate.stages import Rank
 from gateway.routing_table import model, validate
 
 _SPIFFE = "spiffe://"
+_TOP_LEVEL = re.compile(r"\*{1,2}\.[^.]+\.?\Z")
 _DIGEST = re.compile(rb"sha256:([0-9a-f]{64})\s*\Z")
 
 
@@ -104,6 +105,9 @@ def _foreign_problems(spec: EgressPolicySpec) -> Iterator[str]:
             yield f"spec.rules[{index}].addressBlocks: it permits addresses that are not public, which {only}"
         if any("*" in to.names for to in rule.to):
             yield f"spec.rules[{index}]: it allows every name, which {only}"
+        wide = next((name for to in rule.to for name in to.names if _TOP_LEVEL.match(name)), None)
+        if wide is not None:
+            yield f"spec.rules[{index}]: it allows every name of a top-level domain ({wide}), which {only}"
         if any(to.ip_blocks for to in rule.to):
             yield f"spec.rules[{index}]: it allows addresses in place of names, which {only}"
         if rule.encrypted_client_hello == "Allow" or any("TCP" in to.protocols for to in rule.to):

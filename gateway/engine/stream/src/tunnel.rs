@@ -116,6 +116,10 @@ impl Direction {
         From: AsyncRead + Unpin,
         To: AsyncWrite + Unpin,
     {
+        // What was read before the tunnel began may be too much by itself.
+        if self.copied > most {
+            return Poll::Pending;
+        }
         loop {
             if self.closed {
                 return Poll::Ready(Ok(()));

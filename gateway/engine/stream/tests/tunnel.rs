@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::BytesMut;
+use futures_util::FutureExt;
 use sekisho_stream::Tunnel;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
@@ -20,6 +21,39 @@ async fn bytes_go_both_ways_and_what_was_read_before_goes_first() {
     assert_eq!(&buffer[..19], b"early from the left");
     drop((left, right));
     assert_eq!(copying.await.unwrap().unwrap(), (19, 20));
+}
+
+#[tokio::test]
+async fn a_bound_holds_to_the_byte_for_both_directions_together() {
+    let (first, mut left) = duplex(100_000);
+    let (second, mut right) = duplex(100_000);
+    left.write_all(&[7; 50_000]).await.unwrap();
+    right.write_all(&[8; 50_000]).await.unwrap();
+    let tunnel = Tunnel::new((first, BytesMut::from("early")), (second, BytesMut::new())).with_most(60_000);
+    let mut tunnel = Box::pin(tunnel);
+    assert!(tunnel.as_mut().now_or_never().is_none());
+    assert_eq!(tunnel.copied(), (50_005, 9_995));
+    drop(tunnel);
+    let mut all = Vec::new();
+    right.read_to_end(&mut all).await.unwrap();
+    assert_eq!(all.len(), 50_005);
+    all.clear();
+    left.read_to_end(&mut all).await.unwrap();
+    assert_eq!(all.len(), 9_995);
+}
+
+#[tokio::test]
+async fn what_came_before_and_is_too_much_by_itself_goes_nowhere() {
+    let (first, _left) = duplex(100);
+    let (second, mut right) = duplex(100);
+    let tunnel = Tunnel::new((first, BytesMut::from("eleven bytes")), (second, BytesMut::new())).with_most(11);
+    let mut tunnel = Box::pin(tunnel);
+    assert!(tunnel.as_mut().now_or_never().is_none());
+    assert_eq!(tunnel.copied().0, 12, "whoever polls it sees that");
+    drop(tunnel);
+    let mut all = Vec::new();
+    right.read_to_end(&mut all).await.unwrap();
+    assert!(all.is_empty());
 }
 
 #[tokio::test]

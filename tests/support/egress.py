@@ -109,7 +109,7 @@ class EgressGateway:
 
     def records(self) -> list[dict[str, Any]]:
         """Decision records so far."""
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        lines = whole_lines(self.log.read_text()) if self.log.exists() else []
         return [line for line in map(json.loads, lines) if line.get("record", "").startswith("egress_")]
 
     def decision(self, *, after: int = 0, **wanted: Any) -> dict[str, Any]:
@@ -120,6 +120,11 @@ class EgressGateway:
             return [record for record in kept if all(record[name] == value for name, value in wanted.items())]
 
         return eventually(found, within=10, what=f"a decision with {wanted}")[-1]
+
+
+def whole_lines(text: str) -> list[str]:
+    """Of a file that is being written: its last line may be there in part."""
+    return text.rpartition("\n")[0].splitlines()
 
 
 def read_answer(client: socket.socket) -> bytes:

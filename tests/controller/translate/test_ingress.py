@@ -150,7 +150,7 @@ def test_redirects_that_cannot_are_named(url: str) -> None:
 def test_every_annotation_is_taken_or_named_and_those_of_others_are_left_alone() -> None:
     texts = {PREFIX + "auth-url": "https://a", PREFIX + "limit-rps": "5", PREFIX + "use-regex": "true", "a/b": "c"}
     found = read_settings(texts)
-    assert found.guards == (PREFIX + "auth-url",)
+    assert found.guards == (f"the annotation {PREFIX}auth-url is not supported in this release",)
     assert found.notices == (f"the annotation {PREFIX}limit-rps has no effect: it is not supported in this release",)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.certificates import Authority
-from tests.support.egress import EgressGateway, egress_policy, status_of, ways_out
+from tests.support.egress import EgressGateway, egress_policy, status_of, ways_out, whole_lines
 from tests.support.manifests import gateway_class, write
 from tests.support.outside import Outside
 from tests.support.ports import free_port
@@ -36,7 +36,7 @@ def ask(gateway: EgressGateway, target: str, headers: str = "") -> int:
 
 
 def records_in(text: str) -> list[dict[str, Any]]:
-    lines = [line for line in text.splitlines() if line.startswith("{")]
+    lines = [line for line in whole_lines(text) if line.startswith("{")]
     return [record for record in map(json.loads, lines) if record.get("record") == "egress_decision"]
 
 

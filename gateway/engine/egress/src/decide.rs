@@ -181,9 +181,11 @@ impl PolicySet {
         if let Some(rule) = would_deny {
             return reported(Decider::Rule(rule), offers);
         }
-        // A rule that is enforced is a better reason than one that is tried.
+        // A rule that is enforced is a better reason than one that is tried. Of a tunnel it is not known yet what it will
+        // carry: one that may carry anything goes before one that must turn out to be TLS.
         if offers.len() > 1 {
-            offers.sort_by_key(|offer| offer.mode == EgressMode::Report);
+            let is_tunnel = matches!(request.protocol, Protocol::Tunnel);
+            offers.sort_by_key(|offer| (offer.mode == EgressMode::Report, is_tunnel && !offer.opaque));
         }
         let Some(first) = offers.first() else { return self.nothing_allows(request.caller) };
         let by = first.rule.map_or(Decider::Nobody, Decider::Rule);

@@ -235,7 +235,18 @@ fn reference(policies: &BTreeMap<String, Arc<EgressPolicy>>, request: &Request<'
     if let Some((policy, rule)) = first(EgressAction::Deny, EgressMode::Report) {
         return outcome(Verdict::Allow, Some(policy), Some(rule), true);
     }
-    let allowing = first(EgressAction::Allow, EgressMode::Enforce).or(first(EgressAction::Allow, EgressMode::Report));
+    let carries_anything = |rule: &EgressRule| {
+        let of_tcp = |it: &&EgressDestination| it.protocols.contains(&EgressProtocol::Tcp);
+        rule.destinations.iter().filter(of_tcp).any(|destination| leads_to(rule, destination, request))
+    };
+    let allows = |mode| {
+        let opaque = matching
+            .iter()
+            .find(|(policy, rule)| rule.action == EgressAction::Allow && policy.mode == mode && carries_anything(rule));
+        let is_tunnel = matches!(request.protocol, Protocol::Tunnel);
+        opaque.copied().filter(|_| is_tunnel).or_else(|| first(EgressAction::Allow, mode))
+    };
+    let allowing = allows(EgressMode::Enforce).or_else(|| allows(EgressMode::Report));
     if let Some((policy, rule)) = allowing {
         return outcome(Verdict::Allow, Some(policy), Some(rule), false);
     }

@@ -91,7 +91,7 @@ class EgressGateway:
 
     def tunnel(self, target: str, headers: str = "", source: str = "") -> tuple[socket.socket, bytes]:
         client = self.connect(source=source)
-        client.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{headers}\r\n".encode("latin-1"))
+        client.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{headers}\r\n".encode(_encoding(target)))
         return client, read_answer(client)
 
     def http2(self, port: int = PROXY) -> Http2Client:
@@ -125,6 +125,11 @@ class EgressGateway:
 def whole_lines(text: str) -> list[str]:
     """Of a file that is being written: its last line may be there in part."""
     return text.rpartition("\n")[0].splitlines()
+
+
+def _encoding(target: str) -> str:
+    """Bytes of their own for what is one byte each, as clients that know of no other text send it."""
+    return "latin-1" if all(ord(character) < 256 for character in target) else "utf-8"
 
 
 def read_answer(client: socket.socket) -> bytes:

@@ -32,6 +32,9 @@ SPELLINGS = [
     "100.64.0.9:443", "93.184.216.10:443", "172.30.77.1:3128", "[::1]:443", "[::]:443", "[::ffff:127.0.0.1]:443",
     "[::ffff:169.254.169.254]:80", "[64:ff9b::a9fe:a9fe]:80", "[2002:a9fe:a9fe::1]:80", "[fd00:ec2::254]:80",
     "[fe80::1%eth0]:443", "[fe80::1%25eth0]:443", "[2606:4700::1111]:443", "ok.example.0x7f:443", "ok.example.1:443",
+    "[::ffff:7f00:1]:443", "[0:0:0:0:0:ffff:a9fe:a9fe]:80", "[::169.254.169.254]:80", "[::ffff:0:169.254.169.254]:80",
+    "[64:ff9b:1::a9fe:a9fe]:80", "[fe80::a9fe:a9fe]:80", "[127.0.0.1]:443", "[::1", "::1:443", "[::1]443", "[::1]x:443",
+    "\uff11\uff12\uff17.0.0.1:443", "\u2461.\u2460.0.1:443", "127\u30020.0.1:443", "localhost:443", "localhost:3128",
 ]  # fmt: skip
 TARGETS = [
     "denied.example:443", "notok.example:443", "ok.example.evil.example:443", "ok.example:22", "ok.example:80",
@@ -40,6 +43,11 @@ TARGETS = [
     "ok.example%00.evil.example:443", "ok.example:443:443", "http://ok.example:443", "ok.example:+443",
     "ok.example:0x1bb",
     "a" * 64 + ".ok.example:443", "a." * 130 + "ok.example:443", "bücher.example:443", "ok.example\x01:443",
+    "ok\u3002example:443", "ok.example:\uff14\uff14\uff13", "ok.example,evil.example:443",
+    "ok.example;evil.example:443",
+    "ok.example:443,evil.example:443", "ok.example:443/../evil.example:443", "//ok.example:443", "ok.example:443?",
+    "[ok.example]:443", "ok.example%2eevil.example:443", "ok.example:%34%34%33", "ok.example:4\xb23",
+    "\xa0ok.example:443",
     "ok.example\\.evil.example:443", "*.ok.example:443", "empty.example:443", "nowhere.ok.example:443",
 ]  # fmt: skip
 RESOLVED = [f"{name}.special.example:443" for name in SPECIAL] + [
@@ -215,6 +223,12 @@ def server_name(name: bytes) -> bytes:
     return b"\0\0" + len(data).to_bytes(2, "big") + data
 
 
+def in_one_record(*flights: bytes) -> bytes:
+    """The messages of flights of one record each."""
+    messages = b"".join(flight[5:] for flight in flights)
+    return b"\x16\x03\x01" + len(messages).to_bytes(2, "big") + messages
+
+
 ENCRYPTED = b"\xfe\x0d\x00\x04\x00\x00\x00\x00"
 FLIGHTS = [
     ("another server name", hello("evil.example"), "egress_name_mismatch"),
@@ -224,6 +238,14 @@ FLIGHTS = [
     ("a server name with NUL", with_extension(hello(None), server_name(b"ok.example\0.evil")), "egress_name_invalid"),
     ("HTTP in the tunnel", b"GET / HTTP/1.1\r\nHost: ok.example\r\n\r\n", "egress_not_tls"),
     ("SSH in the tunnel", b"SSH-2.0-OpenSSH_9.0\r\n", "egress_not_tls"),
+    ("an address as the server name", with_extension(hello(None), server_name(b"10.9.9.9")), "egress_name_mismatch"),
+    ("an escape in the server name", with_extension(hello(None), server_name(b"ok%2eexample")), "egress_name_invalid"),
+    ("an empty server name", with_extension(hello(None), server_name(b"")), "egress_name_invalid"),
+    ("two hellos in one record", in_one_record(hello("ok.example"), hello("evil.example")), "egress_name_invalid"),
+    ("a hello without end", b"\x16\x03\x01\x40\x00\x01\x01\x00\x01\x03\x03" + b"a" * 16378, "egress_name_invalid"),
+    ("a hello of SSLv2", b"\x80\x2e\x01\x03\x01\x00\x15\x00\x00\x00\x10" + b"a" * 37, "egress_not_tls"),
+    ("an alert", b"\x15\x03\x01\x00\x02\x02\x28", "egress_not_tls"),
+    ("encrypted data", b"\x17\x03\x03\x00\x10" + b"a" * 16, "egress_not_tls"),
     ("a record of nonsense", b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00", "egress_name_invalid"),
 ]
 

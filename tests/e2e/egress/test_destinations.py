@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,6 +34,9 @@ def destination(connection: socket.socket) -> None:
         place = LEADING[int(path.removeprefix("/to/"))]
         connection.sendall(f"HTTP/1.1 302 Found\r\nLocation: {place}\r\n".encode())
         connection.sendall(b"Connection: close\r\nContent-Length: 0\r\n\r\n")
+        return
+    if path == "/once":
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfresh")
         return
     piece = ENDLESS[path.removeprefix("/").replace("%20", " ")]
     connection.sendall(b"" if piece.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\n")
@@ -122,3 +126,20 @@ def test_the_proxy_passes_on_what_follows_a_head_as_content_alone(gateway: Egres
             data += piece
     heads = [part.split(b" ", 1)[0] for part in data.split(b"HTTP/1.1 ")[1:]]
     assert heads == [b"302", b"403", b"302"]
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.02])
+def test_a_connection_that_the_destination_closed_meanwhile_costs_no_request(
+    gateway: EgressGateway, pause: float
+) -> None:
+    """It promised to keep it, and did not: another connection is made, for a request that may be repeated."""
+    once = f"GET http://ok.example:{PORT}/once HTTP/1.1\r\nHost: ok.example:{PORT}\r\n\r\n".encode()
+    with gateway.connect() as client:
+        client.settimeout(5)
+        for number in range(30):
+            client.sendall(once)
+            answer = read_answer(client)
+            while not answer.endswith(b"fresh") and (piece := client.recv(100)):
+                answer += piece
+            assert status_of(answer) == 200, f"request {number}: {answer!r}"
+            time.sleep(pause)

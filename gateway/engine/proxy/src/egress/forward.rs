@@ -69,48 +69,67 @@ pub async fn exchange(
     pool: &Pool,
     record: &mut Record,
 ) -> Result<Ended, Refused> {
-    let (mut permit, mut up) = match pool.take(asked) {
-        Some(known) => {
-            let (permit, _) = open::permit(client, asked, Some(known.address), record).await?;
-            record.dialled = Some(SocketAddr::new(known.address, asked.port));
-            (permit, known)
-        }
-        None => {
-            let (permit, stream) = open::open(client, asked, record).await?;
-            let connection = Http1::new(Transport::Tcp(stream));
-            let up = Upstream { host: asked.host.clone(), port: asked.port, address: permit.address, connection };
-            (permit, up)
-        }
-    };
-    record.allowed();
-    let (method, version) = (head.method.clone(), head.version);
     head.headers.remove(&PROXY_AUTHORIZATION);
     head.headers.remove(&UPGRADE);
     let upgrade = upgrade.filter(|protocol| protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET));
-    if up.connection.start_request(&head, content, upgrade.as_ref()).is_err() {
-        record.end = Reason::UpstreamReset;
-        return Ok(Ended::Broken);
+    let may_be_repeated = head.method.is_idempotent() && content.is_empty() && upgrade.is_none();
+    let mut kept = pool.take(asked);
+    loop {
+        let was_kept = kept.is_some();
+        let (mut permit, mut up) = reach(client, asked, kept.take(), record).await?;
+        record.allowed();
+        let limits = permit.grant.rule.as_ref().map(|rule| *rule.limits()).unwrap_or_default();
+        let until = after(Instant::now(), limits.duration_ms);
+        let state = State {
+            asks: upgrade.is_some(),
+            interim: 0,
+            answered: false,
+            switched: false,
+            moved: (size(&head.headers) + head.target.len() as u64, 0),
+            most: if limits.bytes > 0 { limits.bytes } else { u64::MAX },
+        };
+        let (method, version) = (head.method.clone(), head.version);
+        let begun = up.connection.start_request(&head, content, upgrade.as_ref()).is_ok();
+        let mut relay = Relay { client, down, up: &mut up.connection, method, version, state };
+        record.end = if begun { relay.run(&mut permit, asked, until, record).await } else { Reason::UpstreamReset };
+        if record.end == Reason::UpstreamReset && !relay.state.answered {
+            // It may have been closed as the request was on its way (RFC 9110, 9.2.2).
+            if was_kept && may_be_repeated && relay.state.interim == 0 {
+                continue;
+            }
+            relay.bad_gateway().await;
+        }
+        let State { switched, moved, .. } = relay.state;
+        if record.end != Reason::ViaUpstream {
+            return Ok(Ended::Broken);
+        }
+        if switched {
+            let up = up.connection.into_parts();
+            return Ok(Ended::Switched(Box::new(Switched { permit, up, until, moved })));
+        }
+        if up.connection.is_reusable() {
+            pool.keep(up);
+        }
+        return Ok(Ended::Whole);
     }
-    let limits = permit.grant.rule.as_ref().map(|rule| *rule.limits()).unwrap_or_default();
-    let moved = (size(&head.headers) + head.target.len() as u64, 0);
-    let until = after(Instant::now(), limits.duration_ms);
-    let asks = upgrade.is_some();
-    let most = if limits.bytes > 0 { limits.bytes } else { u64::MAX };
-    let state = State { asks, interim: 0, answered: false, switched: false, moved, most };
-    let mut relay = Relay { client, down, up: &mut up.connection, method, version, state };
-    record.end = relay.run(&mut permit, asked, until, record).await;
-    let State { switched, moved, .. } = relay.state;
-    if record.end != Reason::ViaUpstream {
-        return Ok(Ended::Broken);
+}
+
+/// A connection to the destination: the one that was kept, if it may still be used, or a new one.
+async fn reach(
+    client: &Client,
+    asked: &Asked,
+    kept: Option<Upstream>,
+    record: &mut Record,
+) -> Result<(Permit, Upstream), Refused> {
+    if let Some(kept) = kept {
+        let (permit, _) = open::permit(client, asked, Some(kept.address), record).await?;
+        record.dialled = Some(SocketAddr::new(kept.address, asked.port));
+        return Ok((permit, kept));
     }
-    if switched {
-        let up = up.connection.into_parts();
-        return Ok(Ended::Switched(Box::new(Switched { permit, up, until, moved })));
-    }
-    if up.connection.is_reusable() {
-        pool.keep(up);
-    }
-    Ok(Ended::Whole)
+    let (permit, stream) = open::open(client, asked, record).await?;
+    let connection = Http1::new(Transport::Tcp(stream));
+    let up = Upstream { host: asked.host.clone(), port: asked.port, address: permit.address, connection };
+    Ok((permit, up))
 }
 
 /// As HTTP/1 writes them.
@@ -166,7 +185,7 @@ impl Relay<'_> {
         let mut moved = (0, 0);
         let mut activity = Instant::now();
         let client = self.client;
-        let end = poll_fn(|task| {
+        poll_fn(|task| {
             if let Err(reason) = permit.renew(client, asked, Shown::Destination) {
                 return Poll::Ready(reason);
             }
@@ -188,11 +207,7 @@ impl Relay<'_> {
                 if over { Reason::EgressLimit } else { Reason::StreamIdleTimeout }
             })
         })
-        .await;
-        if !self.state.answered && end == Reason::UpstreamReset {
-            self.bad_gateway().await;
-        }
-        end
+        .await
     }
 
     /// Moves what can be moved. Ready when the answer is with the client, or something broke.

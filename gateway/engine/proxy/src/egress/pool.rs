@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::task::{Context, Waker};
 
 use sekisho_egress::Host;
 use sekisho_stream::Http1;
@@ -24,10 +25,17 @@ pub struct Upstream {
     pub connection: Http1<Transport>,
 }
 
+impl Upstream {
+    /// Nobody waits on a kept connection: it is looked at when it is wanted, and one that has ended meanwhile is none.
+    fn is_open(&mut self) -> bool {
+        self.connection.poll_idle(&mut Context::from_waker(Waker::noop())).is_pending() && self.connection.is_reusable()
+    }
+}
+
 impl Pool {
     pub fn take(&self, asked: &Asked) -> Option<Upstream> {
         let mut kept = self.0.borrow_mut();
-        kept.retain(|kept| kept.connection.is_reusable());
+        kept.retain_mut(Upstream::is_open);
         let place = kept.iter().position(|kept| kept.host == asked.host && kept.port == asked.port)?;
         kept.remove(place)
     }

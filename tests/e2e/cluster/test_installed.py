@@ -29,7 +29,8 @@ def served(cluster: RealCluster) -> Iterator[Served]:
         edge = gateway(http_listener(80), namespace=space)
         cluster.apply(edge, route)
         address = cluster.programmed("edge", space)
-        eventually(lambda: fetch(address, HOST).status == 200, within=10, what="the route serves")
+        # After an outage the cluster's own controller of EndpointSlices is behind, and tries again ever more seldom.
+        eventually(lambda: fetch(address, HOST).status == 200, within=60, every=0.1, what="the route serves")
         yield Served(space, address)
 
 
